@@ -1,0 +1,32 @@
+//! Why a file could not be read.
+
+/// Everything [`crate::extract()`] can refuse, with the byte figures a person may ask about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CorpusError {
+    #[error("The file holds no text. Choose a file with words in it.")]
+    Empty,
+    #[error(
+        "The file is binary, not text ({n_controls} of {n_bytes} bytes are control characters). Save it as text, Markdown or HTML first."
+    )]
+    Binary { n_controls: usize, n_bytes: usize },
+    #[error(
+        "The file's text encoding could not be read (best guess: {guess}, {n_errors} broken characters). Save it as UTF-8 and try again."
+    )]
+    Undecodable { guess: &'static str, n_errors: usize },
+    #[error(
+        "{kind} files are not read here. Save the file as text, Markdown or HTML and try again."
+    )]
+    Unsupported { kind: &'static str },
+}
+
+impl CorpusError {
+    /// The stable code to branch on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "file-empty",
+            Self::Binary { .. } => "file-binary",
+            Self::Undecodable { .. } => "file-undecodable",
+            Self::Unsupported { .. } => "file-unsupported",
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Bytes of a file → a [`Document`].
+
+mod builder;
+mod html;
+mod markdown;
+mod plain;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CorpusError, Section, decode::decode};
+
+/// What a file's text is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    Markdown,
+    Html,
+    Plain,
+}
+
+impl Format {
+    /// By the name's extension; where that says nothing, by whether the bytes open like an HTML page.
+    pub fn from_name(name: &str, bytes: &[u8]) -> Self {
+        let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("md" | "markdown" | "mdown" | "mkd" | "mdx" | "qmd") => Self::Markdown,
+            Some("html" | "htm" | "xhtml" | "xht") => Self::Html,
+            Some("txt" | "text" | "log" | "csv" | "tsv" | "json" | "rs" | "py" | "js" | "ts") => Self::Plain,
+            _ if opens_like_html(bytes) => Self::Html,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// A file, read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Document {
+    /// Readable plain text, block elements a blank line apart. Never empty. All spans refer to it.
+    pub text: String,
+    /// In order of appearance; deeper ones lie within the ones above them.
+    pub sections: Vec<Section>,
+    /// From front matter, `<title>` or the first top-level heading.
+    pub title: Option<String>,
+    pub format: Format,
+    /// The name of the encoding in the Encoding Standard.
+    pub encoding: &'static str,
+    /// Sentences for people: what was guessed and what was lost.
+    pub warnings: Vec<String>,
+}
+
+/// Text with its structure, before the file's own facts are added.
+struct Extracted {
+    text: String,
+    sections: Vec<Section>,
+    title: Option<String>,
+}
+
+/// Reads a file. `name` serves only to tell its format.
+///
+/// # Errors
+/// `file-empty` without a word of text, `file-binary`, `file-undecodable`, and `file-unsupported`
+/// for formats known to need another reader (PDF, Office, archives, pictures).
+pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, CorpusError> {
+    if let Some(kind) = unsupported_kind(bytes) {
+        return Err(CorpusError::Unsupported { kind });
+    }
+    let decoded = decode(bytes)?;
+    let format = Format::from_name(name, decoded.text.as_bytes());
+    let extracted = match format {
+        Format::Markdown => markdown::extract(&decoded.text),
+        Format::Html => html::extract(&decoded.text),
+        Format::Plain => plain::extract(&decoded.text),
+    };
+    if extracted.text.trim().is_empty() {
+        return Err(CorpusError::Empty);
+    }
+    let first_heading = extracted.sections.iter().find(|section| section.level == 1);
+    Ok(Document {
+        title: extracted.title.or_else(|| first_heading.map(|section| section.title.clone())),
+        text: extracted.text,
+        sections: extracted.sections,
+        format,
+        encoding: decoded.encoding,
+        warnings: decoded.warnings,
+    })
+}
+
+/// Formats that are told by their first bytes and read elsewhere or not at all.
+fn unsupported_kind(bytes: &[u8]) -> Option<&'static str> {
+    const MAGIC: [(&[u8], &str); 9] = [
+        (b"%PDF-", "PDF"),
+        (b"PK\x03\x04", "Zip, Word and EPUB"),
+        (b"PK\x05\x06", "Zip, Word and EPUB"),
+        (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "Old Office"),
+        (b"{\\rtf", "RTF"),
+        (b"\x1F\x8B", "Gzip"),
+        (b"\x89PNG\r\n", "Picture"),
+        (b"\xFF\xD8\xFF", "Picture"),
+        (b"GIF8", "Picture"),
+    ];
+    MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, kind)| kind)
+}
+
+fn opens_like_html(bytes: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
+    let head = head.trim_start_matches('\u{FEFF}').trim_start().to_ascii_lowercase();
+    let is_xhtml = head.starts_with("<?xml") && head.contains("<html");
+    is_xhtml || head.starts_with("<!doctype html") || head.starts_with("<html")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_name_tells_the_format_and_the_bytes_where_it_does_not() {
+        assert_eq!(Format::from_name("Read Me.MD", b""), Format::Markdown);
+        assert_eq!(Format::from_name("a.b.htm", b""), Format::Html);
+        assert_eq!(Format::from_name("notes", b"plain"), Format::Plain);
+        assert_eq!(Format::from_name("page.pdf", b"\n<!DOCTYPE HTML><p>x"), Format::Html);
+        assert_eq!(Format::from_name("page.txt", b"<html>"), Format::Plain);
+    }
+
+    #[test]
+    fn every_refusal_has_its_code() {
+        let code = |name, bytes: &[u8]| extract(name, bytes).unwrap_err().code();
+        assert_eq!(code("a.md", b" \n\t\n "), "file-empty");
+        assert_eq!(code("a.html", b"<script>1</script><img src=x>"), "file-empty");
+        assert_eq!(code("a.txt", b""), "file-empty");
+        assert_eq!(code("a.pdf", b"%PDF-1.7"), "file-unsupported");
+        assert_eq!(code("a.txt", &[7; 90]), "file-binary");
+        assert_eq!(code("a.txt", b"\xFF\xFE\x00\xD8\x00\xD8\x00\xD8\x00\xD8"), "file-undecodable");
+    }
+
+    /// What every extraction promises.
+    fn check(document: &Document) {
+        assert!(!document.text.trim().is_empty());
+        let mut last = 0;
+        for section in &document.sections {
+            assert!(section.span.of(&document.text).is_some_and(|text| !text.is_empty()));
+            assert!(section.span.start >= last);
+            last = section.span.start;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+            name in prop::sample::select(vec!["a.md", "a.html", "a.txt", "a"]),
+        ) {
+            if let Ok(document) = extract(name, &bytes) {
+                check(&document);
+            }
+        }
+
+        #[test]
+        fn arbitrary_markup_never_panics(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "# ", "## é", "\n", "\n\n", "- ", "1. ", "| a | b |\n|--|--|\n", "```", "> ", "---\n",
+                "<div>", "</div>", "<h1>", "</h1>", "<nav>", "</nav>", "<main>", "</main>", "<ul><li>",
+                "</ul>", "<pre>", "<td>", "<script>", "</script>", "<!--", "-->", "<title>", "日本",
+                " word ", "&amp;", "[^1]", "[^1]: ", "title: x\n", "===\n", "<p hidden>", "\u{200B}",
+            ]), 0..60),
+            name in prop::sample::select(vec!["a.md", "a.html", "a.txt"]),
+        ) {
+            if let Ok(document) = extract(name, parts.concat().as_bytes()) {
+                check(&document);
+            }
+        }
+    }
+}
