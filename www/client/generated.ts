@@ -1,0 +1,41 @@
+/** The data that crosses the wasm boundary. `start` and `end` are UTF-8 byte offsets into a source's text. */
+
+export type Device = 'auto' | 'gpu' | 'cpu';
+
+export type ExecutorInfo = { executor: 'gpu' | 'cpu'; reason: string; adapter: string | null; self_test_max_error: number | null };
+
+export type ModelInfo = { name: string; architecture: string; n_layers: number; n_ctx: number; n_bytes: number; quantization: string; sha256: string };
+
+export type AdapterInfo = { name: string; rank: number; alpha: number; target_modules: Array<string>; n_bytes: number };
+
+export type SourceInfo = { id: number; name: string; format: 'markdown' | 'html' | 'plain'; title: string | null; n_bytes: number; n_chunks: number; warnings: Array<string> };
+
+export type Section = { title: string; level: number; start: number; end: number; page: number | null };
+
+export type SourceText = { id: number; name: string; text: string; sections: Array<Section> };
+
+export type Hit = { source_id: number; source: string; start: number; end: number; text: string; headings: Array<string>; score: number; dense: number | null; bm25: number | null };
+
+export type SearchResult = { hits: Array<Hit>; dense_path: 'none' | 'exact' | 'graph' | 'mixed'; embed_ms: number; retrieve_ms: number };
+
+export type SamplingOptions = { temperature: number; top_k: number; top_p: number; repetition_penalty: number; seed: number };
+
+export type AskOptions = { rag: boolean; top_k: number; max_tokens: number; adapter: string | null; scale: number; sampling: SamplingOptions; stop: Array<string> };
+
+export type Citation = { marker: number; source_id: number; source: string; start: number; end: number; text: string };
+
+export type Usage = { prompt_tokens: number; completion_tokens: number };
+
+export type Timings = { load: number; embed: number; retrieve: number; prefill: number; decode: number; total: number };
+
+export type Answer = { answer: string; refused: boolean; citations: Array<Citation>; hits: Array<Hit>; usage: Usage; timings_ms: Timings; executor: 'gpu' | 'cpu'; dense_path: 'none' | 'exact' | 'graph' | 'mixed'; n_passages: number; n_passages_dropped: number; stopped: 'end' | 'length' | 'cancelled' | 'stop' | 'refused'; dispatches_per_token: number | null };
+
+export type AskEvent = { type: 'retrieved'; hits: Array<Hit> } | { type: 'prefill'; done: number; total: number } | { type: 'token'; text: string } | { type: 'notice'; code: string; message: string } | { type: 'executor'; info: ExecutorInfo };
+
+export type IngestEvent = { type: 'extracted'; n_chars: number } | { type: 'chunked'; n_chunks: number } | { type: 'embedded'; done: number; total: number };
+
+export type Generation = { text: string; ids: Array<number>; prompt_ids: Array<number>; first_logits_top20: { ids: Array<number>; values: Array<number> }; usage: Usage; timings_ms: Timings; stopped: 'end' | 'length' | 'cancelled' | 'stop' | 'refused' };
+
+export type GenerateOptions = { max_tokens: number; adapter: string | null; scale: number; sampling: SamplingOptions; stop: Array<string> };
+
+export type ErrorInfo = { code: string; message: string };

@@ -1,0 +1,11 @@
+export type { AdapterSource, ChatMessage, GpuCounters, LoadEvent, ModelSource } from '../worker/protocol';
+export { modelSource, readCatalog } from './catalog';
+export type { Catalog, CatalogAdapter, CatalogModel } from './catalog';
+export { LecternError, describe, isAbort } from './errors';
+export type * from './generated';
+export { Lectern } from './lectern';
+export type { CallOptions, LecternEvents } from './lectern';
+export { Run } from './run';
+export { Utf8Offsets } from './utf8';
+export { workersAt } from './workers';
+export type { Workers } from './workers';

@@ -1,0 +1,139 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Lectern, LecternError, isAbort } from './index';
+import type { AskEvent, AskOptions, ModelSource } from './index';
+import { FakeEngine, fake, fakePackage } from './testing/fake-engine';
+import { localWorkers } from './testing/local-workers';
+
+const options: AskOptions = {
+  rag: true, top_k: 4, max_tokens: 64, adapter: null, scale: 1, stop: [],
+  sampling: { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 },
+};
+
+function gguf(nBytes = 64): Blob {
+  const bytes = new Uint8Array(nBytes);
+  bytes.set(new TextEncoder().encode('GGUF'));
+  new DataView(bytes.buffer).setUint32(4, nBytes, true);
+  return new Blob([bytes]);
+}
+
+const own = (file: Blob): ModelSource => ({ kind: 'own', name: 'own.gguf', file });
+const page = new Blob(['# Herons\n\nA heron waits in shallow water and strikes at fish.\n\n# Otters\n\nAn otter dives for crayfish at dusk.']);
+
+async function open(workers = localWorkers()) {
+  const lectern = new Lectern(workers);
+  await lectern.start('auto');
+  await lectern.loadEmbedder(own(gguf()));
+  await lectern.loadDecoder(own(gguf()));
+  return lectern;
+}
+
+beforeEach(() => { fake.delay = 0; });
+
+describe('asking', () => {
+  it('streams tokens that add up to the answer, whose citation is a span of its source', async () => {
+    const lectern = await open();
+    const source = await lectern.addSource('birds.md', page);
+    const run = lectern.ask('Where does the heron wait for fish?', options);
+    const events: AskEvent[] = [];
+    for await (const event of run) events.push(event);
+    const answer = await run;
+    expect(events.flatMap((event) => (event.type === 'token' ? [event.text] : [])).join('')).toBe(answer.answer);
+    const [citation] = answer.citations;
+    const { text } = lectern.sourceText(source.id);
+    expect(text.slice(citation?.start, citation?.end)).toBe(citation?.text);
+    expect(citation?.text).toContain('heron');
+  });
+
+  it('rejects with a stable code when nothing is laid down', async () => {
+    const lectern = await open();
+    const run = lectern.ask('Anything?', options);
+    await expect(run.result).rejects.toMatchObject({ name: 'LecternError', code: 'no-documents' });
+    await expect(run.result).rejects.toBeInstanceOf(LecternError);
+  });
+
+  it('gives the partial answer on stop()', async () => {
+    fake.delay = 2;
+    const lectern = await open();
+    await lectern.addSource('birds.md', page);
+    const run = lectern.ask('Where does the heron wait for fish?', options);
+    for await (const event of run) if (event.type === 'token') run.stop();
+    const answer = await run;
+    expect(answer.stopped).toBe('cancelled');
+    expect(answer.usage.completion_tokens).toBeGreaterThan(0);
+  });
+
+  it('rejects with an AbortError when its signal fires, running or still waiting', async () => {
+    fake.delay = 2;
+    const lectern = await open();
+    await lectern.addSource('birds.md', page);
+    const control = new AbortController();
+    const running = lectern.ask('Where does the heron wait?', options, { signal: control.signal });
+    const waiting = lectern.ask('And the otter?', options, { signal: control.signal });
+    control.abort();
+    await expect(running.result).rejects.toSatisfy(isAbort);
+    await expect(waiting.result).rejects.toSatisfy(isAbort);
+    expect(() => lectern.ask('Too late', options, { signal: control.signal })).not.toThrow();
+  });
+
+  it('tells everyone when the GPU is lost in the middle, and finishes', async () => {
+    fake.delay = 1;
+    const workers = localWorkers();
+    const lectern = new Lectern(workers);
+    const notices: string[] = [];
+    const executors: string[] = [];
+    lectern.on('notice', ({ code }) => notices.push(code));
+    lectern.on('executor', ({ executor }) => executors.push(executor));
+    await lectern.start('gpu');
+    await lectern.loadEmbedder(own(gguf()));
+    await lectern.loadDecoder(own(gguf()));
+    await lectern.addSource('birds.md', page);
+    const run = lectern.ask('Where does the heron wait for fish?', options);
+    workers.hosts[0]?.gpu.fail('unplugged');
+    expect((await run).executor).toBe('cpu');
+    expect(notices).toEqual(['gpu-lost']);
+    expect(executors.at(-1)).toBe('cpu');
+  });
+});
+
+describe('models', () => {
+  it('refuses a truncated file with its code and goes on', async () => {
+    const lectern = await open();
+    await expect(lectern.loadDecoder(own(gguf().slice(0, 20))).result).rejects.toMatchObject({ code: 'model-truncated' });
+    await lectern.addSource('birds.md', page);
+    expect((await lectern.ask('Where does the heron wait for fish?', options)).refused).toBe(false);
+  });
+});
+
+describe('a dead engine', () => {
+  it('is started again with models and pages, saved and unsaved, and says so', async () => {
+    const workers = localWorkers();
+    const lectern = await open(workers);
+    const kept = await lectern.addSource('birds.md', page);
+    const gone = await lectern.addSource('gone.md', new Blob(['Nothing here.']));
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+    await lectern.removeSource(gone.id);
+    const codes: string[] = [];
+    const restarted = new Promise<Map<number, number>>((resolve) => lectern.on('restarted', resolve));
+    lectern.on('notice', ({ code }) => codes.push(code));
+    await expect(lectern.ask('trap the engine', options).result).rejects.toMatchObject({ code: 'engine-died' });
+    const ids = await restarted;
+    expect(workers.hosts).toHaveLength(2);
+    expect([...ids.keys()]).toEqual([kept.id]);
+    const answer = await lectern.ask('Where does the heron wait for fish?', options);
+    expect(answer.citations[0]?.source_id).toBe(ids.get(kept.id));
+    expect(lectern.sourceText(answer.citations[0]?.source_id ?? -1).name).toBe('birds.md');
+    expect(codes).toEqual(['engine-restarted']);
+  });
+});
+
+describe('graphs', () => {
+  it('are built in the second worker and installed', async () => {
+    const installed: number[] = [];
+    class Counting extends FakeEngine {
+      override install_segment(built?: Uint8Array): void { installed.push(built?.length ?? 0); }
+    }
+    const lectern = await open(localWorkers({ pkg: { ...fakePackage, Engine: Counting } }));
+    await lectern.addSource('long.txt', new Blob([Array.from({ length: 420 }, (_, i) => `Paragraph ${i}.`).join('\n\n')]));
+    await expect.poll(() => installed).toEqual([3]);
+  });
+});

@@ -1,0 +1,313 @@
+/**
+ * The typed API of Lectern: promises for single results, {@link Run}s for streamed ones, an
+ * AbortSignal to stop, {@link LecternError} for failures. It owns the workers, keeps what is needed
+ * to bring a dead engine back, and hands graph building to the second worker.
+ */
+import type { AddedSource, AdapterSource, Calls, ChatMessage, LoadEvent, Method, ModelSource } from '../worker/protocol';
+import { Connection } from './connection';
+import { LecternError, describe } from './errors';
+import type {
+  AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent,
+  ModelInfo, SearchResult, SourceInfo, SourceText,
+} from './generated';
+import { Run } from './run';
+import { Segments } from './segments';
+import type { Workers } from './workers';
+
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+/** What the client says unasked. */
+export interface LecternEvents {
+  notice: ErrorInfo;
+  executor: ExecutorInfo;
+  /** The engine was restarted: sources kept their order but may have new ids, old → new. */
+  restarted: Map<number, number>;
+}
+
+const MAX_DEATHS = 3;
+
+export class Lectern {
+  #workers: Workers;
+  #connection: Connection;
+  #segments: Segments;
+  #listeners: { [K in keyof LecternEvents]: Set<(value: LecternEvents[K]) => void> } = { notice: new Set(), executor: new Set(), restarted: new Set() };
+
+  #device: Device = 'auto';
+  #decoder: ModelSource | null = null;
+  #embedder: ModelSource | null = null;
+  #adapters = new Map<string, AdapterSource>();
+  #texts = new Map<number, SourceText>();
+  /** The last exported collection, and the changes made since. */
+  #snapshot: Uint8Array | null = null;
+  #snapshotIds: number[] = [];
+  #unsaved = new Map<number, { name: string; file: Blob }>();
+  #stale = false;
+  /** Settles when a restart in progress is over; calls wait for it. */
+  #ready: Promise<void> = Promise.resolve();
+  #deaths = 0;
+  #closed = false;
+
+  constructor(workers: Workers) {
+    this.#workers = workers;
+    this.#connection = this.#connect();
+    this.#segments = new Segments(workers, {
+      next: () => this.#call('next_segment_job', {}).result,
+      install: async (built) => { await this.#call('install_segment', { built }).result; },
+      failed: (error) => { this.#emit('notice', error); },
+    });
+  }
+
+  on<K extends keyof LecternEvents>(type: K, listener: (value: LecternEvents[K]) => void): () => void {
+    this.#listeners[type].add(listener);
+    return () => { this.#listeners[type].delete(listener); };
+  }
+
+  /** Opens the engine and chooses the executor; may be called again to force another. */
+  async start(device: Device): Promise<ExecutorInfo> {
+    this.#device = device;
+    const info = await this.#call('open', { device, restarted: false }).result;
+    this.#emit('executor', info);
+    return info;
+  }
+
+  /** Which of these files the browser already keeps. */
+  cached(sha256: string[]): Promise<boolean[]> {
+    return this.#call('cached', { sha256 }).result;
+  }
+
+  loadDecoder(model: ModelSource, options: CallOptions = {}): Run<LoadEvent, Calls['load_decoder']['result']> {
+    return this.#run('load_decoder', { model }, options, (loaded) => {
+      this.#decoder = model;
+      this.#emit('executor', loaded.executor);
+    });
+  }
+
+  loadEmbedder(model: ModelSource, options: CallOptions = {}): Run<LoadEvent, ModelInfo> {
+    return this.#run('load_embedder', { model }, options, () => { this.#embedder = model; });
+  }
+
+  addAdapter(adapter: AdapterSource, options: CallOptions = {}): Run<LoadEvent, AdapterInfo> {
+    return this.#run('add_adapter', { adapter }, options, () => { this.#adapters.set(adapter.name, adapter); });
+  }
+
+  async removeAdapter(name: string): Promise<void> {
+    await this.#call('remove_adapter', { name }).result;
+    this.#adapters.delete(name);
+  }
+
+  addSource(name: string, file: Blob, options: CallOptions = {}): Run<IngestEvent, SourceInfo> {
+    const run = this.#run('add_source', { name, file }, options, (added) => {
+      this.#unsaved.set(added.info.id, { name, file });
+      this.#remember([added]);
+      this.#changed();
+    });
+    return new Run((emit) => relay(run, emit).then((added) => added.info), () => { run.stop(); });
+  }
+
+  async removeSource(id: number): Promise<void> {
+    await this.#call('remove_source', { id }).result;
+    this.#texts.delete(id);
+    this.#unsaved.delete(id);
+    this.#changed();
+  }
+
+  /**
+   * The text that spans and citations point into. It is kept on this side, so that a passage can be
+   * opened while an answer is being written.
+   *
+   * # Errors
+   * `source-unknown` for a source that has been removed.
+   */
+  sourceText(id: number): SourceText {
+    const text = this.#texts.get(id);
+    if (!text) throw new LecternError('source-unknown', 'This page has been taken off the desk.');
+    return text;
+  }
+
+  search(query: string, topK: number, options: CallOptions = {}): Run<never, SearchResult> {
+    return this.#run('search', { query, top_k: topK }, options);
+  }
+
+  ask(question: string, options: AskOptions, callOptions: CallOptions = {}): Run<AskEvent, Answer> {
+    return this.#run('ask', { question, options }, callOptions);
+  }
+
+  generate(messages: ChatMessage[], options: GenerateOptions, callOptions: CallOptions = {}): Run<AskEvent, Generation> {
+    return this.#run('generate', { messages, options }, callOptions);
+  }
+
+  embed(texts: string[]): Promise<Float32Array[]> {
+    return this.#call('embed', { texts }).result;
+  }
+
+  exportCollection(): Promise<Uint8Array> {
+    return this.#call('export_collection', {}).result;
+  }
+
+  /** Replaces what is on the desk with what `lectern index` or {@link exportCollection} wrote. */
+  async importCollection(bytes: Uint8Array): Promise<SourceInfo[]> {
+    const added = await this.#call('import_collection', { bytes }).result;
+    this.#unsaved.clear();
+    this.#texts.clear();
+    this.#remember(added);
+    this.#changed();
+    return added.map(({ info }) => info);
+  }
+
+  gpuCounters(): Promise<Calls['gpu_counters']['result']> {
+    return this.#call('gpu_counters', {}).result;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#connection.close();
+    this.#segments.close();
+  }
+
+  #connect(): Connection {
+    return new Connection(this.#workers.engine(), {
+      onNotice: (notice) => { this.#emit('notice', notice); },
+      onDeath: (message) => { this.#restart(message); },
+    });
+  }
+
+  /** A call that waits for a restart in progress. */
+  #call<M extends Method>(method: M, params: Calls[M]['params'], emit?: (event: Calls[M]['event']) => void): { result: Promise<Calls[M]['result']>; cancel: () => void } {
+    let started: { cancel: () => void } | null = null;
+    let cancelled = false;
+    const result = this.#ready.then(() => {
+      if (cancelled) throw new DOMException('Stopped.', 'AbortError');
+      const call = this.#connection.call(method, params, emit);
+      started = call;
+      return call.result;
+    });
+    const settled = () => { if (this.#stale) setTimeout(() => void this.#save(), 0); };
+    result.then(settled, settled);
+    return { result, cancel: () => { cancelled = true; started?.cancel(); } };
+  }
+
+  #run<M extends Method>(method: M, params: Calls[M]['params'], { signal }: CallOptions, done?: (value: Calls[M]['result']) => void): Run<Calls[M]['event'], Calls[M]['result']> {
+    if (signal?.aborted) return new Run(() => Promise.reject(aborted()), () => undefined);
+    let cancel: () => void = () => undefined;
+    return new Run(async (emit) => {
+      const call = this.#call(method, params, (event) => {
+        this.#overhear(event);
+        emit(event);
+      });
+      ({ cancel } = call);
+      signal?.addEventListener('abort', cancel);
+      try {
+        const value = await call.result;
+        done?.(value);
+        // `signal` is the platform's way: whoever aborts gets an AbortError. `stop()` gives the partial result.
+        if (signal?.aborted) throw aborted();
+        return value;
+      } finally {
+        signal?.removeEventListener('abort', cancel);
+      }
+    }, () => { cancel(); });
+  }
+
+  /** The executor may change under a call; everyone is told, not only the one who called. */
+  #overhear(event: unknown): void {
+    if (typeof event !== 'object' || event === null || !('type' in event)) return;
+    const heard = event as AskEvent;
+    if (heard.type === 'executor') this.#emit('executor', heard.info);
+    if (heard.type === 'notice') this.#emit('notice', { code: heard.code, message: heard.message });
+  }
+
+  #emit<K extends keyof LecternEvents>(type: K, value: LecternEvents[K]): void {
+    for (const listener of this.#listeners[type]) listener(value);
+  }
+
+  #remember(added: AddedSource[]): void {
+    for (const { info, text } of added) this.#texts.set(info.id, text);
+  }
+
+  /** Looks for a graph to build; the snapshot to restart from is taken when the last call in flight has settled. */
+  #changed(): void {
+    this.#stale = true;
+    this.#segments.look();
+  }
+
+  async #save(): Promise<void> {
+    if (!this.#stale || this.#connection.nPending > 0 || this.#closed) return;
+    this.#stale = false;
+    try {
+      const snapshot = await this.exportCollection();
+      if (this.#stale) {
+        await this.#save();
+        return;
+      }
+      this.#snapshot = snapshot;
+      this.#snapshotIds = [...this.#texts.keys()];
+      this.#unsaved.clear();
+    } catch {
+      // The pages themselves are still here to be read again.
+      this.#stale = true;
+    }
+  }
+
+  #restart(message: string): void {
+    if (this.#closed) return;
+    this.#deaths += 1;
+    if (this.#deaths > MAX_DEATHS) {
+      this.#emit('notice', { code: 'engine-died', message: `The engine keeps stopping (${message}). Reload the page; a smaller model or fewer pages may help.` });
+      return;
+    }
+    this.#connection = this.#connect();
+    this.#ready = this.#restore().then((ids) => {
+      this.#emit('restarted', ids);
+      this.#emit('notice', { code: 'engine-restarted', message: `The engine stopped unexpectedly (${message}) and was started again. Your pages are still here; ask again.` });
+      setTimeout(() => { this.#deaths = 0; }, 60_000);
+    }, (thrown: unknown) => {
+      this.#emit('notice', describe(thrown));
+    });
+  }
+
+  /** Brings a fresh worker to where the dead one was; old → new ids of the sources. */
+  async #restore(): Promise<Map<number, number>> {
+    const connection = this.#connection;
+    const ids = new Map<number, number>();
+    const texts = new Map<number, SourceText>();
+    const unsaved = new Map<number, { name: string; file: Blob }>();
+    this.#emit('executor', await connection.call('open', { device: this.#device, restarted: true }).result);
+    if (this.#embedder) await connection.call('load_embedder', { model: this.#embedder }).result;
+    if (this.#decoder) this.#emit('executor', (await connection.call('load_decoder', { model: this.#decoder }).result).executor);
+    for (const adapter of this.#adapters.values()) await connection.call('add_adapter', { adapter }).result;
+
+    if (this.#snapshot) {
+      const added = await connection.call('import_collection', { bytes: this.#snapshot.slice() }).result;
+      for (const [i, { info, text }] of added.entries()) {
+        const old = this.#snapshotIds[i];
+        if (old === undefined || !this.#texts.has(old)) await connection.call('remove_source', { id: info.id }).result;
+        else {
+          texts.set(info.id, text);
+          ids.set(old, info.id);
+        }
+      }
+    }
+    for (const [old, { name, file }] of this.#unsaved) {
+      const { info, text } = await connection.call('add_source', { name, file }).result;
+      texts.set(info.id, text);
+      unsaved.set(info.id, { name, file });
+      ids.set(old, info.id);
+    }
+    this.#texts = texts;
+    this.#unsaved = unsaved;
+    this.#snapshotIds = this.#snapshotIds.map((old) => ids.get(old) ?? -1);
+    this.#changed();
+    return ids;
+  }
+}
+
+async function relay<E, R>(run: Run<E, R>, emit: (event: E) => void): Promise<R> {
+  for await (const event of run) emit(event);
+  return run.result;
+}
+
+function aborted(): DOMException {
+  return new DOMException('Stopped.', 'AbortError');
+}

@@ -1,0 +1,238 @@
+/**
+ * Stands in for the wasm package in unit tests and in `vite --mode fake`: keeps the contract of its
+ * methods, events, delays and errors, and knows nothing of language. It answers with the first
+ * sentences of the best-matching paragraphs.
+ */
+import type { Engine, EnginePackage, LoadPackage } from '../../worker/package';
+import type {
+  AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
+  SearchResult, SourceInfo, SourceText,
+} from '../generated';
+import { chunksOf, extract, formatOf, pirate, sentences, wordsOf } from './fake-text';
+import type { Chunk } from './fake-text';
+
+interface Source {
+  info: SourceInfo;
+  text: SourceText;
+  chunks: Chunk[];
+}
+
+/** Milliseconds of each waiting step; tests set it to 0. */
+export const fake = { delay: 12 };
+
+const fail = (code: string, message: string): never => {
+  throw Object.assign(new Error(message), { code });
+};
+const wait = (factor: number) => new Promise((resolve) => { setTimeout(resolve, fake.delay * factor); });
+
+export class FakeEngine implements Engine {
+  #sources: Source[] = [];
+  #nextId = 0;
+  #decoder: ModelInfo | null = null;
+  #embedder: ModelInfo | null = null;
+  #adapters = new Set<string>();
+  #executor: ExecutorInfo = { executor: 'cpu', reason: '', adapter: null, self_test_max_error: null };
+  #device: Device = 'auto';
+  #cancelled = false;
+  #gpuFailure: string | null = null;
+  #jobsGiven = 0;
+
+  async start(device: Device): Promise<ExecutorInfo> {
+    await wait(1);
+    this.#device = device;
+    const gpu = (globalThis as { navigator?: { gpu?: unknown } }).navigator?.gpu;
+    if (device === 'cpu') this.#executor = cpu('you chose it in the settings');
+    else if (device === 'gpu') this.#executor = { executor: 'gpu', reason: 'you chose it in the settings', adapter: 'fake adapter', self_test_max_error: 0.002 };
+    else this.#executor = cpu(gpu ? 'the only GPU offered here is emulated in software' : 'this browser offers no WebGPU');
+    return this.#executor;
+  }
+
+  async load_decoder(bytes: Uint8Array, sha256: string | null) {
+    this.#decoder = await open(bytes, 'SmolLM2 135M Instruct', sha256);
+    return { model: this.#decoder, executor: this.#executor };
+  }
+
+  async load_embedder(bytes: Uint8Array, sha256: string | null): Promise<ModelInfo> {
+    this.#embedder = await open(bytes, 'all-MiniLM-L6-v2', sha256);
+    return this.#embedder;
+  }
+
+  add_adapter(name: string, _config: Uint8Array, safetensors: Uint8Array): AdapterInfo {
+    if (!this.#decoder) return fail('not-loaded', 'Load a language model before a voice.');
+    this.#adapters.add(name);
+    return { name, rank: 8, alpha: 16, target_modules: ['q_proj', 'v_proj'], n_bytes: safetensors.length };
+  }
+
+  remove_adapter(name: string): void {
+    if (!this.#adapters.delete(name)) fail('adapter-unknown', `There is no voice called ${name}.`);
+  }
+
+  async add_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<SourceInfo> {
+    if (!this.#embedder) return fail('not-loaded', 'Load a reading model first.');
+    this.#cancelled = false;
+    if (bytes.length === 0) fail('file-empty', `${name} is empty. Choose a file with text in it.`);
+    if (bytes.includes(0)) fail('file-binary', `${name} is not a text file. Lectern reads Markdown, HTML and plain text.`);
+    const { text, sections } = extract(name, new TextDecoder().decode(bytes));
+    on_event({ type: 'extracted', n_chars: text.length });
+    const chunks = chunksOf(text, sections);
+    on_event({ type: 'chunked', n_chunks: chunks.length });
+    for (let done = 1; done <= chunks.length; done += 1) {
+      await wait(4);
+      if (this.#cancelled) fail('cancelled', 'Stopped.');
+      on_event({ type: 'embedded', done, total: chunks.length });
+    }
+    const id = this.#nextId++;
+    const info: SourceInfo = { id, name, format: formatOf(name), title: sections[0]?.title ?? null, n_bytes: bytes.length, n_chunks: chunks.length, warnings: [] };
+    this.#sources.push({ info, text: { id, name, text, sections }, chunks });
+    return info;
+  }
+
+  remove_source(id: number): void {
+    this.#sources = this.#sources.filter((source) => source.info.id !== id);
+  }
+
+  sources(): SourceInfo[] {
+    return this.#sources.map(({ info }) => info);
+  }
+
+  source_text(id: number): SourceText {
+    return this.#sources.find((source) => source.info.id === id)?.text ?? fail('source-unknown', 'No such source.');
+  }
+
+  next_segment_job(): Uint8Array | undefined {
+    const n = this.#sources.reduce((sum, source) => sum + source.chunks.length, 0);
+    if (n < 400 || this.#jobsGiven > 0) return undefined;
+    this.#jobsGiven += 1;
+    return new Uint8Array([1, 2, 3]);
+  }
+
+  install_segment(): void {}
+
+  async search(query: string, top_k: number): Promise<SearchResult> {
+    await wait(1);
+    return { hits: this.#rank(query).slice(0, top_k), dense_path: 'exact', embed_ms: 31, retrieve_ms: 2 };
+  }
+
+  async ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer> {
+    if (!this.#decoder) return fail('not-loaded', 'Load a language model first.');
+    this.#cancelled = false;
+    if (question.includes('trap the engine')) return Promise.reject(new WebAssembly.RuntimeError('unreachable'));
+    if (options.rag && this.#sources.length === 0) fail('no-documents', 'There are no pages to answer from. Lay some down, or switch off “Use my pages”.');
+    if (options.adapter && !this.#adapters.has(options.adapter)) fail('adapter-unknown', `There is no voice called ${options.adapter}.`);
+    const started = performance.now();
+    await wait(3);
+    const hits = options.rag ? this.#rank(question).slice(0, options.top_k) : [];
+    const answer: Answer = {
+      answer: '', refused: false, citations: [], hits, usage: { prompt_tokens: 0, completion_tokens: 0 },
+      timings_ms: { load: 0, embed: 31, retrieve: 2, prefill: 0, decode: 0, total: 0 }, executor: this.#executor.executor,
+      dense_path: options.rag ? 'exact' : 'none', n_passages: hits.length, n_passages_dropped: 0, stopped: 'end', dispatches_per_token: null,
+    };
+    if (options.rag) on_event({ type: 'retrieved', hits });
+    if (options.rag && (hits[0]?.score ?? 0) < 0.02) {
+      return { ...answer, answer: 'Your pages do not seem to answer this.', refused: true, stopped: 'refused', timings_ms: { ...answer.timings_ms, total: performance.now() - started } };
+    }
+    if (hits.length > 3 && question.length > 400) {
+      on_event({ type: 'notice', code: 'passages-cut', message: 'The question is long, so 1 of 4 passages was left out to fit the model’s context.' });
+      answer.n_passages_dropped = 1;
+    }
+    answer.usage.prompt_tokens = 60 + hits.reduce((sum, hit) => sum + wordsOf(hit.text).length, 0);
+    for (let done = 0; done <= 4; done += 1) {
+      on_event({ type: 'prefill', done: Math.round((answer.usage.prompt_tokens * done) / 4), total: answer.usage.prompt_tokens });
+      await wait(6);
+      if (this.#cancelled) return { ...answer, stopped: 'cancelled' };
+    }
+    const plain = options.rag ? composed(question, hits) : 'I can say something about that from what I was trained on, but without your pages I cannot point to where it is written. Switch your pages on for an answer with its sources.';
+    const full = options.adapter && options.scale > 0 ? (options.adapter === 'pirate' ? pirate(plain) : plain.split('. ').slice(0, 1).join('. ')) : plain;
+    for (const token of full.match(/\s?\S+/g) ?? []) {
+      await wait(3);
+      if (this.#cancelled) {
+        answer.stopped = 'cancelled';
+        break;
+      }
+      if (this.#gpuFailure !== null) {
+        on_event({ type: 'notice', code: 'gpu-lost', message: `The GPU stopped answering, so Lectern went on with the processor. (${this.#gpuFailure})` });
+        this.#gpuFailure = null;
+        this.#executor = cpu('the GPU was lost while answering');
+        answer.executor = 'cpu';
+        on_event({ type: 'executor', info: this.#executor });
+      }
+      answer.answer += token;
+      answer.usage.completion_tokens += 1;
+      on_event({ type: 'token', text: token });
+      if (answer.usage.completion_tokens >= options.max_tokens) {
+        answer.stopped = 'length';
+        break;
+      }
+    }
+    for (const [i, hit] of hits.entries()) {
+      if (answer.answer.includes(`[${i + 1}]`)) answer.citations.push({ marker: i + 1, source_id: hit.source_id, source: hit.source, start: hit.start, end: hit.end, text: hit.text });
+    }
+    answer.timings_ms = { load: 0, embed: 31, retrieve: 2, prefill: 24 * fake.delay, decode: 3 * fake.delay * answer.usage.completion_tokens, total: performance.now() - started };
+    return answer;
+  }
+
+  async generate(messages: { role: string; content: string }[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation> {
+    const answer = await this.ask(messages.at(-1)?.content ?? '', { ...options, rag: false, top_k: 0 }, on_event);
+    return { text: answer.answer, ids: [], prompt_ids: [], first_logits_top20: { ids: [], values: [] }, usage: answer.usage, timings_ms: answer.timings_ms, stopped: answer.stopped };
+  }
+
+  export_collection(): Uint8Array {
+    return new TextEncoder().encode(JSON.stringify({ sources: this.#sources, nextId: this.#nextId }));
+  }
+
+  import_collection(bytes: Uint8Array): SourceInfo[] {
+    try {
+      const { sources, nextId } = JSON.parse(new TextDecoder().decode(bytes)) as { sources: Source[]; nextId: number };
+      this.#sources = sources;
+      this.#nextId = nextId;
+    } catch {
+      fail('index-corrupt', 'This collection is damaged. Build it again with `lectern index`.');
+    }
+    return this.sources();
+  }
+
+  embed(texts: string[]): Promise<Float32Array[]> {
+    return Promise.resolve(texts.map(() => new Float32Array([1, 0, 0])));
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+  }
+
+  gpu_failed(message: string): void {
+    if (this.#executor.executor === 'gpu' || this.#device === 'gpu') this.#gpuFailure = message;
+  }
+
+  #rank(query: string): Hit[] {
+    const words = new Set(wordsOf(query).filter((word) => word.length > 3));
+    const hits = this.#sources.flatMap(({ info, text, chunks }) => chunks.map((chunk): Hit => {
+      const slice = new TextDecoder().decode(new TextEncoder().encode(text.text).subarray(chunk.start, chunk.end));
+      const inChunk = wordsOf(`${chunk.headings.join(' ')} ${slice}`);
+      const n = inChunk.filter((word) => words.has(word)).length;
+      return { source_id: info.id, source: info.name, start: chunk.start, end: chunk.end, text: slice, headings: chunk.headings, score: n / 60, dense: Math.min(0.92, n / 12), bm25: n * 1.7 };
+    }));
+    return hits.sort((a, b) => b.score - a.score);
+  }
+}
+
+function cpu(reason: string): ExecutorInfo {
+  return { executor: 'cpu', reason, adapter: null, self_test_max_error: null };
+}
+
+/** Fake models are `GGUF`, a little-endian u32 length of the whole file, and padding. */
+async function open(bytes: Uint8Array, name: string, sha256: string | null): Promise<ModelInfo> {
+  await wait(20);
+  if (String.fromCharCode(...bytes.subarray(0, 4)) !== 'GGUF') fail('model-magic', 'This is not a GGUF file. Choose a model in GGUF format.');
+  if (bytes.length < 8 || new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true) !== bytes.length) fail('model-truncated', 'The model file ends too early. Download it again.');
+  if (sha256?.startsWith('bad')) fail('model-hash-mismatch', `${name} arrived damaged. Try again to fetch it anew.`);
+  return { name, architecture: 'llama', n_layers: 30, n_ctx: 2048, n_bytes: bytes.length, quantization: 'Q4_1', sha256: sha256 ?? '' };
+}
+
+function composed(question: string, hits: Hit[]): string {
+  const wanted = new Set(wordsOf(question).filter((word) => word.length > 3));
+  const best = (hit: Hit) => sentences(hit.text).map((text) => ({ text, n: wordsOf(text).filter((word) => wanted.has(word)).length })).sort((a, b) => b.n - a.n)[0]?.text ?? '';
+  return hits.slice(0, 2).map((hit, i) => best(hit).replace(/[.!?]?$/, ` [${i + 1}].`)).join(' ');
+}
+
+export const fakePackage: EnginePackage = { Engine: FakeEngine, build_segment: (job) => job.slice() };
+export const loadFakePackage: LoadPackage = () => Promise.resolve({ pkg: fakePackage, module: null });

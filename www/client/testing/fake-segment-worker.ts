@@ -1,0 +1,4 @@
+import { serveSegments } from '../../worker/serve-segments';
+import { loadFakePackage } from './fake-engine';
+
+serveSegments(loadFakePackage);

@@ -1,0 +1,61 @@
+/** Both workers in the test's own realm: the real host behind a message channel. */
+import { EngineHost } from '../../worker/host';
+import type { EnginePackage } from '../../worker/package';
+import type { FromWorker, SegmentResult, ToWorker } from '../../worker/protocol';
+import type { EngineWorker, SegmentWorker, Workers } from '../workers';
+import { fakePackage } from './fake-engine';
+
+export interface LocalOptions {
+  caches?: CacheStorage;
+  fetch?: typeof fetch;
+  locks?: LockManager;
+  pkg?: EnginePackage;
+}
+
+export interface LocalWorkers extends Workers {
+  hosts: EngineHost[];
+}
+
+export function localWorkers(options: LocalOptions = {}): LocalWorkers {
+  const hosts: EngineHost[] = [];
+  const pkg = options.pkg ?? fakePackage;
+  return {
+    hosts,
+    engine: () => {
+      const worker: EngineWorker = {
+        onmessage: null,
+        onerror: null,
+        postMessage: (message: ToWorker) => {
+          const copy = structuredClone(message);
+          queueMicrotask(() => { host.receive(copy); });
+        },
+        terminate: () => { worker.onmessage = null; },
+      };
+      const host = new EngineHost({
+        port: { postMessage: (message: FromWorker, transfer = []) => {
+          const data = structuredClone(message, { transfer });
+          queueMicrotask(() => { worker.onmessage?.({ data } as MessageEvent<FromWorker>); });
+        } },
+        loadPackage: () => Promise.resolve({ pkg, module: null }),
+        caches: options.caches,
+        fetch: options.fetch ?? (() => Promise.reject(new TypeError('offline'))),
+        locks: options.locks,
+        origin: 'https://lectern.test',
+      });
+      hosts.push(host);
+      return worker;
+    },
+    segments: () => {
+      const worker: SegmentWorker = {
+        onmessage: null,
+        onerror: null,
+        postMessage: ({ job }) => {
+          const data: SegmentResult = { built: pkg.build_segment(job) };
+          queueMicrotask(() => { worker.onmessage?.({ data } as MessageEvent<SegmentResult>); });
+        },
+        terminate: () => undefined,
+      };
+      return worker;
+    },
+  };
+}

@@ -1,0 +1,4 @@
+import { loadPackage } from './load-package';
+import { serve } from './serve';
+
+serve(loadPackage);

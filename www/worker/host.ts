@@ -1,0 +1,170 @@
+/** The engine worker: answers the client's calls from one engine, one long call at a time. */
+import { CodedError, errorInfo, isDeath } from './errors';
+import { GpuWatch } from './gpu-watch';
+import type { Engine, LoadPackage } from './package';
+import type { AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, ToWorker } from './protocol';
+import { Queue } from './queue';
+import { ModelStore } from './store';
+import { holdTabLock } from './tab-lock';
+
+/** The side of a worker or a message port that the host needs. */
+export interface Port {
+  postMessage(message: FromWorker, transfer?: Transferable[]): void;
+}
+
+export interface HostOptions {
+  port: Port;
+  loadPackage: LoadPackage;
+  caches: CacheStorage | undefined;
+  fetch: typeof fetch;
+  locks: LockManager | undefined;
+  origin: string;
+}
+
+type Emit<M extends Method> = (event: Calls[M]['event']) => void;
+type Handler<M extends Method> = (params: Calls[M]['params'], emit: Emit<M>, signal: AbortSignal) => Promise<Calls[M]['result']>;
+type Handlers = { [M in Method]: Handler<M> };
+
+export class EngineHost {
+  readonly gpu = new GpuWatch((message) => {
+    this.#engine?.gpu_failed(message);
+  });
+  #options: HostOptions;
+  #store: ModelStore;
+  #queue = new Queue();
+  #calls = new Map<number, AbortController>();
+  #engine: Engine | null = null;
+  #module: WebAssembly.Module | null = null;
+  #dead = false;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.#store = new ModelStore({ ...options, onNotice: (notice) => { this.#post({ type: 'notice', notice }); } });
+    this.gpu.install();
+  }
+
+  receive(message: ToWorker): void {
+    if (message.type === 'cancel') this.#calls.get(message.id)?.abort();
+    else void this.#answer(message.id, message.method, message.params);
+  }
+
+  /** A trap in a spawned future reaches nobody's promise; the worker's global handlers bring it here. */
+  died(thrown: unknown): void {
+    if (this.#dead || !isDeath(thrown)) return;
+    this.#dead = true;
+    this.#post({ type: 'died', message: thrown.message });
+  }
+
+  async #answer<M extends Method>(id: number, method: M, params: Calls[M]['params']): Promise<void> {
+    const control = new AbortController();
+    this.#calls.set(id, control);
+    const emit: Emit<M> = (event) => { this.#post({ type: 'event', id, event }); };
+    try {
+      const value = await this.#handlers[method](params, emit, control.signal);
+      this.#post({ type: 'result', id, value }, transferable(value));
+    } catch (thrown) {
+      this.#post({ type: 'error', id, error: errorInfo(thrown) });
+      this.died(thrown);
+    } finally {
+      this.#calls.delete(id);
+    }
+  }
+
+  #handlers: Handlers = {
+    open: async ({ device, restarted }, _emit, signal) => {
+      await holdTabLock(this.#options.locks, () => {
+        if (!restarted) this.#post({ type: 'notice', notice: { code: 'second-tab', message: 'Lectern is open in another tab too. Both work, but they share this machine’s memory and processor; close one if it gets slow.' } });
+      });
+      return this.#queue.run(async () => {
+        if (!this.#engine) {
+          const { pkg, module } = await this.#options.loadPackage(null);
+          this.#module = module;
+          this.#engine = new pkg.Engine();
+        }
+        return this.#engine.start(device);
+      }, signal);
+    },
+    cached: ({ sha256 }) => Promise.all(sha256.map((key) => this.#store.has(key))),
+    load_decoder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, bytes, sha256) => engine.load_decoder(bytes, sha256)),
+    load_embedder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, bytes, sha256) => engine.load_embedder(bytes, sha256)),
+    add_adapter: async ({ adapter }, emit, signal) => {
+      const quiet = () => undefined;
+      const config = await this.#store.get({ url: adapter.config_url, n_bytes: 0, key: `${adapter.sha256}.config` }, quiet, signal);
+      const weights = await this.#store.get({ url: adapter.weights_url, n_bytes: adapter.n_bytes, key: adapter.sha256 }, emit, signal);
+      if (!(await hashMatches(weights, adapter.sha256))) {
+        await this.#store.forget(adapter.sha256);
+        throw new CodedError('model-hash-mismatch', `The voice “${adapter.name}” arrived damaged and was thrown away. Choose it again to fetch it anew.`);
+      }
+      emit({ type: 'opening' });
+      return this.#run(signal, (engine) => engine.add_adapter(adapter.name, config, weights));
+    },
+    remove_adapter: ({ name }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_adapter(name); return null; }),
+    add_source: ({ name, file }, emit, signal) => this.#run(signal, async (engine) => {
+      const info = await engine.add_source(name, new Uint8Array(await file.arrayBuffer()), emit);
+      return { info, text: engine.source_text(info.id) };
+    }),
+    remove_source: ({ id }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_source(id); return null; }),
+    search: ({ query, top_k }, _emit, signal) => this.#run(signal, (engine) => engine.search(query, top_k)),
+    ask: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.ask(question, options, emit)),
+    generate: ({ messages, options }, emit, signal) => this.#run(signal, (engine) => engine.generate(messages, options, emit)),
+    export_collection: (_params, _emit, signal) => this.#run(signal, (engine) => engine.export_collection()),
+    import_collection: ({ bytes }, _emit, signal) => this.#run(signal, (engine) =>
+      engine.import_collection(bytes).map((info): AddedSource => ({ info, text: engine.source_text(info.id) }))),
+    embed: ({ texts }, _emit, signal) => this.#run(signal, (engine) => engine.embed(texts)),
+    next_segment_job: (_params, _emit, signal) => this.#run(signal, (engine) => {
+      const job = engine.next_segment_job();
+      return job ? { job, module: this.#module } : null;
+    }),
+    install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => { engine.install_segment(built); return null; }),
+    gpu_counters: () => Promise.resolve({ ...this.gpu.counters }),
+  };
+
+  /** Waits for the engine's turn; once running, an abort becomes the engine's own `cancel`. */
+  #run<T>(signal: AbortSignal, job: (engine: Engine) => T | Promise<T>): Promise<T> {
+    return this.#queue.run(async () => {
+      const engine = this.#engine;
+      if (!engine) throw new CodedError('not-loaded', 'The engine has not been started.');
+      const cancel = () => { engine.cancel(); };
+      signal.addEventListener('abort', cancel);
+      try {
+        return await job(engine);
+      } finally {
+        signal.removeEventListener('abort', cancel);
+      }
+    }, signal);
+  }
+
+  async #load<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, bytes: Uint8Array, sha256: string | null) => Promise<T>): Promise<T> {
+    const sha256 = model.kind === 'site' ? model.sha256 : null;
+    const bytes = model.kind === 'site'
+      ? await this.#store.get({ url: model.url, n_bytes: model.n_bytes, key: model.sha256 }, emit, signal)
+      : new Uint8Array(await model.file.arrayBuffer());
+    try {
+      return await this.#run(signal, (engine) => {
+        emit({ type: 'opening' });
+        return open(engine, bytes, sha256);
+      });
+    } catch (thrown) {
+      if (sha256 && errorInfo(thrown).code.startsWith('model-')) await this.#store.forget(sha256);
+      throw thrown;
+    }
+  }
+
+  #post(message: FromWorker, transfer: Transferable[] = []): void {
+    this.#options.port.postMessage(message, transfer);
+  }
+}
+
+/** Bytes made for the client alone need not be copied on their way. */
+function transferable(value: unknown): Transferable[] {
+  if (value instanceof Uint8Array && value.buffer instanceof ArrayBuffer) return [value.buffer];
+  if (typeof value === 'object' && value !== null && 'job' in value) return transferable(value.job);
+  return [];
+}
+
+/** Pages without a secure context have no `crypto.subtle`; there the adapter's own checks remain. */
+async function hashMatches(bytes: Uint8Array, sha256: string): Promise<boolean> {
+  if (!(globalThis.crypto as Crypto | undefined)?.subtle) return true;
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as BufferSource));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') === sha256.toLowerCase();
+}

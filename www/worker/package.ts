@@ -1,0 +1,37 @@
+/** What the wasm package offers, as the rest of the worker sees it. */
+import type {
+  AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
+  SearchResult, SourceInfo, SourceText,
+} from '../client/generated';
+import type { ChatMessage } from './protocol';
+
+/** One long call at a time; only `cancel` and `gpu_failed` may come in between. */
+export interface Engine {
+  start(device: Device): Promise<ExecutorInfo>;
+  load_decoder(bytes: Uint8Array, sha256: string | null): Promise<{ model: ModelInfo; executor: ExecutorInfo }>;
+  load_embedder(bytes: Uint8Array, sha256: string | null): Promise<ModelInfo>;
+  add_adapter(name: string, config_json: Uint8Array, safetensors: Uint8Array): AdapterInfo;
+  remove_adapter(name: string): void;
+  add_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<SourceInfo>;
+  remove_source(id: number): void;
+  sources(): SourceInfo[];
+  source_text(id: number): SourceText;
+  next_segment_job(): Uint8Array | undefined;
+  install_segment(built: Uint8Array): void;
+  search(query: string, top_k: number): Promise<SearchResult>;
+  ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer>;
+  generate(messages: ChatMessage[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation>;
+  export_collection(): Uint8Array;
+  import_collection(bytes: Uint8Array): SourceInfo[];
+  embed(texts: string[]): Promise<Float32Array[]>;
+  cancel(): void;
+  gpu_failed(message: string): void;
+}
+
+export interface EnginePackage {
+  Engine: new () => Engine;
+  build_segment(job: Uint8Array): Uint8Array;
+}
+
+/** Compiles and starts the package; `module` is passed on so that a second worker need not compile again. */
+export type LoadPackage = (module: WebAssembly.Module | null) => Promise<{ pkg: EnginePackage; module: WebAssembly.Module | null }>;

@@ -1,0 +1,85 @@
+/**
+ * The messages between the client and the engine worker. Every call carries an id; its events, its
+ * one result or its one error come back under the same id. Notices and the death of the engine
+ * belong to no call.
+ */
+import type {
+  AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent,
+  ModelInfo, SearchResult, SourceInfo, SourceText,
+} from '../client/generated';
+
+/** A file of the site's `models.json`, or one the person picked. `sha256` is lower-case hex. */
+export type ModelSource =
+  | { kind: 'site'; name: string; url: string; n_bytes: number; sha256: string }
+  | { kind: 'own'; name: string; file: Blob };
+
+/** A voice: a PEFT configuration and its weights. `sha256` is the weights'. */
+export interface AdapterSource {
+  name: string;
+  config_url: string;
+  weights_url: string;
+  n_bytes: number;
+  sha256: string;
+}
+
+export interface ChatMessage {
+  role: string;
+  content: string;
+}
+
+/** Progress of a file on its way into the engine, in bytes; `cached` says that nothing is fetched. */
+export type LoadEvent = { type: 'bytes'; done: number; total: number; cached: boolean } | { type: 'opening' };
+
+/** What the GPU watch has counted since the worker started. */
+export interface GpuCounters {
+  devices: number;
+  dispatches: number;
+  submits: number;
+}
+
+/** A source as it is once indexed, with the text that citations point into. */
+export interface AddedSource {
+  info: SourceInfo;
+  text: SourceText;
+}
+
+/** Method name → parameters, result and event of each call the worker answers. */
+export interface Calls {
+  open: { params: { device: Device; restarted: boolean }; result: ExecutorInfo; event: never };
+  cached: { params: { sha256: string[] }; result: boolean[]; event: never };
+  load_decoder: { params: { model: ModelSource }; result: { model: ModelInfo; executor: ExecutorInfo }; event: LoadEvent };
+  load_embedder: { params: { model: ModelSource }; result: ModelInfo; event: LoadEvent };
+  add_adapter: { params: { adapter: AdapterSource }; result: AdapterInfo; event: LoadEvent };
+  remove_adapter: { params: { name: string }; result: null; event: never };
+  add_source: { params: { name: string; file: Blob }; result: AddedSource; event: IngestEvent };
+  remove_source: { params: { id: number }; result: null; event: never };
+  search: { params: { query: string; top_k: number }; result: SearchResult; event: never };
+  ask: { params: { question: string; options: AskOptions }; result: Answer; event: AskEvent };
+  generate: { params: { messages: ChatMessage[]; options: GenerateOptions }; result: Generation; event: AskEvent };
+  export_collection: { params: Record<string, never>; result: Uint8Array; event: never };
+  import_collection: { params: { bytes: Uint8Array }; result: AddedSource[]; event: never };
+  embed: { params: { texts: string[] }; result: Float32Array[]; event: never };
+  next_segment_job: { params: Record<string, never>; result: { job: Uint8Array; module: WebAssembly.Module | null } | null; event: never };
+  install_segment: { params: { built: Uint8Array }; result: null; event: never };
+  gpu_counters: { params: Record<string, never>; result: GpuCounters; event: never };
+}
+
+export type Method = keyof Calls;
+
+export type ToWorker =
+  | { [M in Method]: { type: 'call'; id: number; method: M; params: Calls[M]['params'] } }[Method]
+  | { type: 'cancel'; id: number };
+
+export type FromWorker =
+  | { type: 'result'; id: number; value: unknown }
+  | { type: 'error'; id: number; error: ErrorInfo }
+  | { type: 'event'; id: number; event: unknown }
+  | { type: 'notice'; notice: ErrorInfo }
+  | { type: 'died'; message: string };
+
+/** One graph to build, for the second worker, and its answer. */
+export interface SegmentJob {
+  job: Uint8Array;
+  module: WebAssembly.Module | null;
+}
+export type SegmentResult = { built: Uint8Array } | { error: ErrorInfo };

@@ -1,0 +1,4 @@
+import { loadPackage } from './load-package';
+import { serveSegments } from './serve-segments';
+
+serveSegments(loadPackage);
