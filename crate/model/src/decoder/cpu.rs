@@ -1,0 +1,211 @@
+//! The CPU executor of the decoder: batches of rows through packed weights.
+
+use std::rc::Rc;
+
+use crate::decoder::weights::{DecoderWeights, LayerWeights};
+use crate::kernel::cpu::activation::Activations;
+use crate::kernel::cpu::attention::{Heads, attend};
+use crate::kernel::cpu::matmul::{Scratch, matmul};
+use crate::kernel::cpu::norm::{rms_norm, rope, silu_mul};
+use crate::kernel::cpu::vector::{add, dot};
+use crate::kv_cache::KvCache;
+use crate::lora::{ActiveLora, LowRank, Projection};
+use crate::packed::PackedMatrix;
+
+/// Which rows of a batch get logits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Logits {
+    None,
+    Last,
+    All,
+}
+
+/// Runs a decoder's weights on the CPU.
+pub struct CpuDecoder {
+    weights: Rc<DecoderWeights>,
+    cache: KvCache,
+    lora: Option<ActiveLora>,
+    inverse_frequencies: Vec<f32>,
+    buffers: Buffers,
+}
+
+/// Activations of one batch, reused from call to call.
+#[derive(Default)]
+struct Buffers {
+    /// `[n, hidden_size]`: the residual stream.
+    x: Vec<f32>,
+    /// `[n, hidden_size]`
+    normed: Vec<f32>,
+    /// `[n, q_dim]`
+    q: Vec<f32>,
+    /// `[n, kv_dim]`
+    k: Vec<f32>,
+    /// `[n, kv_dim]`
+    v: Vec<f32>,
+    /// `[n, q_dim]`
+    attended: Vec<f32>,
+    /// `[n, intermediate_size]`
+    gate: Vec<f32>,
+    /// `[n, intermediate_size]`
+    up: Vec<f32>,
+    /// `[n, hidden_size]`: what a sub-layer adds to the stream.
+    delta: Vec<f32>,
+    /// `[n, head_dim/2]` each.
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    scores: Vec<f32>,
+    activations: Activations,
+    scratch: Scratch,
+    low: Vec<f32>,
+}
+
+impl CpuDecoder {
+    pub fn new(weights: Rc<DecoderWeights>) -> Self {
+        let config = &weights.config;
+        Self {
+            cache: KvCache::new(config.num_hidden_layers, config.kv_dim()),
+            inverse_frequencies: config.inverse_frequencies(),
+            lora: None,
+            buffers: Buffers::default(),
+            weights,
+        }
+    }
+
+    pub fn set_adapter(&mut self, lora: Option<ActiveLora>) {
+        self.lora = lora;
+    }
+
+    /// Positions read so far.
+    pub fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.cache.is_empty()
+    }
+
+    /// Forgets the positions from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.cache.truncate(len);
+    }
+
+    /// Reads `ids` at the next positions.
+    ///
+    /// # Shapes
+    /// Returns `[rows, vocab_size]` logits: no row, the last one, or one for each id.
+    pub fn forward(&mut self, ids: &[u32], logits: Logits) -> Vec<f32> {
+        let weights = Rc::clone(&self.weights);
+        let n = ids.len();
+        self.buffers.x.clear();
+        for &id in ids {
+            self.buffers.x.extend(weights.embedding.row(id as usize));
+        }
+        self.rotations(n);
+        for (index, layer) in weights.layers.iter().enumerate() {
+            self.attention(index, layer, n);
+            self.mlp(index, layer);
+        }
+        self.cache.advance(n);
+        self.head(&weights, n, logits)
+    }
+
+    /// Cosines and sines of the batch's positions.
+    fn rotations(&mut self, n: usize) {
+        let b = &mut self.buffers;
+        b.cos.clear();
+        b.sin.clear();
+        for position in self.cache.len()..self.cache.len() + n {
+            for frequency in &self.inverse_frequencies {
+                let (sin, cos) = (position as f32 * frequency).sin_cos();
+                b.cos.push(cos);
+                b.sin.push(sin);
+            }
+        }
+    }
+
+    /// `x += O · attention(rope(Q x̂), rope(K x̂), V x̂)` with `x̂ = norm(x)`.
+    fn attention(&mut self, index: usize, layer: &LayerWeights, n: usize) {
+        let config = &self.weights.config;
+        let (q_dim, kv_dim, half) = (config.q_dim(), config.kv_dim(), config.head_dim / 2);
+        let heads = Heads {
+            num_attention_heads: config.num_attention_heads,
+            num_key_value_heads: config.num_key_value_heads,
+            head_dim: config.head_dim,
+        };
+        let b = &mut self.buffers;
+        let lora = self.lora.as_ref();
+        b.normed.resize(b.x.len(), 0.0);
+        rms_norm(&b.x, &layer.attention_norm, config.rms_norm_eps, &mut b.normed);
+        b.activations.set(&b.normed, config.hidden_size);
+        for (projection, w, out) in [
+            (Projection::Q, &layer.q, &mut b.q),
+            (Projection::K, &layer.k, &mut b.k),
+            (Projection::V, &layer.v, &mut b.v),
+        ] {
+            linear(w, factors(lora, index, projection), &b.activations, out, &mut b.scratch, &mut b.low);
+        }
+        rope(&mut b.q, q_dim, &b.cos, &b.sin, half);
+        rope(&mut b.k, kv_dim, &b.cos, &b.sin, half);
+        self.cache.write(index, &b.k, &b.v);
+        let (keys, values) = self.cache.layer(index);
+        b.attended.resize(n * q_dim, 0.0);
+        for (t, (q, out)) in b.q.chunks_exact(q_dim).zip(b.attended.chunks_exact_mut(q_dim)).enumerate() {
+            attend(heads, q, keys, values, self.cache.len() + t + 1, &mut b.scores, out);
+        }
+        b.activations.set(&b.attended, q_dim);
+        linear(&layer.o, factors(lora, index, Projection::O), &b.activations, &mut b.delta, &mut b.scratch, &mut b.low);
+        add(&mut b.x, &b.delta);
+    }
+
+    /// `x += Down · (silu(Gate x̂) · Up x̂)` with `x̂ = norm(x)`.
+    fn mlp(&mut self, index: usize, layer: &LayerWeights) {
+        let config = &self.weights.config;
+        let b = &mut self.buffers;
+        let lora = self.lora.as_ref();
+        rms_norm(&b.x, &layer.mlp_norm, config.rms_norm_eps, &mut b.normed);
+        b.activations.set(&b.normed, config.hidden_size);
+        linear(&layer.gate, factors(lora, index, Projection::Gate), &b.activations, &mut b.gate, &mut b.scratch, &mut b.low);
+        linear(&layer.up, factors(lora, index, Projection::Up), &b.activations, &mut b.up, &mut b.scratch, &mut b.low);
+        silu_mul(&mut b.gate, &b.up);
+        b.activations.set(&b.gate, config.intermediate_size);
+        linear(&layer.down, factors(lora, index, Projection::Down), &b.activations, &mut b.delta, &mut b.scratch, &mut b.low);
+        add(&mut b.x, &b.delta);
+    }
+
+    fn head(&mut self, weights: &DecoderWeights, n: usize, logits: Logits) -> Vec<f32> {
+        let config = &weights.config;
+        let first = match logits {
+            Logits::None => return Vec::new(),
+            Logits::Last => n - 1,
+            Logits::All => 0,
+        };
+        let b = &mut self.buffers;
+        let x = &b.x[first * config.hidden_size..];
+        b.normed.resize(x.len(), 0.0);
+        rms_norm(x, &weights.output_norm, config.rms_norm_eps, &mut b.normed);
+        b.activations.set(&b.normed, config.hidden_size);
+        let mut out = vec![0.0; (n - first) * config.vocab_size];
+        matmul(weights.head(), &b.activations, &mut out, &mut b.scratch);
+        out
+    }
+}
+
+fn factors(lora: Option<&ActiveLora>, layer: usize, projection: Projection) -> Option<(&LowRank, f32)> {
+    let lora = lora?;
+    Some((lora.set.layers.get(layer)?.get(projection)?, lora.scale))
+}
+
+/// `out = W x + scale · B (A x)`, `[n, rows]`.
+fn linear(w: &PackedMatrix, delta: Option<(&LowRank, f32)>, x: &Activations, out: &mut Vec<f32>, scratch: &mut Scratch, low: &mut Vec<f32>) {
+    out.resize(x.n * w.rows, 0.0);
+    matmul(w, x, out, scratch);
+    let Some((factors, scale)) = delta else { return };
+    let scale = scale * factors.scaling;
+    for (t, out) in out.chunks_exact_mut(w.rows).enumerate() {
+        low.clear();
+        low.extend(factors.a.chunks_exact(w.cols).map(|a| scale * dot(a, x.row_values(t))));
+        for (out, b) in out.iter_mut().zip(factors.b.chunks_exact(factors.rank)) {
+            *out += dot(b, low);
+        }
+    }
+}

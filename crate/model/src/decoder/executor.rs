@@ -1,0 +1,208 @@
+//! The decoder as callers see it, whichever executor runs.
+
+use std::rc::Rc;
+
+use crate::decoder::config::DecoderConfig;
+use crate::decoder::cpu::{CpuDecoder, Logits};
+#[cfg(feature = "gpu")]
+use crate::decoder::gpu::GpuDecoder;
+use crate::decoder::weights::DecoderWeights;
+use crate::error::ModelError;
+use crate::kernel::cpu::vector::argmax;
+use crate::lora::{ActiveLora, LoraSet};
+
+/// Rows that share one reading of the weights in prefill.
+pub const PREFILL_BATCH: usize = 64;
+
+/// What runs a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executor {
+    Cpu,
+    Gpu,
+}
+
+/// A decoder with its KV cache. The CPU executor is always there, so that a lost GPU loses nothing.
+pub struct Decoder {
+    weights: Rc<DecoderWeights>,
+    n_ctx: usize,
+    cpu: CpuDecoder,
+    #[cfg(feature = "gpu")]
+    gpu: Option<GpuDecoder>,
+    lora: Option<ActiveLora>,
+    /// Ids read so far: what the cache holds, in order.
+    ids: Vec<u32>,
+}
+
+impl Decoder {
+    /// On the CPU; `n_ctx` positions at most, or the model's own limit if that is less.
+    pub fn new(weights: DecoderWeights, n_ctx: usize) -> Self {
+        let weights = Rc::new(weights);
+        Self {
+            n_ctx: n_ctx.min(weights.config.context_length),
+            cpu: CpuDecoder::new(Rc::clone(&weights)),
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            lora: None,
+            ids: Vec::new(),
+            weights,
+        }
+    }
+
+    /// Moves the weights to `device` and runs there from now on.
+    ///
+    /// # Errors
+    /// `gpu-unavailable` or `gpu-lost`; the decoder then stays on the CPU.
+    #[cfg(feature = "gpu")]
+    pub async fn use_gpu(&mut self, device: &burn::tensor::Device) -> Result<(), ModelError> {
+        let mut gpu = GpuDecoder::new(device, &self.weights, self.n_ctx).await?;
+        gpu.set_adapter(self.lora.as_ref())?;
+        self.reset();
+        self.gpu = Some(gpu);
+        Ok(())
+    }
+
+    /// Leaves the GPU and reads again on the CPU what was read there.
+    ///
+    /// # Errors
+    /// None that reading the same ids before did not have.
+    pub async fn use_cpu(&mut self) -> Result<(), ModelError> {
+        #[cfg(feature = "gpu")]
+        if self.gpu.take().is_some() {
+            let ids = std::mem::take(&mut self.ids);
+            self.cpu.truncate(0);
+            for batch in ids.chunks(PREFILL_BATCH) {
+                self.read(batch, Logits::None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn executor(&self) -> Executor {
+        #[cfg(feature = "gpu")]
+        if self.gpu.is_some() {
+            return Executor::Gpu;
+        }
+        Executor::Cpu
+    }
+
+    pub fn config(&self) -> &DecoderConfig {
+        &self.weights.config
+    }
+
+    /// Positions that can be read at most.
+    pub fn n_ctx(&self) -> usize {
+        self.n_ctx
+    }
+
+    /// Ids read so far.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Kernel launches of one greedy token on the GPU.
+    pub fn dispatches_per_token(&self) -> Option<usize> {
+        #[cfg(feature = "gpu")]
+        return self.gpu.as_ref().map(GpuDecoder::dispatches_per_token);
+        #[cfg(not(feature = "gpu"))]
+        None
+    }
+
+    /// Switches an adapter on at `scale`, or all off; what was read before is forgotten, since keys
+    /// and values depend on it. A scale of 0 is off.
+    ///
+    /// # Errors
+    /// `gpu-lost` when the factors cannot be uploaded.
+    pub fn set_adapter(&mut self, adapter: Option<(Rc<LoraSet>, f32)>) -> Result<(), ModelError> {
+        self.lora = adapter.and_then(|(set, scale)| ActiveLora::new(set, scale));
+        self.cpu.set_adapter(self.lora.clone());
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            gpu.set_adapter(self.lora.as_ref())?;
+        }
+        self.reset();
+        Ok(())
+    }
+
+    /// Forgets everything read.
+    pub fn reset(&mut self) {
+        self.ids.clear();
+        self.cpu.truncate(0);
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            gpu.reset();
+        }
+    }
+
+    /// Reads a batch of a prompt, at most [`PREFILL_BATCH`] ids, and returns the logits after its
+    /// last id, `[vocab_size]`.
+    ///
+    /// # Errors
+    /// `prompt-too-long` past [`Self::n_ctx`], `gpu-lost`.
+    pub async fn prefill(&mut self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
+        self.read(ids, Logits::Last).await
+    }
+
+    /// Reads a batch and returns the logits after every id, `[n, vocab_size]`.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub async fn prefill_all(&mut self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
+        self.read(ids, Logits::All).await
+    }
+
+    /// Reads one generated id and returns the logits after it, `[vocab_size]`.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub async fn decode(&mut self, id: u32) -> Result<Vec<f32>, ModelError> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            room(self.n_ctx, self.ids.len(), 1)?;
+            let logits = gpu.decode(id).await?;
+            self.ids.push(id);
+            return Ok(logits);
+        }
+        self.read(&[id], Logits::Last).await
+    }
+
+    /// Reads one generated id and returns the most likely next one.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub async fn decode_greedy(&mut self, id: u32) -> Result<u32, ModelError> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            room(self.n_ctx, self.ids.len(), 1)?;
+            let next = gpu.decode_greedy(id).await?;
+            self.ids.push(id);
+            return Ok(next);
+        }
+        Ok(argmax(&self.read(&[id], Logits::Last).await?) as u32)
+    }
+
+    async fn read(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>, ModelError> {
+        room(self.n_ctx, self.ids.len(), ids.len())?;
+        if let Some(&id) = ids.iter().find(|&&id| id as usize >= self.weights.config.vocab_size) {
+            return Err(ModelError::invalid("prompt", format!("token {id} is not in the vocabulary")));
+        }
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            let out = match logits {
+                Logits::All => gpu.prefill_all(ids).await?,
+                _ => gpu.prefill(ids).await?,
+            };
+            self.ids.extend_from_slice(ids);
+            return Ok(out);
+        }
+        let out = self.cpu.forward(ids, logits);
+        self.ids.extend_from_slice(ids);
+        Ok(out)
+    }
+}
+
+fn room(n_ctx: usize, len: usize, n: usize) -> Result<(), ModelError> {
+    if len + n > n_ctx {
+        return Err(ModelError::PromptTooLong { n_tokens: len + n, n_ctx });
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Activations as 16-bit integers, so that a dot product with packed weights is integer work.
+//!
+//! `exact` precision: each 32-element block is scaled to ±32767, a relative step of 3e-5 of the
+//! block's largest value; the dot products themselves are exact in i32.
+
+use wide::f32x4;
+
+use crate::packed::BLOCK;
+
+const I16_MAX: f32 = 32767.0;
+
+/// `[n, cols]` activations, quantised per block of 32.
+#[derive(Default)]
+pub struct Activations {
+    pub n: usize,
+    pub cols: usize,
+    /// `[n, cols]`
+    pub quants: Vec<i16>,
+    /// `[n, cols/32]`: value of one step.
+    pub steps: Vec<f32>,
+    /// `[n, cols/32]`: sum of the block's values, what a weight block's minimum multiplies.
+    pub sums: Vec<f32>,
+    /// `[n, cols]`: the values themselves, for F16 and F32 weights and for adapters.
+    pub values: Vec<f32>,
+}
+
+impl Activations {
+    /// Takes `values`, `[n, cols]`; buffers are reused from call to call.
+    pub fn set(&mut self, values: &[f32], cols: usize) {
+        self.n = values.len() / cols;
+        self.cols = cols;
+        self.values.clear();
+        self.values.extend_from_slice(values);
+        self.quants.resize(values.len(), 0);
+        self.steps.resize(values.len() / BLOCK, 0.0);
+        self.sums.resize(values.len() / BLOCK, 0.0);
+        for (b, (block, out)) in values.chunks_exact(BLOCK).zip(self.quants.chunks_exact_mut(BLOCK)).enumerate() {
+            (self.steps[b], self.sums[b]) = quantise_block(block, out);
+        }
+    }
+
+    pub fn row_quants(&self, row: usize) -> &[i16] {
+        &self.quants[row * self.cols..(row + 1) * self.cols]
+    }
+
+    pub fn row_steps(&self, row: usize) -> &[f32] {
+        let n = self.cols / BLOCK;
+        &self.steps[row * n..(row + 1) * n]
+    }
+
+    pub fn row_sums(&self, row: usize) -> &[f32] {
+        let n = self.cols / BLOCK;
+        &self.sums[row * n..(row + 1) * n]
+    }
+
+    pub fn row_values(&self, row: usize) -> &[f32] {
+        &self.values[row * self.cols..(row + 1) * self.cols]
+    }
+}
+
+/// Returns the step and the sum of the quantised block.
+#[inline(always)]
+fn quantise_block(block: &[f32], out: &mut [i16]) -> (f32, f32) {
+    let mut largest = f32x4::ZERO;
+    for v in block.chunks_exact(4) {
+        largest = largest.max(load(v).abs());
+    }
+    let largest = largest.to_array().into_iter().fold(0.0, f32::max);
+    if largest == 0.0 {
+        out.fill(0);
+        return (0.0, 0.0);
+    }
+    let inverse = f32x4::splat(I16_MAX / largest);
+    let mut sum = 0i32;
+    for (v, out) in block.chunks_exact(4).zip(out.chunks_exact_mut(4)) {
+        let q = (load(v) * inverse).round_int().to_array();
+        for i in 0..4 {
+            out[i] = q[i] as i16;
+            sum += q[i];
+        }
+    }
+    let step = largest / I16_MAX;
+    (step, sum as f32 * step)
+}
+
+#[inline(always)]
+pub(crate) fn load(v: &[f32]) -> f32x4 {
+    f32x4::new(v.try_into().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_comes_back_within_half_a_step() {
+        let values: Vec<f32> = (0..64).map(|i| (i as f32 * 0.7).sin() * if i < 32 { 1e-3 } else { 50.0 }).collect();
+        let mut activations = Activations::default();
+        activations.set(&values, 64);
+        for (i, value) in values.iter().enumerate() {
+            let step = activations.steps[i / 32];
+            assert!((activations.quants[i] as f32 * step - value).abs() <= step * 0.51);
+        }
+        let sum: f32 = values[..32].iter().sum();
+        assert!((activations.sums[0] - sum).abs() < 32.0 * activations.steps[0]);
+    }
+
+    #[test]
+    fn zeros_stay_zeros() {
+        let mut activations = Activations::default();
+        activations.set(&[0.0; 32], 32);
+        assert_eq!((activations.steps[0], activations.sums[0]), (0.0, 0.0));
+        assert!(activations.quants.iter().all(|&q| q == 0));
+    }
+}

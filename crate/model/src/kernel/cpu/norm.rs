@@ -1,0 +1,104 @@
+//! Normalisation and the element-wise functions between matrix products.
+
+use wide::f32x4;
+
+use super::activation::load;
+use super::vector::dot;
+
+/// `x / rms(x) · weight` for every row of `x`, `[n, weight.len()]` (Zhang & Sennrich 2019, eq. 4).
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    for (x, out) in x.chunks_exact(weight.len()).zip(out.chunks_exact_mut(weight.len())) {
+        let inverse = 1.0 / (dot(x, x) / x.len() as f32 + eps).sqrt();
+        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * inverse * w;
+        }
+    }
+}
+
+/// `(x − mean) / √(variance + eps) · weight + bias` for every row, in place (Ba et al. 2016).
+pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let n = weight.len() as f32;
+    for x in x.chunks_exact_mut(weight.len()) {
+        let mean = x.iter().sum::<f32>() / n;
+        let variance = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
+        let inverse = 1.0 / (variance + eps).sqrt();
+        for ((x, w), b) in x.iter_mut().zip(weight).zip(bias) {
+            *x = (*x - mean) * inverse * w + b;
+        }
+    }
+}
+
+/// `silu(gate) · up`, into `gate`.
+pub fn silu_mul(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.chunks_exact_mut(4).zip(up.chunks_exact(4)) {
+        let g = load(gate);
+        gate.copy_from_slice(&(g / (f32x4::ONE + (-g).exp()) * load(up)).to_array());
+    }
+}
+
+/// Exact GELU, `x · Φ(x)`, in place.
+pub fn gelu(x: &mut [f32]) {
+    for x in x.chunks_exact_mut(4) {
+        let v = load(x);
+        x.copy_from_slice(&(v * f32x4::HALF * (f32x4::ONE + erf(v * f32x4::splat(std::f32::consts::FRAC_1_SQRT_2)))).to_array());
+    }
+}
+
+/// Error function to 1.5e-7 (Abramowitz & Stegun 7.1.26).
+fn erf(x: f32x4) -> f32x4 {
+    let a = x.abs();
+    let t = f32x4::ONE / (f32x4::ONE + f32x4::splat(0.327_591_1) * a);
+    let mut p = f32x4::splat(1.061_405_4);
+    for c in [-1.453_152_1, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
+        p = p * t + f32x4::splat(c);
+    }
+    (f32x4::ONE - p * t * (-a * a).exp()).copysign(x)
+}
+
+/// Rotates neighbouring pairs of every head of every row: `(x₀, x₁) → (x₀c − x₁s, x₀s + x₁c)`
+/// (Su et al. 2021, eq. 34, in GGUF's interleaved order).
+///
+/// # Shapes
+/// `x` `[n, heads·head_dim]`; `cos`, `sin` `[n, head_dim/2]`.
+pub fn rope(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32], half: usize) {
+    for ((x, cos), sin) in x.chunks_exact_mut(width).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half)) {
+        for head in x.chunks_exact_mut(half * 2) {
+            for (pair, (c, s)) in head.chunks_exact_mut(2).zip(cos.iter().zip(sin)) {
+                let (a, b) = (pair[0], pair[1]);
+                pair[0] = a * c - b * s;
+                pair[1] = a * s + b * c;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gelu_follows_its_integral() {
+        // Φ by the trapezium rule in f64.
+        let phi = |x: f64| {
+            let n = 20_000;
+            let (lo, h) = (-10.0, (x + 10.0) / n as f64);
+            let pdf = |v: f64| (-v * v / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            (0..n).map(|i| (pdf(lo + i as f64 * h) + pdf(lo + (i + 1) as f64 * h)) / 2.0 * h).sum::<f64>()
+        };
+        for x in [-4.0, -1.3, -0.2, 0.0, 0.7, 2.5, 6.0f32] {
+            let mut v = [x; 4];
+            gelu(&mut v);
+            assert!((v[0] as f64 - x as f64 * phi(x as f64)).abs() < 1e-5, "{x}: {}", v[0]);
+        }
+    }
+
+    #[test]
+    fn a_rotation_keeps_lengths_and_position_zero() {
+        let mut x = vec![1.0, 2.0, 3.0, 4.0];
+        rope(&mut x, 4, &[1.0, 1.0], &[0.0, 0.0], 2);
+        assert_eq!(x, [1.0, 2.0, 3.0, 4.0]);
+        let (s, c) = 0.8f32.sin_cos();
+        rope(&mut x, 4, &[c, c], &[s, s], 2);
+        assert!((x[0].hypot(x[1]) - 5f32.sqrt()).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,575 @@
+//! Matrix times vector over packed weights, with what surrounds it in a decoder fused in:
+//! RMSNorm before; bias-free epilogues, rotary positions, cache writes or argmax after; an adapter's
+//! low-rank delta inside.
+//!
+//! A workgroup loads the input into workgroup memory once, in the order in which words of weights
+//! unpack: component `w` of a vector belongs to word `w` of four, so that one vector operation
+//! multiplies four words. `lanes` invocations share a pair of rows.
+
+use super::low_rank::LowRankShape;
+use super::state;
+use super::unpack::{column, f16_bits, f16_bits4, sum4, vec4};
+use super::{U4, V4};
+use crate::packed::{BLOCK, PackedFormat};
+use cubecl::prelude::*;
+
+/// Columns held in workgroup memory at once when there are more than [`WHOLE`].
+const CHUNK: usize = 2048;
+/// The most columns held at once without chunks.
+const WHOLE: usize = 3072;
+
+/// What happens to a row's sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GemvEpilogue {
+    /// `out = y`
+    Store,
+    /// `out += y`
+    Add,
+    /// `out[i] = silu(y[i]) · y[i + rows/2]`: gate rows first, up rows after them.
+    SiluMul,
+    /// `out = silu(out) · y`, when gate and up do not share a matrix.
+    MulSilu,
+}
+
+/// Shape of a matrix-vector product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Gemv {
+    pub format: PackedFormat,
+    pub rows: usize,
+    pub cols: usize,
+    pub threads: usize,
+    pub lanes: usize,
+    /// Bits of RMSNorm's epsilon, when the input is normalised first.
+    pub norm_eps: Option<u32>,
+    pub low_rank: LowRankShape,
+}
+
+impl Gemv {
+    /// Pairs of rows a workgroup computes.
+    const fn pairs(&self) -> usize {
+        self.threads / self.lanes
+    }
+
+    /// Workgroups of a launch.
+    pub fn cubes(&self) -> u32 {
+        self.rows.div_ceil(2).div_ceil(self.pairs()) as u32
+    }
+
+    const fn chunk(&self) -> usize {
+        if self.cols <= WHOLE { self.cols } else { CHUNK }
+    }
+
+    const fn n_chunks(&self) -> usize {
+        self.cols.div_ceil(self.chunk())
+    }
+
+    const fn chunk_blocks(&self, chunk: usize) -> usize {
+        let rest = self.cols - chunk * self.chunk();
+        (if rest < self.chunk() { rest } else { self.chunk() }) / BLOCK
+    }
+
+    /// Invocations that share a row of an `A` of this rank.
+    fn a_lanes(&self, rank: usize) -> usize {
+        let lanes = self.threads / rank.next_power_of_two();
+        if lanes == 0 { 1 } else { lanes }
+    }
+
+    fn norm_eps_value(&self) -> f32 {
+        f32::from_bits(self.norm_eps.unwrap_or(0))
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_bytes(&self) -> usize {
+        4 * (self.chunk() + self.chunk() / 16 + 2 * self.threads + self.low_rank.total_rank().max(4))
+    }
+}
+
+/// Workgroup memory of a product.
+#[derive(CubeType)]
+struct Scratch {
+    /// The input chunk, permuted.
+    x: Shared<[V4]>,
+    /// Sum of each half block of it.
+    sums: Shared<[f32]>,
+    /// One or two numbers an invocation.
+    reduce: Shared<[f32]>,
+    /// `A x` of the adapter.
+    ax: Shared<[f32]>,
+}
+
+#[cube]
+fn scratch(#[comptime] g: Gemv) -> Scratch {
+    Scratch {
+        x: Shared::<[V4]>::new_slice(comptime!(g.chunk() / 4)),
+        sums: Shared::<[f32]>::new_slice(comptime!(g.chunk() / 16)),
+        reduce: Shared::<[f32]>::new_slice(comptime!(g.threads * 2)),
+        ax: Shared::<[f32]>::new_slice(comptime!(g.low_rank.total_rank().max(4))),
+    }
+}
+
+/// `1 / rms(x)`, or 1 without a norm.
+#[cube]
+fn inverse_rms(x: &[V4], x_base: usize, s: &mut Scratch, #[comptime] g: Gemv) -> f32 {
+    let mut inverse = f32::new(1.0);
+    if comptime!(g.norm_eps.is_some()) {
+        let tid = UNIT_POS as usize;
+        let mut squares = V4::new(0f32);
+        for i in range_stepped(tid, comptime!(g.cols / 4), comptime!(g.threads)) {
+            let v = x[x_base + i];
+            squares += v * v;
+        }
+        s.reduce[tid] = sum4(squares);
+        sync_cube();
+        let mut total = f32::new(0.0);
+        for i in 0..comptime!(g.threads) {
+            total += s.reduce[i];
+        }
+        inverse = f32::inverse_sqrt(total / comptime!(g.cols as f32) + comptime!(g.norm_eps_value()));
+        sync_cube();
+    }
+    inverse
+}
+
+/// Loads `blocks` blocks of input from column `first · 4` on, permuted for the format.
+#[cube]
+fn load_chunk(
+    x: &[V4],
+    norm: &[V4],
+    x_base: usize,
+    inverse: f32,
+    s: &mut Scratch,
+    #[comptime] first: usize,
+    #[comptime] blocks: usize,
+    #[comptime] g: Gemv,
+) {
+    for half in range_stepped(UNIT_POS as usize, comptime!(blocks * 2), comptime!(g.threads)) {
+        let at = first + half * 4;
+        let mut v0 = x[x_base + at];
+        let mut v1 = x[x_base + at + 1];
+        let mut v2 = x[x_base + at + 2];
+        let mut v3 = x[x_base + at + 3];
+        if comptime!(g.norm_eps.is_some()) {
+            let scale = V4::new(inverse);
+            v0 = v0 * scale * norm[at];
+            v1 = v1 * scale * norm[at + 1];
+            v2 = v2 * scale * norm[at + 2];
+            v3 = v3 * scale * norm[at + 3];
+        }
+        s.sums[half] = sum4(v0 + v1 + v2 + v3);
+        let to = half * 4;
+        if comptime!(g.format.has_scales()) {
+            s.x[to] = column(v0, v1, v2, v3, 0usize);
+            s.x[to + 1] = column(v0, v1, v2, v3, 1usize);
+            s.x[to + 2] = column(v0, v1, v2, v3, 2usize);
+            s.x[to + 3] = column(v0, v1, v2, v3, 3usize);
+        } else if comptime!(g.format == PackedFormat::F16) {
+            s.x[to] = vec4(v0.extract(0usize), v0.extract(2usize), v1.extract(0usize), v1.extract(2usize));
+            s.x[to + 1] = vec4(v0.extract(1usize), v0.extract(3usize), v1.extract(1usize), v1.extract(3usize));
+            s.x[to + 2] = vec4(v2.extract(0usize), v2.extract(2usize), v3.extract(0usize), v3.extract(2usize));
+            s.x[to + 3] = vec4(v2.extract(1usize), v2.extract(3usize), v3.extract(1usize), v3.extract(3usize));
+        } else {
+            s.x[to] = v0;
+            s.x[to + 1] = v1;
+            s.x[to + 2] = v2;
+            s.x[to + 3] = v3;
+        }
+    }
+    sync_cube();
+}
+
+/// One block of a row, `block` in the matrix against `local` in the chunk.
+#[cube]
+fn dot_block(quants: &[U4], scales: &[u32], s: &Scratch, block: usize, local: usize, #[comptime] g: Gemv) -> f32 {
+    let mut sum = V4::new(0f32);
+    let at = local * 8;
+    if comptime!(g.format == PackedFormat::Q4) {
+        let q = quants[block];
+        #[unroll]
+        for p in 0..8usize {
+            let shift = comptime!(p as u32 * 4);
+            let index = comptime!((p % 2) * 4 + p / 2);
+            sum += V4::cast_from((q >> U4::new(shift)) & U4::new(15u32)) * s.x[at + index];
+        }
+    } else if comptime!(g.format == PackedFormat::Q8) {
+        #[unroll]
+        for half in 0..2usize {
+            let q = quants[block * 2 + half];
+            #[unroll]
+            for byte in 0..4usize {
+                let shift = comptime!(byte as u32 * 8);
+                let index = comptime!(half * 4 + byte);
+                sum += V4::cast_from((q >> U4::new(shift)) & U4::new(255u32)) * s.x[at + index];
+            }
+        }
+    } else if comptime!(g.format == PackedFormat::F16) {
+        #[unroll]
+        for v in 0..4usize {
+            let q = quants[block * 4 + v];
+            let index = comptime!(v * 2);
+            sum += f16_bits4(q & U4::new(0xffffu32)) * s.x[at + index];
+            sum += f16_bits4(q >> U4::new(16u32)) * s.x[at + index + 1];
+        }
+    } else {
+        #[unroll]
+        for v in 0..8usize {
+            sum += V4::reinterpret(quants[block * 8 + v]) * s.x[at + v];
+        }
+    }
+    let mut y = sum4(sum);
+    if comptime!(g.format.has_scales()) {
+        let scale = scales[block];
+        let d = f16_bits(scale & 0xffffu32);
+        let x_sum = s.sums[local * 2] + s.sums[local * 2 + 1];
+        if comptime!(g.format == PackedFormat::Q4) {
+            y = y * d + f16_bits(scale >> 16u32) * x_sum;
+        } else {
+            y = (y - 128f32 * x_sum) * d;
+        }
+    }
+    y
+}
+
+/// Adds this chunk's `A x` to `s.ax`, for the parts whose rows this workgroup computes.
+#[cube]
+fn low_rank_input(
+    factors: &[V4],
+    s: &mut Scratch,
+    first_row: usize,
+    end_row: usize,
+    #[comptime] chunk: usize,
+    #[comptime] all_parts: bool,
+    #[comptime] g: Gemv,
+) {
+    let tid = UNIT_POS as usize;
+    #[unroll]
+    for i in 0..comptime!(g.low_rank.n_parts) {
+        let rank = comptime!(g.low_rank.parts[i].rank);
+        if comptime!(rank > 0) {
+            let start = comptime!(g.low_rank.start(i));
+            let end = comptime!(g.low_rank.parts[i].end);
+            let a_row = comptime!(g.low_rank.a_row(i));
+            let lanes = comptime!(g.a_lanes(rank));
+            let at_once = comptime!(g.threads / lanes);
+            if all_parts || (first_row < end && end_row > start) {
+                #[unroll]
+                for pass in 0..comptime!(rank.div_ceil(at_once)) {
+                    let r = comptime!(pass * at_once) + tid / lanes;
+                    let mut sum = V4::new(0f32);
+                    if r < rank {
+                        let base = (a_row + r) * comptime!(g.cols / 4) + comptime!(chunk * g.chunk() / 4);
+                        for k in range_stepped(tid % lanes, comptime!(g.chunk_blocks(chunk) * 8), lanes) {
+                            sum += factors[base + k] * s.x[k];
+                        }
+                    }
+                    s.reduce[tid] = sum4(sum);
+                    sync_cube();
+                    let r = comptime!(pass * at_once) + tid;
+                    if tid < at_once && r < rank {
+                        let mut total = f32::new(0.0);
+                        for lane in 0..lanes {
+                            total += s.reduce[tid * lanes + lane];
+                        }
+                        if comptime!(chunk == 0) {
+                            s.ax[a_row + r] = total;
+                        } else {
+                            s.ax[a_row + r] += total;
+                        }
+                    }
+                    sync_cube();
+                }
+            }
+        }
+    }
+}
+
+/// This lane's share of `B[row] · (A x)`, scaled.
+#[cube]
+fn low_rank_row(factors: &[V4], s: &Scratch, scale: f32, row: usize, lane: usize, #[comptime] g: Gemv) -> f32 {
+    let mut sum = f32::new(0.0);
+    #[unroll]
+    for i in 0..comptime!(g.low_rank.n_parts) {
+        let rank = comptime!(g.low_rank.parts[i].rank);
+        if comptime!(rank > 0) {
+            let start = comptime!(g.low_rank.start(i));
+            let end = comptime!(g.low_rank.parts[i].end);
+            let a_row = comptime!(g.low_rank.a_row(i));
+            let b = comptime!(g.low_rank.parts[i].b);
+            if row >= start && row < end {
+                let base = b + (row - start) * comptime!(rank / 4);
+                for r in range_stepped(lane, comptime!(rank / 4), comptime!(g.lanes)) {
+                    let v = factors[base + r];
+                    let at = a_row + r * 4;
+                    sum += v.extract(0usize) * s.ax[at]
+                        + v.extract(1usize) * s.ax[at + 1]
+                        + v.extract(2usize) * s.ax[at + 2]
+                        + v.extract(3usize) * s.ax[at + 3];
+                }
+            }
+        }
+    }
+    sum * scale
+}
+
+/// Both rows' sums of this invocation's pair; whole on lane 0.
+#[cube]
+fn pair_sums(
+    quants: &[U4],
+    scales: &[u32],
+    x: &[V4],
+    norm: &[V4],
+    factors: &[V4],
+    x_base: usize,
+    scale: f32,
+    row_a: usize,
+    row_b: usize,
+    s: &mut Scratch,
+    #[comptime] halves: bool,
+    #[comptime] g: Gemv,
+) -> (f32, f32) {
+    let tid = UNIT_POS as usize;
+    let lane = tid % comptime!(g.lanes);
+    let inverse = inverse_rms(x, x_base, s, g);
+    let row_blocks = comptime!(g.cols / BLOCK);
+    let mut a = f32::new(0.0);
+    let mut b = f32::new(0.0);
+    #[unroll]
+    for chunk in 0..comptime!(g.n_chunks()) {
+        let first = comptime!(chunk * g.chunk() / 4);
+        let blocks = comptime!(g.chunk_blocks(chunk));
+        load_chunk(x, norm, x_base, inverse, s, first, blocks, g);
+        for block in range_stepped(lane, blocks, comptime!(g.lanes)) {
+            let at = block + comptime!(chunk * g.chunk() / BLOCK);
+            a += dot_block(quants, scales, s, row_a * row_blocks + at, block, g);
+            b += dot_block(quants, scales, s, row_b * row_blocks + at, block, g);
+        }
+        if comptime!(g.low_rank.is_active()) {
+            let first_row = CUBE_POS_X as usize * comptime!(g.pairs() * 2);
+            low_rank_input(factors, s, first_row, first_row + comptime!(g.pairs() * 2), chunk, halves, g);
+        }
+        if comptime!(g.n_chunks() > 1) {
+            sync_cube();
+        }
+    }
+    if comptime!(g.low_rank.is_active()) {
+        a += low_rank_row(factors, s, scale, row_a, lane, g);
+        b += low_rank_row(factors, s, scale, row_b, lane, g);
+    }
+    if comptime!(g.lanes > 1) {
+        s.reduce[tid] = a;
+        s.reduce[tid + comptime!(g.threads)] = b;
+        sync_cube();
+        if lane == 0 {
+            a = f32::new(0.0);
+            b = f32::new(0.0);
+            #[unroll]
+            for i in 0..comptime!(g.lanes) {
+                a += s.reduce[tid + i];
+                b += s.reduce[tid + i + comptime!(g.threads)];
+            }
+        }
+    }
+    (a, b)
+}
+
+#[cube]
+fn silu(v: f32) -> f32 {
+    v / (1f32 + f32::exp(-v))
+}
+
+#[cube]
+fn low_rank_scale(step: &[u32], #[comptime] g: Gemv) -> f32 {
+    if comptime!(g.low_rank.is_active()) { f32::from_bits(step[state::SCALE]) } else { f32::new(1.0) }
+}
+
+/// The pair of rows of this invocation.
+#[cube]
+fn pair_index(#[comptime] g: Gemv) -> usize {
+    CUBE_POS_X as usize * comptime!(g.pairs()) + UNIT_POS as usize / comptime!(g.lanes)
+}
+
+/// `out = epilogue(W norm(x) + scale · B A norm(x))`.
+///
+/// # Shapes
+/// `x` and `norm` `[cols]`, `out` `[rows]`, or `[rows/2]` for [`GemvEpilogue::SiluMul`].
+#[cube(launch_unchecked)]
+pub fn gemv(
+    quants: &[U4],
+    scales: &[u32],
+    x: &[V4],
+    norm: &[V4],
+    factors: &[V4],
+    step: &[u32],
+    out: &mut [f32],
+    #[comptime] epilogue: GemvEpilogue,
+    #[comptime] g: Gemv,
+) {
+    let mut s = scratch(g);
+    let halves = comptime!(epilogue == GemvEpilogue::SiluMul);
+    let pair = pair_index(g);
+    let last = comptime!(g.rows - 1);
+    let mut row_a = pair * 2;
+    let mut row_b = pair * 2 + 1;
+    if halves {
+        row_a = pair;
+        row_b = pair + comptime!(g.rows / 2);
+    }
+    let scale = low_rank_scale(step, g);
+    let (a, b) = pair_sums(
+        quants, scales, x, norm, factors, 0usize, scale, usize::min(row_a, last), usize::min(row_b, last), &mut s, halves, g,
+    );
+    if UNIT_POS as usize % comptime!(g.lanes) == 0 {
+        if halves {
+            if pair < comptime!(g.rows / 2) {
+                out[pair] = silu(a) * b;
+            }
+        } else {
+            if row_a < comptime!(g.rows) {
+                if comptime!(epilogue == GemvEpilogue::Add) {
+                    out[row_a] += a;
+                } else if comptime!(epilogue == GemvEpilogue::MulSilu) {
+                    out[row_a] = silu(out[row_a]) * a;
+                } else {
+                    out[row_a] = a;
+                }
+            }
+            if row_b < comptime!(g.rows) {
+                if comptime!(epilogue == GemvEpilogue::Add) {
+                    out[row_b] += b;
+                } else if comptime!(epilogue == GemvEpilogue::MulSilu) {
+                    out[row_b] = silu(out[row_b]) * b;
+                } else {
+                    out[row_b] = b;
+                }
+            }
+        }
+    }
+}
+
+/// Where queries, keys and values go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Qkv {
+    /// First row of this matrix among all rows `[q | k | v]`.
+    pub first_row: usize,
+    pub q_dim: usize,
+    pub kv_dim: usize,
+    pub head_dim: usize,
+    pub n_ctx: usize,
+    /// Offset in `x` of this position's cosines and sines, in vectors.
+    pub rope: usize,
+}
+
+/// Queries, keys and values of one position: RMSNorm, product, rotary positions, cache write.
+///
+/// # Shapes
+/// `x` `[hidden]` with `[head_dim/2][cos, sin]` at `rope`; `cache`
+/// `[k: n_ctx, kv_dim | v: n_ctx, kv_dim | q: q_dim]`.
+#[cube(launch_unchecked)]
+pub fn gemv_qkv(
+    quants: &[U4],
+    scales: &[u32],
+    x: &[V4],
+    norm: &[V4],
+    factors: &[V4],
+    step: &[u32],
+    cache: &mut [f32],
+    #[comptime] to: Qkv,
+    #[comptime] g: Gemv,
+) {
+    let mut s = scratch(g);
+    let pair = pair_index(g);
+    let row_a = usize::min(pair * 2, comptime!(g.rows - 2));
+    let scale = low_rank_scale(step, g);
+    let (a, b) =
+        pair_sums(quants, scales, x, norm, factors, 0usize, scale, row_a, row_a + 1, &mut s, false, g);
+    if UNIT_POS as usize % comptime!(g.lanes) == 0 && pair * 2 < comptime!(g.rows) {
+        let row = row_a + comptime!(to.first_row);
+        let position = step[state::POSITION] as usize;
+        let values = comptime!(to.n_ctx * to.kv_dim);
+        if row < comptime!(to.q_dim + to.kv_dim) {
+            let index = (row % comptime!(to.head_dim)) / 2;
+            let both = x[comptime!(to.rope) + index / 2];
+            let mut cos = both.extract(0usize);
+            let mut sin = both.extract(1usize);
+            if index % 2 == 1 {
+                cos = both.extract(2usize);
+                sin = both.extract(3usize);
+            }
+            let first = a * cos - b * sin;
+            let second = a * sin + b * cos;
+            let mut at = position * comptime!(to.kv_dim) + row - comptime!(to.q_dim);
+            if row < comptime!(to.q_dim) {
+                at = comptime!(2 * to.n_ctx * to.kv_dim) + row;
+            }
+            cache[at] = first;
+            cache[at + 1] = second;
+        } else {
+            let at = values + position * comptime!(to.kv_dim) + row - comptime!(to.q_dim + to.kv_dim);
+            cache[at] = a;
+            cache[at + 1] = b;
+        }
+    }
+}
+
+/// Whether a float is neither infinite nor NaN, by its bits: shaders may assume there are none.
+#[cube]
+fn is_finite(v: f32) -> bool {
+    (v.to_bits() & 0x7f80_0000u32) != 0x7f80_0000u32
+}
+
+/// Logits of row `step[ROW]` of `x`, and each workgroup's largest: `best` holds `[bits, index]` a
+/// workgroup, the index being [`state::BROKEN`] when a logit is not finite.
+#[cube(launch_unchecked)]
+pub fn gemv_head(
+    quants: &[U4],
+    scales: &[u32],
+    x: &[V4],
+    norm: &[V4],
+    step: &[u32],
+    logits: &mut [f32],
+    best: &mut [u32],
+    #[comptime] g: Gemv,
+) {
+    let mut s = scratch(g);
+    let tid = UNIT_POS as usize;
+    let pair = pair_index(g);
+    let last = comptime!(g.rows - 1);
+    let row_a = usize::min(pair * 2, last);
+    let row_b = usize::min(pair * 2 + 1, last);
+    let x_base = step[state::ROW] as usize * comptime!(g.cols / 4);
+    let (a, b) = pair_sums(quants, scales, x, norm, norm, x_base, 1f32, row_a, row_b, &mut s, false, g);
+    sync_cube();
+    if tid % comptime!(g.lanes) == 0 {
+        logits[row_a] = a;
+        logits[row_b] = b;
+        s.reduce[tid] = a;
+        s.reduce[tid + comptime!(g.threads)] = b;
+    }
+    sync_cube();
+    if tid == 0 {
+        let first = CUBE_POS_X as usize * comptime!(g.pairs() * 2);
+        let mut value = f32::new(-3.0e38);
+        let mut index = 0u32;
+        let mut broken = false;
+        for p in 0..comptime!(g.pairs()) {
+            let a = s.reduce[p * comptime!(g.lanes)];
+            let b = s.reduce[p * comptime!(g.lanes) + comptime!(g.threads)];
+            if !is_finite(a) || !is_finite(b) {
+                broken = true;
+            }
+            if a > value {
+                value = a;
+                index = usize::min(first + p * 2, last) as u32;
+            }
+            if b > value {
+                value = b;
+                index = usize::min(first + p * 2 + 1, last) as u32;
+            }
+        }
+        if broken {
+            value = f32::new(3.0e38);
+            index = state::BROKEN;
+        }
+        best[CUBE_POS_X as usize * 2] = value.to_bits();
+        best[CUBE_POS_X as usize * 2 + 1] = index;
+    }
+}

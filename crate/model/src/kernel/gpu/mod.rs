@@ -1,0 +1,54 @@
+//! CubeCL kernels over [`crate::packed`] weights: WebGPU in a page, Vulkan natively.
+//!
+//! Every kernel keeps to what WebGPU guarantees: 7 storage bindings besides CubeCL's own, 256
+//! invocations a workgroup, 16 KiB of workgroup memory, bindings of 128 MiB. All bindings are
+//! `read_write` to the driver, so no buffer may be bound twice in one launch; what a variant of a
+//! kernel does not read is a [`Gpu::unused`] buffer.
+
+mod argmax;
+mod attention;
+mod gemm;
+mod gemv;
+mod launch;
+mod low_rank;
+mod rows;
+mod tuning;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+pub use argmax::argmax;
+pub use attention::{Attention, attention_bidirectional, attention_causal, attention_decode};
+pub use gemm::{ColumnOrder, Gemm, GemmEpilogue, gemm};
+pub use gemv::{Gemv, GemvEpilogue, Qkv, gemv, gemv_head, gemv_qkv};
+pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg};
+pub use low_rank::{LowRankPart, LowRankShape};
+pub use rows::{
+    Gather, LayerNorm, Pool, RopeScatter, gather, gather_encoder, layer_norm, pool, rms_norm, rope_scatter, silu_mul,
+};
+pub use tuning::Tuning;
+
+use cubecl::prelude::*;
+
+/// Four floats, the unit of every load.
+pub type V4 = Vector<f32, Const<4>>;
+/// Four words of packed weights.
+pub type U4 = Vector<u32, Const<4>>;
+
+/// Words of the decoder's state buffer, which host and kernels share.
+pub mod state {
+    /// Position of row 0 of this step.
+    pub const POSITION: usize = 0;
+    /// Written by the last kernel of a step: 0 nothing yet, [`BROKEN`] for logits that are not
+    /// finite or all zero, else the greedy token + 1.
+    pub const RESULT: usize = 1;
+    /// The row whose logits are wanted.
+    pub const ROW: usize = 2;
+    /// The adapter's scale, an f32's bits.
+    pub const SCALE: usize = 3;
+    /// Token ids of the step's rows.
+    pub const IDS: usize = 4;
+    /// Value of [`RESULT`] for unusable logits.
+    pub const BROKEN: u32 = u32::MAX;
+}
