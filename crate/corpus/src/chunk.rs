@@ -25,7 +25,10 @@ pub struct ChunkOptions {
 
 impl Default for ChunkOptions {
     fn default() -> Self {
-        Self { max_tokens: 128, overlap_sentences: 0 }
+        Self {
+            max_tokens: 128,
+            overlap_sentences: 0,
+        }
     }
 }
 
@@ -45,7 +48,11 @@ pub struct Chunk {
 /// `n_tokens` is called once per sentence and a chunk's size is the sum over its sentences; only a
 /// sentence above `max_tokens` is counted again in halves. A chunk exceeds `max_tokens` only if one
 /// character does.
-pub fn chunk(document: &Document, options: &ChunkOptions, n_tokens: &dyn Fn(&str) -> usize) -> Vec<Chunk> {
+pub fn chunk(
+    document: &Document,
+    options: &ChunkOptions,
+    n_tokens: &dyn Fn(&str) -> usize,
+) -> Vec<Chunk> {
     let text = document.text.as_str();
     let splitter = Splitter {
         text,
@@ -55,11 +62,17 @@ pub fn chunk(document: &Document, options: &ChunkOptions, n_tokens: &dyn Fn(&str
     };
     let mut chunks = Vec::new();
     for region in regions(text, &document.sections) {
-        let mut packer = Packer { options, splitter: &splitter, current: Vec::new(), spans: Vec::new() };
+        let mut packer = Packer {
+            options,
+            splitter: &splitter,
+            current: Vec::new(),
+            spans: Vec::new(),
+        };
         packer.pack(&region);
-        chunks.extend(
-            packer.spans.into_iter().map(|span| Chunk { span, headings: region.headings.clone() }),
-        );
+        chunks.extend(packer.spans.into_iter().map(|span| Chunk {
+            span,
+            headings: region.headings.clone(),
+        }));
     }
     chunks
 }
@@ -80,19 +93,30 @@ fn regions(text: &str, sections: &[Section]) -> Vec<Region> {
     sections.sort_by_key(|&(start, _)| start);
 
     let first = sections.first().map_or(text.len(), |&(start, _)| start);
-    let mut regions = vec![Region { span: Span::new(0, first), headings: Vec::new(), body: 0 }];
+    let mut regions = vec![Region {
+        span: Span::new(0, first),
+        headings: Vec::new(),
+        body: 0,
+    }];
     let mut path: Vec<&Section> = Vec::new();
     let mut bare: Option<(usize, u8)> = None;
     for (i, &(start, section)) in sections.iter().enumerate() {
         let end = sections.get(i + 1).map_or(text.len(), |&(next, _)| next);
-        while path.last().is_some_and(|above| above.level >= section.level) {
+        while path
+            .last()
+            .is_some_and(|above| above.level >= section.level)
+        {
             path.pop();
         }
         path.push(section);
         let from = match bare.take() {
             Some((from, level)) if level < section.level => from,
             Some((from, _)) => {
-                regions.push(Region { span: Span::new(from, start), headings: titles(&path[..path.len() - 1]), body: start });
+                regions.push(Region {
+                    span: Span::new(from, start),
+                    headings: titles(&path[..path.len() - 1]),
+                    body: start,
+                });
                 start
             }
             None => start,
@@ -101,14 +125,21 @@ fn regions(text: &str, sections: &[Section]) -> Vec<Region> {
         if text[body..end].trim().is_empty() && i + 1 < sections.len() {
             bare = Some((from, section.level));
         } else {
-            regions.push(Region { span: Span::new(from, end), headings: titles(&path), body });
+            regions.push(Region {
+                span: Span::new(from, end),
+                headings: titles(&path),
+                body,
+            });
         }
     }
     regions
 }
 
 fn titles(path: &[&Section]) -> Vec<String> {
-    path.iter().filter(|section| !section.title.is_empty()).map(|section| section.title.clone()).collect()
+    path.iter()
+        .filter(|section| !section.title.is_empty())
+        .map(|section| section.title.clone())
+        .collect()
 }
 
 /// Bytes that the heading itself takes at the start of its section's text, with its underline.
@@ -154,14 +185,17 @@ impl Packer<'_> {
         for paragraph in paragraphs(self.splitter.text, region.span) {
             let pieces = self.splitter.pieces(paragraph, max_tokens);
             let n_tokens: usize = pieces.iter().map(|piece| piece.n_tokens).sum();
-            let only_heading = self.current.last().is_none_or(|last| last.span.end <= region.body);
+            let only_heading = self
+                .current
+                .last()
+                .is_none_or(|last| last.span.end <= region.body);
             if self.used() + n_tokens <= max_tokens {
                 self.current.extend(pieces);
             } else if n_tokens <= max_tokens && !only_heading {
                 self.flush(n_tokens);
                 self.current.extend(pieces);
             } else {
-                if !only_heading {
+                if !only_heading && self.used() * 4 > max_tokens {
                     self.flush(0);
                 }
                 self.pack_sentences(pieces, n_tokens, only_heading);
@@ -204,14 +238,20 @@ impl Packer<'_> {
     /// Closes the current chunk. The next one starts with the sentences that overlap, as far as they
     /// leave room for `n_next` tokens.
     fn flush(&mut self, n_next: usize) {
-        let (Some(first), Some(last)) = (self.current.first(), self.current.last()) else { return };
+        let (Some(first), Some(last)) = (self.current.first(), self.current.last()) else {
+            return;
+        };
         let span = Span::new(first.span.start, last.span.end);
         if self.spans.last().is_none_or(|before| before.end < span.end) {
             self.spans.push(span);
         }
         let mut from = self.current.len();
         let mut n_tokens = n_next;
-        let limit = if n_next == 0 { 0 } else { self.options.overlap_sentences };
+        let limit = if n_next == 0 {
+            0
+        } else {
+            self.options.overlap_sentences
+        };
         while from > 1 && self.current.len() - from < limit {
             n_tokens += self.current[from - 1].n_tokens;
             if n_tokens > self.splitter.max_tokens {
@@ -235,9 +275,17 @@ impl Splitter<'_> {
     /// The sentences of a paragraph, none above `max_tokens`.
     fn pieces(&self, paragraph: Span, max_tokens: usize) -> Vec<Piece> {
         let text = &self.text[paragraph.start..paragraph.end];
-        let joined = if self.is_wrapped { join_wrapped_lines(text) } else { None };
+        let joined = if self.is_wrapped {
+            join_wrapped_lines(text)
+        } else {
+            None
+        };
         let mut pieces = Vec::new();
-        for (start, sentence) in joined.as_deref().unwrap_or(text).split_sentence_bound_indices() {
+        for (start, sentence) in joined
+            .as_deref()
+            .unwrap_or(text)
+            .split_sentence_bound_indices()
+        {
             let start = paragraph.start + start;
             let span = Span::new(start, start + sentence.len()).trimmed(self.text);
             if !span.is_empty() {
@@ -257,7 +305,12 @@ impl Splitter<'_> {
                 Some(middle) if n_tokens > max_tokens => {
                     let middle = span.start + middle;
                     let halves = [Span::new(middle, span.end), Span::new(span.start, middle)];
-                    waiting.extend(halves.map(|half| half.trimmed(self.text)).into_iter().filter(|half| !half.is_empty()));
+                    waiting.extend(
+                        halves
+                            .map(|half| half.trimmed(self.text))
+                            .into_iter()
+                            .filter(|half| !half.is_empty()),
+                    );
                 }
                 _ => parts.push(Piece { span, n_tokens }),
             }
@@ -281,8 +334,12 @@ fn split_point(text: &str) -> Option<usize> {
     let middle = text.floor_char_boundary(text.len() / 2);
     let low = text.floor_char_boundary(text.len() / 4);
     let high = text.floor_char_boundary(text.len() * 3 / 4);
-    let before = text[low..middle].rfind(char::is_whitespace).map(|i| low + i);
-    let after = text[middle..high].find(char::is_whitespace).map(|i| middle + i);
+    let before = text[low..middle]
+        .rfind(char::is_whitespace)
+        .map(|i| low + i);
+    let after = text[middle..high]
+        .find(char::is_whitespace)
+        .map(|i| middle + i);
     let spaces = [before, after].into_iter().flatten().filter(|&i| i > 0);
     if let Some(space) = spaces.min_by_key(|i| i.abs_diff(middle)) {
         return Some(space);
@@ -322,7 +379,9 @@ fn join_wrapped_lines(text: &str) -> Option<String> {
     let mut lines = text.split_inclusive('\n').peekable();
     while let Some(line) = lines.next() {
         let continues = lines.peek().is_some_and(|next| {
-            let opens_item = next.trim_start().starts_with(['-', '*', '+', '|', '#', '\u{2022}', '>']);
+            let opens_item = next
+                .trim_start()
+                .starts_with(['-', '*', '+', '|', '#', '\u{2022}', '>']);
             !opens_item && !next.starts_with([' ', '\t'])
         });
         match line.strip_suffix('\n') {
@@ -347,24 +406,36 @@ mod tests {
     }
 
     fn options(max_tokens: usize, overlap_sentences: usize) -> ChunkOptions {
-        ChunkOptions { max_tokens, overlap_sentences }
+        ChunkOptions {
+            max_tokens,
+            overlap_sentences,
+        }
     }
 
     fn cut(name: &str, source: &str, options: &ChunkOptions) -> Vec<(String, Vec<String>)> {
         let document = extract(name, source.as_bytes()).unwrap();
         chunk(&document, options, &words)
             .into_iter()
-            .map(|chunk| (chunk.span.of(&document.text).unwrap().to_owned(), chunk.headings))
+            .map(|chunk| {
+                (
+                    chunk.span.of(&document.text).unwrap().to_owned(),
+                    chunk.headings,
+                )
+            })
             .collect()
     }
 
     fn texts(name: &str, source: &str, options: &ChunkOptions) -> Vec<String> {
-        cut(name, source, options).into_iter().map(|(text, _)| text).collect()
+        cut(name, source, options)
+            .into_iter()
+            .map(|(text, _)| text)
+            .collect()
     }
 
     #[test]
     fn short_paragraphs_of_a_section_go_together_and_sections_stay_apart() {
-        let source = "intro here\n\n# A\n\none two\n\nthree four\n\n## B\n\nfive six\n\n# C\n\nseven";
+        let source =
+            "intro here\n\n# A\n\none two\n\nthree four\n\n## B\n\nfive six\n\n# C\n\nseven";
         assert_eq!(
             cut("a.md", source, &options(20, 0)),
             [
@@ -381,14 +452,20 @@ mod tests {
         let source = "One two three four. Five six.\n\nSeven eight nine. Ten eleven.";
         assert_eq!(
             texts("a.txt", source, &options(8, 0)),
-            ["One two three four. Five six.", "Seven eight nine. Ten eleven."]
+            [
+                "One two three four. Five six.",
+                "Seven eight nine. Ten eleven."
+            ]
         );
     }
 
     #[test]
     fn a_long_paragraph_is_cut_evenly_between_sentences() {
         let source = "A b c. D e f. G h i. J k l.";
-        assert_eq!(texts("a.txt", source, &options(9, 0)), ["A b c. D e f.", "G h i. J k l."]);
+        assert_eq!(
+            texts("a.txt", source, &options(9, 0)),
+            ["A b c. D e f.", "G h i. J k l."]
+        );
     }
 
     #[test]
@@ -410,8 +487,15 @@ mod tests {
 
     #[test]
     fn a_heading_without_text_goes_with_the_section_below() {
-        let found = cut("a.md", "# A\n\n## B\n\nbody\n\n# Empty\n\n# Last", &options(20, 0));
-        assert_eq!(found[0], ("A\n\nB\n\nbody".into(), vec!["A".into(), "B".into()]));
+        let found = cut(
+            "a.md",
+            "# A\n\n## B\n\nbody\n\n# Empty\n\n# Last",
+            &options(20, 0),
+        );
+        assert_eq!(
+            found[0],
+            ("A\n\nB\n\nbody".into(), vec!["A".into(), "B".into()])
+        );
         assert_eq!(found[1].0, "Empty");
         assert_eq!(found[2], ("Last".into(), vec!["Last".to_owned()]));
     }
@@ -421,6 +505,15 @@ mod tests {
         let body = "word ".repeat(30);
         let found = texts("a.md", &format!("# Title\n\n{body}"), &options(10, 0));
         assert!(words(&found[0]) > 1, "{found:?}");
+    }
+
+    #[test]
+    fn a_title_line_goes_with_the_long_paragraph_below() {
+        let body = "A b c d. E f g h. I j k l.";
+        assert_eq!(
+            texts("a.txt", &format!("Warsaw\n\n{body}"), &options(8, 0)),
+            ["Warsaw\n\nA b c d.", "E f g h. I j k l."]
+        );
     }
 
     #[test]
@@ -438,7 +531,10 @@ mod tests {
             let document = extract("a.txt", text.as_bytes()).unwrap();
             let chunks = chunk(&document, &options(128, 0), &words);
             let longest = chunks.iter().map(|chunk| chunk.span.len()).max();
-            assert!(longest <= Some(128 * MAX_BYTES_PER_TOKEN), "{word}: {longest:?}");
+            assert!(
+                longest <= Some(128 * MAX_BYTES_PER_TOKEN),
+                "{word}: {longest:?}"
+            );
             assert_eq!(chunks.last().unwrap().span.end, document.text.len());
         }
     }

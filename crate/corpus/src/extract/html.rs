@@ -13,28 +13,74 @@ use html5ever::{
     },
 };
 
-use super::{Extracted, builder::{Break, TextBuilder}};
+use super::{
+    Extracted,
+    builder::{Break, TextBuilder},
+};
 
 /// Elements whose content is never read.
 const UNREAD: [&str; 18] = [
-    "script", "style", "noscript", "template", "iframe", "noembed", "noframes", "object", "svg", "canvas",
-    "audio", "video", "select", "datalist", "button", "textarea", "map", "dialog",
+    "script", "style", "noscript", "template", "iframe", "noembed", "noframes", "object", "svg",
+    "canvas", "audio", "video", "select", "datalist", "button", "textarea", "map", "dialog",
 ];
 /// Elements around the text of a page. `header` and `aside` count only outside `main` and `article`.
 const FURNITURE: [&str; 3] = ["nav", "footer", "menu"];
 const OUTER_FURNITURE: [&str; 2] = ["header", "aside"];
-const FURNITURE_ROLES: [&str; 5] = ["navigation", "banner", "contentinfo", "search", "complementary"];
+const FURNITURE_ROLES: [&str; 5] = [
+    "navigation",
+    "banner",
+    "contentinfo",
+    "search",
+    "complementary",
+];
 /// MediaWiki's and common themes' names for parts that are not the article.
-const FURNITURE_CLASSES: [&str; 8] = [
-    "mw-editsection", "mw-jump-link", "navbox", "noprint", "catlinks", "toc", "printfooter", "headerlink",
+const FURNITURE_CLASSES: [&str; 9] = [
+    "mw-editsection",
+    "mw-jump",
+    "mw-jump-link",
+    "navbox",
+    "noprint",
+    "catlinks",
+    "toc",
+    "printfooter",
+    "headerlink",
 ];
 const BLOCKS: [&str; 31] = [
-    "address", "article", "aside", "blockquote", "body", "center", "details", "div", "dl", "fieldset",
-    "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "main", "nav", "p", "pre",
-    "search", "section", "summary", "table", "thead", "tbody", "tfoot", "title", "head", "html",
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "body",
+    "center",
+    "details",
+    "div",
+    "dl",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "header",
+    "hgroup",
+    "hr",
+    "main",
+    "nav",
+    "p",
+    "pre",
+    "search",
+    "section",
+    "summary",
+    "table",
+    "thead",
+    "tbody",
+    "tfoot",
+    "title",
+    "head",
+    "html",
 ];
 const VOID: [&str; 14] = [
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
+    "track", "wbr",
 ];
 /// `<main>` stands for the page when it holds at least one in this many bytes of its text.
 const MAIN_SHARE: usize = 2;
@@ -62,7 +108,11 @@ pub(super) fn extract(source: &str) -> Extracted {
     };
     let title = page.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let (text, sections) = page.builder.finish();
-    Extracted { text, sections, title: (!title.is_empty()).then_some(title) }
+    Extracted {
+        text,
+        sections,
+        title: (!title.is_empty()).then_some(title),
+    }
 }
 
 /// Adds the text of a fragment, such as an HTML block within Markdown, to `builder`.
@@ -150,7 +200,10 @@ impl Walker {
         Self {
             builder: TextBuilder::new(),
             scope,
-            is_xml: source.trim_start_matches('\u{FEFF}').trim_start().starts_with("<?xml"),
+            is_xml: source
+                .trim_start_matches('\u{FEFF}')
+                .trim_start()
+                .starts_with("<?xml"),
             title: String::new(),
             n_main_bytes: 0,
             open: Vec::new(),
@@ -181,7 +234,9 @@ impl Walker {
         }
         match name {
             "script" => TokenSinkResult::RawData(RawKind::ScriptData),
-            "style" | "xmp" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(RawKind::Rawtext),
+            "style" | "xmp" | "iframe" | "noembed" | "noframes" => {
+                TokenSinkResult::RawData(RawKind::Rawtext)
+            }
             "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
             "title" if self.in_title => TokenSinkResult::RawData(RawKind::Rcdata),
             _ => TokenSinkResult::Continue,
@@ -212,7 +267,11 @@ impl Walker {
         }
         let before = self.builder.len();
         if self.n_pre > 0 {
-            let text = if self.at_pre_start { text.strip_prefix('\n').unwrap_or(text) } else { text };
+            let text = if self.at_pre_start {
+                text.strip_prefix('\n').unwrap_or(text)
+            } else {
+                text
+            };
             self.builder.push_verbatim(text);
         } else {
             self.builder.push_text(text);
@@ -236,9 +295,15 @@ impl Walker {
     /// End tags that HTML lets an author leave out.
     fn close_implied(&mut self, name: &str) {
         loop {
-            let Some((top, _)) = self.open.last() else { return };
+            let Some((top, _)) = self.open.last() else {
+                return;
+            };
             let implied = match top.as_ref() {
-                "p" => BLOCKS.contains(&name) || is_heading(name) || matches!(name, "ul" | "ol" | "li" | "dt" | "dd"),
+                "p" => {
+                    BLOCKS.contains(&name)
+                        || is_heading(name)
+                        || matches!(name, "ul" | "ol" | "li" | "dt" | "dd")
+                }
                 "li" => name == "li",
                 "dt" | "dd" => matches!(name, "dt" | "dd"),
                 "td" | "th" => matches!(name, "td" | "th" | "tr"),
@@ -255,7 +320,9 @@ impl Walker {
 
     fn close_to(&mut self, n: usize) {
         while self.open.len() > n {
-            let Some((name, effect)) = self.open.pop() else { return };
+            let Some((name, effect)) = self.open.pop() else {
+                return;
+            };
             if let Some(count) = self.n_open.get_mut(&name) {
                 *count -= 1;
                 if *count == 0 {
@@ -267,7 +334,10 @@ impl Walker {
     }
 
     fn effect(&self, name: &str, attrs: &[Attribute]) -> Effect {
-        if UNREAD.contains(&name) || is_hidden(attrs) || (self.scope != Scope::All && self.is_furniture(name, attrs)) {
+        if UNREAD.contains(&name)
+            || is_hidden(attrs)
+            || (self.scope != Scope::All && self.is_furniture(name, attrs))
+        {
             return Effect::Skip;
         }
         match name {
@@ -293,7 +363,9 @@ impl Walker {
             || (OUTER_FURNITURE.contains(&name) && !is_inside)
             || attr(attrs, "role").is_some_and(|role| FURNITURE_ROLES.contains(&role))
             || attr(attrs, "class").is_some_and(|classes| {
-                classes.split_whitespace().any(|class| FURNITURE_CLASSES.contains(&class))
+                classes
+                    .split_whitespace()
+                    .any(|class| FURNITURE_CLASSES.contains(&class))
             })
     }
 
@@ -317,7 +389,8 @@ impl Walker {
             }
             Effect::List => {
                 let first = attr(attrs, "start").and_then(|start| start.trim().parse().ok());
-                self.builder.start_list((name == "ol").then_some(first.unwrap_or(1)));
+                self.builder
+                    .start_list((name == "ol").then_some(first.unwrap_or(1)));
             }
             Effect::Item => self.builder.start_item(),
             Effect::Row => self.builder.request(Break::Line),
@@ -368,7 +441,10 @@ fn is_hidden(attrs: &[Attribute]) -> bool {
 }
 
 fn attr<'a>(attrs: &'a [Attribute], name: &str) -> Option<&'a str> {
-    attrs.iter().find(|attr| &*attr.name.local == name).map(|attr| &*attr.value)
+    attrs
+        .iter()
+        .find(|attr| &*attr.name.local == name)
+        .map(|attr| &*attr.value)
 }
 
 #[cfg(test)]
@@ -396,14 +472,21 @@ mod tests {
 
     #[test]
     fn a_header_counts_inside_an_article_and_not_outside() {
-        let page = "<header>Site</header><article><header><h2>Post</h2></header><p>Body</p></article>";
+        let page =
+            "<header>Site</header><article><header><h2>Post</h2></header><p>Body</p></article>";
         assert_eq!(text(page), "Post\n\nBody");
     }
 
     #[test]
     fn main_stands_for_the_page() {
-        assert_eq!(text("<div>Log in</div><main><h1>A</h1><p>Long body</main><div>Terms</div>"), "A\n\nLong body");
-        assert_eq!(text("<div>All the text is out here</div><main>x</main>"), "All the text is out here\n\nx");
+        assert_eq!(
+            text("<div>Log in</div><main><h1>A</h1><p>Long body</main><div>Terms</div>"),
+            "A\n\nLong body"
+        );
+        assert_eq!(
+            text("<div>All the text is out here</div><main>x</main>"),
+            "All the text is out here\n\nx"
+        );
     }
 
     #[test]
@@ -414,14 +497,21 @@ mod tests {
     #[test]
     fn tables_lists_and_preformatted_text_keep_their_shape() {
         assert_eq!(
-            text("<table><tr><th>a<th>b<tr><td>1<td><p>2</p></table><ol start=3><li>c<ul><li>d</ul></ol><pre>\nx\n\n  y\n</pre>z"),
+            text(
+                "<table><tr><th>a<th>b<tr><td>1<td><p>2</p></table><ol start=3><li>c<ul><li>d</ul></ol><pre>\nx\n\n  y\n</pre>z"
+            ),
             "a | b\n1 | 2\n\n3. c\n  - d\n\nx\n\n  y\n\nz"
         );
     }
 
     #[test]
     fn xhtml_elements_may_close_themselves() {
-        assert_eq!(text("<?xml version='1.0'?><html><head><title/><script src='a'/></head><body>seen</body></html>"), "seen");
+        assert_eq!(
+            text(
+                "<?xml version='1.0'?><html><head><title/><script src='a'/></head><body>seen</body></html>"
+            ),
+            "seen"
+        );
     }
 
     #[test]

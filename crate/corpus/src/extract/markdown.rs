@@ -2,7 +2,11 @@
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::{Extracted, builder::{Break, TextBuilder}, html};
+use super::{
+    Extracted,
+    builder::{Break, TextBuilder},
+    html,
+};
 
 pub(super) fn extract(source: &str) -> Extracted {
     let (front_matter, body) = split_front_matter(source);
@@ -12,12 +16,21 @@ pub(super) fn extract(source: &str) -> Extracted {
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_HEADING_ATTRIBUTES
         | Options::ENABLE_GFM;
-    let mut walker = Walker { builder: TextBuilder::new(), html: None, in_code: false, hidden: None };
+    let mut walker = Walker {
+        builder: TextBuilder::new(),
+        html: None,
+        in_code: false,
+        hidden: None,
+    };
     for event in Parser::new_ext(body, options) {
         walker.event(event);
     }
     let (text, sections) = walker.builder.finish();
-    Extracted { text, sections, title: front_matter.and_then(front_matter_title) }
+    Extracted {
+        text,
+        sections,
+        title: front_matter.and_then(front_matter_title),
+    }
 }
 
 struct Walker {
@@ -41,13 +54,18 @@ impl Walker {
             Event::InlineHtml(html) => self.inline_html(&html),
             _ if self.hidden.is_some() => {}
             Event::Text(text) if self.in_code => self.builder.push_verbatim(&text),
-            Event::Text(text) | Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+            Event::Text(text)
+            | Event::Code(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text) => {
                 self.builder.push_text(&text);
             }
             Event::SoftBreak => self.builder.request(Break::Space),
             Event::HardBreak => self.builder.request(Break::Line),
             Event::Rule => self.builder.block(),
-            Event::TaskListMarker(done) => self.builder.push_text(if done { "[x] " } else { "[ ] " }),
+            Event::TaskListMarker(done) => {
+                self.builder.push_text(if done { "[x] " } else { "[ ] " })
+            }
             // The mark in the text is dropped, the note itself is kept where it stands.
             Event::FootnoteReference(_) => {}
         }
@@ -87,7 +105,10 @@ impl Walker {
                     html::append(&block, &mut self.builder);
                 }
             }
-            TagEnd::Paragraph | TagEnd::BlockQuote(_) | TagEnd::Table | TagEnd::FootnoteDefinition => {
+            TagEnd::Paragraph
+            | TagEnd::BlockQuote(_)
+            | TagEnd::Table
+            | TagEnd::FootnoteDefinition => {
                 self.hidden = None;
                 self.builder.block();
             }
@@ -98,10 +119,16 @@ impl Walker {
     fn inline_html(&mut self, html: &str) {
         let tag = html.trim_start_matches('<').to_ascii_lowercase();
         if let Some(name) = self.hidden {
-            if tag.strip_prefix('/').is_some_and(|rest| rest.starts_with(name)) {
+            if tag
+                .strip_prefix('/')
+                .is_some_and(|rest| rest.starts_with(name))
+            {
                 self.hidden = None;
             }
-        } else if let Some(name) = ["script", "style"].into_iter().find(|name| tag.starts_with(name)) {
+        } else if let Some(name) = ["script", "style"]
+            .into_iter()
+            .find(|name| tag.starts_with(name))
+        {
             self.hidden = Some(name);
         } else if tag.starts_with("br") {
             self.builder.request(Break::Line);
@@ -201,14 +228,21 @@ mod tests {
             "<div align=\"center\">\n<h1>Burn &amp; co</h1>\n<img src=x alt=\"\">\n</div>\n\nA <kbd>key</kbd>.<br>Next\n\n\
              <details><summary>More</summary>\n\nInside\n\n</details>\n\n<!-- hidden\n\nstill -->\n<style>p{}</style>\n",
         );
-        assert_eq!(extracted.text, "Burn & co\n\nA key.\nNext\n\nMore\n\nInside");
+        assert_eq!(
+            extracted.text,
+            "Burn & co\n\nA key.\nNext\n\nMore\n\nInside"
+        );
         assert_eq!(extracted.sections[0].title, "Burn & co");
     }
 
     #[test]
     fn sections_nest_by_level() {
         let extracted = extract("# A\n\none\n\n## B\n\ntwo\n\n# C\n\nthree");
-        let spans: Vec<_> = extracted.sections.iter().map(|s| s.span.of(&extracted.text).unwrap()).collect();
+        let spans: Vec<_> = extracted
+            .sections
+            .iter()
+            .map(|s| s.span.of(&extracted.text).unwrap())
+            .collect();
         assert_eq!(spans, ["A\n\none\n\nB\n\ntwo", "B\n\ntwo", "C\n\nthree"]);
     }
 }

@@ -16,7 +16,11 @@ pub(super) fn extract(source: &str) -> Extracted {
     text.drain(..blank);
     text.truncate(text.trim_end().len());
     let headings = underlined_headings(&text);
-    Extracted { sections: sections(&text, headings), text, title: None }
+    Extracted {
+        sections: sections(&text, headings),
+        text,
+        title: None,
+    }
 }
 
 /// A short line after a blank one, underlined over most of its width: `===` is level 1, `---` level 2.
@@ -35,7 +39,11 @@ fn underlined_headings(text: &str) -> Vec<Heading> {
             && title.contains(char::is_alphanumeric)
         {
             let start = line_start + line.len() - line.trim_start().len();
-            headings.push(Heading { title: title.to_owned(), level, start });
+            headings.push(Heading {
+                title: title.to_owned(),
+                level,
+                start,
+            });
         }
         (before, line) = (line, next);
         line_start = next_start;
@@ -68,9 +76,21 @@ mod tests {
         let found: Vec<_> = extracted
             .sections
             .iter()
-            .map(|s| (s.title.as_str(), s.level, s.span.of(&extracted.text).unwrap().len()))
+            .map(|s| {
+                (
+                    s.title.as_str(),
+                    s.level,
+                    s.span.of(&extracted.text).unwrap().len(),
+                )
+            })
             .collect();
-        assert_eq!(found, [("Tide tables", 1, extracted.text.len()), ("North quay", 2, 48)]);
+        assert_eq!(
+            found,
+            [
+                ("Tide tables", 1, extracted.text.len()),
+                ("North quay", 2, 48)
+            ]
+        );
     }
 
     #[test]
