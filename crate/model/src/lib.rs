@@ -1,14 +1,23 @@
 //! Text to tokens to tensors to tokens: a Llama-architecture decoder and a BERT encoder, read from GGUF files.
 
 pub mod decoder;
+pub mod host;
 pub mod kernel;
 pub mod kv_cache;
 pub mod lora;
 pub mod packed;
+pub mod encoder;
+pub mod chat;
+pub mod convert;
 pub mod error;
 pub mod gguf;
 pub mod quant;
+pub mod sample;
+pub mod tokenizer;
 
+pub use chat::{ChatTemplate, Message};
 pub use error::ModelError;
 pub use gguf::{Gguf, GgufWriter, Tensor, TensorInfo, Value};
 pub use quant::TensorKind;
+pub use sample::{Sampler, SamplingOptions};
+pub use tokenizer::{TokenStream, Tokenizer};
