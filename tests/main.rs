@@ -1,1 +1,6 @@
+//! Tests across crates and against the real models.
 
+mod support;
+
+mod chat;
+mod tokenizer;
