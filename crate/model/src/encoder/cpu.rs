@@ -1,0 +1,117 @@
+//! The CPU executor of the encoder: sequences of a batch share one pass over the weights.
+
+use std::rc::Rc;
+
+use crate::encoder::config::Pooling;
+use crate::encoder::weights::{EncoderLayer, EncoderWeights, Linear};
+use crate::kernel::cpu::activation::Activations;
+use crate::kernel::cpu::attention::{Heads, attend};
+use crate::kernel::cpu::matmul::{Scratch, matmul};
+use crate::kernel::cpu::norm::{gelu, layer_norm};
+use crate::kernel::cpu::vector::{add, dot};
+
+/// Runs an encoder's weights on the CPU.
+pub struct CpuEncoder {
+    weights: Rc<EncoderWeights>,
+    buffers: Buffers,
+}
+
+#[derive(Default)]
+struct Buffers {
+    /// `[n, hidden_size]`: the stream; sequences follow each other without padding.
+    x: Vec<f32>,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    attended: Vec<f32>,
+    /// `[n, intermediate_size]`
+    inner: Vec<f32>,
+    delta: Vec<f32>,
+    scores: Vec<f32>,
+    activations: Activations,
+    scratch: Scratch,
+}
+
+impl CpuEncoder {
+    pub fn new(weights: Rc<EncoderWeights>) -> Self {
+        Self { weights, buffers: Buffers::default() }
+    }
+
+    /// One unit vector `[hidden_size]` for each sequence of ids.
+    pub fn embed(&mut self, batch: &[&[u32]]) -> Vec<Vec<f32>> {
+        let weights = Rc::clone(&self.weights);
+        let config = &weights.config;
+        let b = &mut self.buffers;
+        b.x.clear();
+        for ids in batch {
+            weights.embed_tokens(ids, &mut b.x);
+        }
+        let norm = &weights.embedding_norm;
+        layer_norm(&mut b.x, &norm.weight, &norm.bias, config.layer_norm_eps);
+        for layer in &weights.layers {
+            self.layer(layer, batch);
+        }
+        let hidden = config.hidden_size;
+        let mut rows = self.buffers.x.chunks_exact(hidden);
+        batch
+            .iter()
+            .map(|ids| {
+                let mut vector = vec![0.0; hidden];
+                for (i, row) in rows.by_ref().take(ids.len()).enumerate() {
+                    if config.pooling == Pooling::Mean || i == 0 {
+                        add(&mut vector, row);
+                    }
+                }
+                let inverse = 1.0 / dot(&vector, &vector).sqrt().max(f32::MIN_POSITIVE);
+                vector.iter_mut().for_each(|v| *v *= inverse);
+                vector
+            })
+            .collect()
+    }
+
+    /// `x ← norm(x + O·attention)`, then `x ← norm(x + Down·gelu(Up x))`.
+    fn layer(&mut self, layer: &EncoderLayer, batch: &[&[u32]]) {
+        let config = &self.weights.config;
+        let (hidden, eps) = (config.hidden_size, config.layer_norm_eps);
+        let heads = Heads {
+            num_attention_heads: config.num_attention_heads,
+            num_key_value_heads: config.num_attention_heads,
+            head_dim: config.head_dim(),
+        };
+        let b = &mut self.buffers;
+        b.activations.set(&b.x, hidden);
+        linear(&layer.q, &b.activations, &mut b.q, &mut b.scratch);
+        linear(&layer.k, &b.activations, &mut b.k, &mut b.scratch);
+        linear(&layer.v, &b.activations, &mut b.v, &mut b.scratch);
+        b.attended.resize(b.x.len(), 0.0);
+        let mut start = 0;
+        for ids in batch {
+            let (keys, values) = (&b.k[start * hidden..], &b.v[start * hidden..]);
+            for row in start..start + ids.len() {
+                let row = row * hidden..(row + 1) * hidden;
+                attend(heads, &b.q[row.clone()], keys, values, ids.len(), &mut b.scores, &mut b.attended[row]);
+            }
+            start += ids.len();
+        }
+        b.activations.set(&b.attended, hidden);
+        linear(&layer.o, &b.activations, &mut b.delta, &mut b.scratch);
+        add(&mut b.x, &b.delta);
+        layer_norm(&mut b.x, &layer.attention_norm.weight, &layer.attention_norm.bias, eps);
+        b.activations.set(&b.x, hidden);
+        linear(&layer.up, &b.activations, &mut b.inner, &mut b.scratch);
+        gelu(&mut b.inner);
+        b.activations.set(&b.inner, config.intermediate_size);
+        linear(&layer.down, &b.activations, &mut b.delta, &mut b.scratch);
+        add(&mut b.x, &b.delta);
+        layer_norm(&mut b.x, &layer.output_norm.weight, &layer.output_norm.bias, eps);
+    }
+}
+
+/// `out = W x + bias`, `[n, rows]`.
+fn linear(layer: &Linear, x: &Activations, out: &mut Vec<f32>, scratch: &mut Scratch) {
+    out.resize(x.n * layer.weight.rows, 0.0);
+    matmul(&layer.weight, x, out, scratch);
+    for row in out.chunks_exact_mut(layer.bias.len()) {
+        add(row, &layer.bias);
+    }
+}

@@ -1,0 +1,93 @@
+//! The encoder as callers see it, whichever executor runs.
+
+use std::rc::Rc;
+
+use crate::decoder::Executor;
+use crate::encoder::config::EncoderConfig;
+use crate::encoder::cpu::CpuEncoder;
+#[cfg(feature = "gpu")]
+use crate::encoder::gpu::GpuEncoder;
+use crate::encoder::weights::EncoderWeights;
+use crate::error::ModelError;
+
+/// Tokens of a batch, padding aside: enough rows to reuse each weight, few enough for its rows to stay in cache.
+pub const EMBED_BATCH_TOKENS: usize = 512;
+
+/// An encoder. The CPU executor is always there, so that a lost GPU loses nothing.
+pub struct Encoder {
+    weights: Rc<EncoderWeights>,
+    cpu: CpuEncoder,
+    #[cfg(feature = "gpu")]
+    gpu: Option<GpuEncoder>,
+}
+
+impl Encoder {
+    /// On the CPU.
+    pub fn new(weights: EncoderWeights) -> Self {
+        let weights = Rc::new(weights);
+        Self {
+            cpu: CpuEncoder::new(Rc::clone(&weights)),
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            weights,
+        }
+    }
+
+    /// Moves the weights to `device` and runs there from now on.
+    ///
+    /// # Errors
+    /// `gpu-unavailable` or `gpu-lost`; the encoder then stays on the CPU.
+    #[cfg(feature = "gpu")]
+    pub async fn use_gpu(&mut self, device: &burn::tensor::Device) -> Result<(), ModelError> {
+        self.gpu = Some(GpuEncoder::new(device, &self.weights).await?);
+        Ok(())
+    }
+
+    /// Leaves the GPU.
+    pub fn use_cpu(&mut self) {
+        #[cfg(feature = "gpu")]
+        {
+            self.gpu = None;
+        }
+    }
+
+    pub fn executor(&self) -> Executor {
+        #[cfg(feature = "gpu")]
+        if self.gpu.is_some() {
+            return Executor::Gpu;
+        }
+        Executor::Cpu
+    }
+
+    pub fn config(&self) -> &EncoderConfig {
+        &self.weights.config
+    }
+
+    /// One unit vector `[hidden_size]` for each sequence; a sequence longer than
+    /// [`EncoderConfig::max_tokens`] is read up to there (its last id kept, for the end marker).
+    ///
+    /// # Errors
+    /// `model-invalid` for an empty sequence or an id outside the vocabulary, `gpu-lost`.
+    pub async fn embed(&mut self, batch: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, ModelError> {
+        let config = &self.weights.config;
+        let mut cut = Vec::with_capacity(batch.len());
+        for ids in batch {
+            if ids.is_empty() || ids.iter().any(|&id| id as usize >= config.vocab_size) {
+                return Err(ModelError::invalid("text", "it has no tokens of this embedder"));
+            }
+            let mut ids = ids.clone();
+            if ids.len() > config.max_tokens {
+                let last = ids[ids.len() - 1];
+                ids.truncate(config.max_tokens - 1);
+                ids.push(last);
+            }
+            cut.push(ids);
+        }
+        let batch: Vec<&[u32]> = cut.iter().map(Vec::as_slice).collect();
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            return gpu.embed(&batch).await;
+        }
+        Ok(self.cpu.embed(&batch))
+    }
+}

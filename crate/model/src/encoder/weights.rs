@@ -1,0 +1,109 @@
+//! The tensors of an encoder, packed, by their role.
+
+use crate::decoder::weights::{matrix, vector};
+use crate::encoder::config::EncoderConfig;
+use crate::error::ModelError;
+use crate::gguf::Gguf;
+use crate::packed::PackedMatrix;
+
+/// A linear layer with a bias.
+#[derive(Debug)]
+pub struct Linear {
+    /// `[out, in]`
+    pub weight: PackedMatrix,
+    /// `[out]`
+    pub bias: Vec<f32>,
+}
+
+/// A layer normalisation's gain and shift, `[hidden_size]` each.
+#[derive(Debug)]
+pub struct LayerNorm {
+    pub weight: Vec<f32>,
+    pub bias: Vec<f32>,
+}
+
+/// One block of the encoder (post-norm).
+#[derive(Debug)]
+pub struct EncoderLayer {
+    pub q: Linear,
+    pub k: Linear,
+    pub v: Linear,
+    pub o: Linear,
+    pub attention_norm: LayerNorm,
+    pub up: Linear,
+    pub down: Linear,
+    pub output_norm: LayerNorm,
+}
+
+/// All weights of an encoder.
+#[derive(Debug)]
+pub struct EncoderWeights {
+    pub config: EncoderConfig,
+    /// `[vocab_size, hidden_size]`
+    pub token_embedding: PackedMatrix,
+    /// `[max_tokens, hidden_size]`
+    pub position_embedding: PackedMatrix,
+    /// `[hidden_size]`: the embedding of segment 0, the only one used.
+    pub token_type: Vec<f32>,
+    pub embedding_norm: LayerNorm,
+    pub layers: Vec<EncoderLayer>,
+}
+
+impl EncoderWeights {
+    /// # Errors
+    /// Those of [`EncoderConfig::from_gguf`], and `model-invalid` for a tensor that is missing or
+    /// has another shape than the metadata says.
+    pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Self, ModelError> {
+        let config = EncoderConfig::from_gguf(gguf)?;
+        let (hidden, ff) = (config.hidden_size, config.intermediate_size);
+        let linear = |name: String, rows, cols| {
+            Ok::<_, ModelError>(Linear {
+                weight: matrix(gguf, &format!("{name}.weight"), rows, cols)?,
+                bias: vector(gguf, &format!("{name}.bias"), rows)?,
+            })
+        };
+        let norm = |name: String| {
+            Ok::<_, ModelError>(LayerNorm {
+                weight: vector(gguf, &format!("{name}.weight"), hidden)?,
+                bias: vector(gguf, &format!("{name}.bias"), hidden)?,
+            })
+        };
+        let layers = (0..config.num_hidden_layers)
+            .map(|layer| {
+                let name = |part: &str| format!("blk.{layer}.{part}");
+                Ok(EncoderLayer {
+                    q: linear(name("attn_q"), hidden, hidden)?,
+                    k: linear(name("attn_k"), hidden, hidden)?,
+                    v: linear(name("attn_v"), hidden, hidden)?,
+                    o: linear(name("attn_output"), hidden, hidden)?,
+                    attention_norm: norm(name("attn_output_norm"))?,
+                    up: linear(name("ffn_up"), ff, hidden)?,
+                    down: linear(name("ffn_down"), hidden, ff)?,
+                    output_norm: norm(name("layer_output_norm"))?,
+                })
+            })
+            .collect::<Result<_, ModelError>>()?;
+        let token_types = gguf.tensor("token_types.weight")?.to_f32();
+        if token_types.len() < hidden {
+            return Err(ModelError::invalid("tensor token_types.weight", "it is shorter than one row"));
+        }
+        Ok(Self {
+            token_embedding: matrix(gguf, "token_embd.weight", config.vocab_size, hidden)?,
+            position_embedding: matrix(gguf, "position_embd.weight", config.max_tokens, hidden)?,
+            token_type: token_types[..hidden].to_vec(),
+            embedding_norm: norm("token_embd_norm".into())?,
+            layers,
+            config,
+        })
+    }
+
+    /// The sum of token, position and segment embeddings before the first normalisation,
+    /// appended to `out` as `[ids.len(), hidden_size]`.
+    pub fn embed_tokens(&self, ids: &[u32], out: &mut Vec<f32>) {
+        for (position, &id) in ids.iter().enumerate() {
+            let token = self.token_embedding.row(id as usize);
+            let place = self.position_embedding.row(position);
+            out.extend(token.iter().zip(&place).zip(&self.token_type).map(|((t, p), s)| t + p + s));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Prompt ids to text, token by token.
+
+use crate::decoder::{Decoder, Executor, PREFILL_BATCH};
+use crate::error::ModelError;
+use crate::host::Host;
+use crate::kernel::cpu::vector::argmax;
+use crate::sample::{Sampler, SamplingOptions};
+use crate::tokenizer::{TokenStream, Tokenizer};
+
+/// How a generation runs.
+#[derive(Clone, Debug)]
+pub struct GenerateOptions {
+    /// Tokens to generate at most.
+    pub max_tokens: usize,
+    pub sampling: SamplingOptions,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The model ended its turn.
+    End,
+    /// `max_tokens` or the context is used up.
+    Length,
+    /// The person stopped it.
+    Cancelled,
+    /// A stop text came up.
+    Stop,
+}
+
+/// What happens on the way.
+#[derive(Clone, Debug)]
+pub enum GenerateEvent {
+    /// `done` of `total` prompt tokens are read.
+    Prefill { done: usize, total: usize },
+    /// Text that will stay.
+    Token(String),
+    /// The GPU failed; the generation goes on on the CPU.
+    GpuLost(String),
+}
+
+/// A finished generation.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    pub text: String,
+    /// With the end-of-turn token, when it was generated.
+    pub ids: Vec<u32>,
+    /// The 20 largest logits after the prompt, `(id, logit)`, largest first.
+    pub first_logits_top20: Vec<(u32, f32)>,
+    pub prefill_ms: f64,
+    pub decode_ms: f64,
+    pub stopped: Stopped,
+}
+
+/// Runs a step; when the GPU fails, says so and runs it once more on the CPU.
+macro_rules! retry {
+    ($decoder:ident, $host:ident, $on_event:ident, $step:expr) => {{
+        if let (Executor::Gpu, Some(reason)) = ($decoder.executor(), $host.gpu_failure()) {
+            $on_event(GenerateEvent::GpuLost(reason));
+            $decoder.use_cpu().await?;
+        }
+        match $step.await {
+            Err(ModelError::GpuLost { reason }) => {
+                $on_event(GenerateEvent::GpuLost(reason));
+                $decoder.use_cpu().await?;
+                $step.await?
+            }
+            result => result?,
+        }
+    }};
+}
+
+/// Reads `prompt` into an empty cache and generates after it.
+///
+/// # Errors
+/// `prompt-too-long` when no room for an answer is left. A lost GPU is no error: the CPU goes on.
+pub async fn generate<H: Host>(
+    decoder: &mut Decoder,
+    tokenizer: &Tokenizer,
+    prompt: &[u32],
+    options: &GenerateOptions,
+    host: &H,
+    on_event: &mut dyn FnMut(GenerateEvent),
+) -> Result<Generation, ModelError> {
+    if prompt.is_empty() {
+        return Err(ModelError::invalid("prompt", "it is empty"));
+    }
+    if prompt.len() >= decoder.n_ctx() {
+        return Err(ModelError::PromptTooLong { n_tokens: prompt.len(), n_ctx: decoder.n_ctx() });
+    }
+    decoder.reset();
+    let mut answer = Answer::new(tokenizer, options);
+    let mut sampler = Sampler::new(options.sampling.clone());
+    let started = host.now_ms();
+    let mut logits = Vec::new();
+    for (i, batch) in prompt.chunks(PREFILL_BATCH).enumerate() {
+        if host.cancelled() {
+            return Ok(answer.finish(Vec::new(), host.now_ms() - started, 0.0, Stopped::Cancelled));
+        }
+        logits = retry!(decoder, host, on_event, decoder.prefill(batch));
+        on_event(GenerateEvent::Prefill { done: i * PREFILL_BATCH + batch.len(), total: prompt.len() });
+        host.breathe().await;
+    }
+    let prefill_ms = host.now_ms() - started;
+    let top20 = largest(&logits, 20);
+    let greedy = sampler.is_greedy();
+    let mut next = if greedy { argmax(&logits) as u32 } else { sampler.sample(&mut logits, &answer.ids) };
+    let stopped = loop {
+        if let Some(stopped) = answer.push(next, on_event)? {
+            break stopped;
+        }
+        if answer.ids.len() >= options.max_tokens || decoder.ids().len() >= decoder.n_ctx() {
+            break Stopped::Length;
+        }
+        host.breathe().await;
+        if host.cancelled() {
+            break Stopped::Cancelled;
+        }
+        next = if greedy {
+            retry!(decoder, host, on_event, decoder.decode_greedy(next))
+        } else {
+            let mut logits = retry!(decoder, host, on_event, decoder.decode(next));
+            sampler.sample(&mut logits, &answer.ids)
+        };
+    };
+    answer.release(on_event);
+    Ok(answer.finish(top20, prefill_ms, host.now_ms() - started - prefill_ms, stopped))
+}
+
+/// Perplexity of `ids`: `exp(−mean log p(idᵢ | id₀..idᵢ₋₁))` over all but the first.
+///
+/// # Errors
+/// `prompt-too-long`, `model-invalid` for fewer than two ids, `gpu-lost`.
+pub async fn perplexity(decoder: &mut Decoder, ids: &[u32]) -> Result<f64, ModelError> {
+    if ids.len() < 2 {
+        return Err(ModelError::invalid("text", "perplexity needs two tokens at least"));
+    }
+    decoder.reset();
+    let vocab_size = decoder.config().vocab_size;
+    let mut nll = 0.0;
+    for (start, batch) in ids.chunks(PREFILL_BATCH).enumerate() {
+        let logits = decoder.prefill_all(batch).await?;
+        let targets = ids.iter().skip(start * PREFILL_BATCH + 1);
+        nll += logits.chunks_exact(vocab_size).zip(targets).map(|(row, &id)| -log_softmax(row, id as usize)).sum::<f64>();
+    }
+    Ok((nll / (ids.len() - 1) as f64).exp())
+}
+
+fn log_softmax(row: &[f32], id: usize) -> f64 {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|v| ((v - largest) as f64).exp()).sum();
+    (row[id] - largest) as f64 - sum.ln()
+}
+
+/// The `n` largest values with their indices, largest first.
+pub fn largest(values: &[f32], n: usize) -> Vec<(u32, f32)> {
+    let mut order: Vec<u32> = (0..values.len() as u32).collect();
+    let n = n.min(order.len());
+    let by_value = |a: &u32, b: &u32| values[*b as usize].total_cmp(&values[*a as usize]).then(a.cmp(b));
+    if n > 0 && n < order.len() {
+        order.select_nth_unstable_by(n - 1, by_value);
+    }
+    order.truncate(n);
+    order.sort_by(by_value);
+    order.into_iter().map(|i| (i, values[i as usize])).collect()
+}
+
+/// The text so far, held back while it may be the beginning of a stop text.
+struct Answer<'a> {
+    tokenizer: &'a Tokenizer,
+    stream: TokenStream<'a>,
+    stop: &'a [String],
+    ids: Vec<u32>,
+    text: String,
+    /// Bytes of `text` that have been told.
+    told: usize,
+}
+
+impl<'a> Answer<'a> {
+    fn new(tokenizer: &'a Tokenizer, options: &'a GenerateOptions) -> Self {
+        Self { tokenizer, stream: TokenStream::new(tokenizer), stop: &options.stop, ids: Vec::new(), text: String::new(), told: 0 }
+    }
+
+    fn push(&mut self, id: u32, on_event: &mut dyn FnMut(GenerateEvent)) -> Result<Option<Stopped>, ModelError> {
+        self.ids.push(id);
+        if self.tokenizer.eos_ids().contains(&id) {
+            return Ok(Some(Stopped::End));
+        }
+        let scanned = self.told;
+        self.text.push_str(&self.stream.push(id)?);
+        let found = self.stop.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| self.text[scanned..].find(stop.as_str())).min();
+        if let Some(at) = found {
+            self.text.truncate(scanned + at);
+            return Ok(Some(Stopped::Stop));
+        }
+        let held = self.stop.iter().map(|stop| overlap(&self.text[self.told..], stop)).max().unwrap_or(0);
+        self.tell(self.text.len() - held, on_event);
+        Ok(None)
+    }
+
+    fn tell(&mut self, end: usize, on_event: &mut dyn FnMut(GenerateEvent)) {
+        if end > self.told {
+            on_event(GenerateEvent::Token(self.text[self.told..end].to_owned()));
+            self.told = end;
+        }
+    }
+
+    fn release(&mut self, on_event: &mut dyn FnMut(GenerateEvent)) {
+        self.tell(self.text.len(), on_event);
+    }
+
+    fn finish(self, first_logits_top20: Vec<(u32, f32)>, prefill_ms: f64, decode_ms: f64, stopped: Stopped) -> Generation {
+        Generation { text: self.text, ids: self.ids, first_logits_top20, prefill_ms, decode_ms, stopped }
+    }
+}
+
+/// Bytes at the end of `text` that begin `stop`.
+fn overlap(text: &str, stop: &str) -> usize {
+    (1..stop.len().min(text.len() + 1)).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_stop_text_is_held_back() {
+        assert_eq!(overlap("one\n", "\n\nQ"), 1);
+        assert_eq!(overlap("one\n\n", "\n\nQ"), 2);
+        assert_eq!(overlap("one", "\n\nQ"), 0);
+        assert_eq!(overlap("naï", "ïve"), 2);
+    }
+
+    #[test]
+    fn the_largest_come_first_and_ties_keep_the_lower_id() {
+        assert_eq!(largest(&[1.0, 5.0, 5.0, -2.0], 3), [(1, 5.0), (2, 5.0), (0, 1.0)]);
+        assert_eq!(largest(&[1.0], 20), [(0, 1.0)]);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the core needs from whoever runs it, and cannot have by itself in a page.
+
+/// A clock, a way to be stopped, and a turn for others.
+pub trait Host {
+    /// Milliseconds since any fixed moment.
+    fn now_ms(&self) -> f64;
+
+    /// Whether the person asked to stop.
+    fn cancelled(&self) -> bool;
+
+    /// Why the GPU can no longer be trusted, if the host has seen it fail.
+    fn gpu_failure(&self) -> Option<String>;
+
+    /// Gives way, so that a message ("stop") can arrive between two tokens.
+    fn breathe(&self) -> impl Future<Output = ()>;
+}
