@@ -1,0 +1,50 @@
+/** What a person does on the page, in the words they would use. */
+import { catalog, PATIENCE } from './site.mjs';
+
+export const composer = (page) => page.getByRole('textbox', { name: 'Your question' });
+export const answers = (page) => page.locator('lectern-answer');
+export const marks = (page) => page.locator('lectern-answer .text button.mark');
+
+/** Lays the example down and waits until its pages are read and the models are open. */
+export async function layExample(page) {
+  await page.getByRole('button', { name: 'Try it with example pages' }).click();
+  await page.getByText('3 of 3 read').waitFor({ timeout: PATIENCE });
+  await modelsOpen(page);
+}
+
+export async function layFiles(page, files) {
+  await page.locator('input.files').setInputFiles(files.map(({ name, text }) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(text) })));
+}
+
+export async function agreeToDownload(page) {
+  await page.getByRole('button', { name: /^(Download|Open the models)/ }).click();
+}
+
+export async function modelsOpen(page) {
+  await page.locator('lectern-desk .where', { hasText: /On the (graphics )?processor/ }).waitFor({ timeout: PATIENCE });
+}
+
+export async function ask(page, question) {
+  await composer(page).fill(question);
+  await composer(page).press('Enter');
+}
+
+/** Resolves with the last answer's text once nothing is being written any more. */
+export async function answered(page) {
+  await page.getByRole('button', { name: 'Ask', exact: true }).waitFor({ timeout: PATIENCE });
+  return answers(page).last().locator('.text').first().innerText();
+}
+
+export async function chooseDevice(page, name) {
+  await page.getByRole('button', { name: /Settings/ }).click();
+  await page.getByRole('radio', { name, exact: true }).check();
+  await page.locator('lectern-settings [role=status]', { hasText: /Now on/ }).waitFor({ timeout: PATIENCE });
+  await page.getByRole('button', { name: 'Close settings' }).click();
+}
+
+/** The engine worker's own globals: the host with its GPU watch. */
+export function engineWorker(page) {
+  return page.workers().find((worker) => worker.url().includes('engine'));
+}
+
+export const nBytesOfModels = catalog.models.reduce((sum, { n_bytes }) => sum + n_bytes, 0);

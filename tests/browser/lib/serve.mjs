@@ -1,0 +1,42 @@
+/** A plain static file server, and nothing more: the site must need nothing more. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+
+const TYPES = {
+  '.css': 'text/css', '.gguf': 'application/octet-stream', '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.json': 'application/json',
+  '.lectern': 'application/octet-stream', '.md': 'text/markdown; charset=utf-8', '.safetensors': 'application/octet-stream', '.svg': 'image/svg+xml', '.wasm': 'application/wasm',
+};
+
+/**
+ * Serves each folder of `mounts` (URL prefix → folder) on a free port. `requests` lists the paths
+ * asked for; `bytesPerSecond` slows the model files down.
+ */
+export async function serve(mounts) {
+  const server = { requests: [], bytesPerSecond: Infinity };
+  const http = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://localhost');
+    server.requests.push(pathname);
+    const prefix = Object.keys(mounts).filter((key) => pathname.startsWith(key)).sort((a, b) => b.length - a.length)[0];
+    const file = prefix && join(mounts[prefix], normalize(decodeURIComponent(pathname.slice(prefix.length) + (pathname.endsWith('/') ? 'index.html' : ''))));
+    const found = file && (await stat(file).catch(() => null));
+    if (!found?.isFile()) {
+      response.writeHead(404, { 'access-control-allow-origin': '*' }).end();
+      return;
+    }
+    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': found.size, 'access-control-allow-origin': '*' });
+    const stream = createReadStream(file, { highWaterMark: 1 << 16 });
+    response.on('close', () => stream.destroy());
+    for await (const bytes of stream) {
+      if (response.destroyed) return;
+      response.write(bytes);
+      if (pathname.includes('/models/') && server.bytesPerSecond < Infinity) await new Promise((resolve) => { setTimeout(resolve, (1000 * bytes.length) / server.bytesPerSecond); });
+    }
+    response.end();
+  });
+  await new Promise((resolve) => { http.listen(0, '127.0.0.1', resolve); });
+  server.url = `http://localhost:${http.address().port}`;
+  server.close = () => { http.closeAllConnections(); http.close(); };
+  return server;
+}

@@ -1,0 +1,246 @@
+/** Everything the page knows; elements show it and tell it what the person did. */
+import { Lectern, describe, workersAt } from '../../client/index';
+import type { CatalogAdapter, Citation, Device, ErrorInfo, ExecutorInfo } from '../../client/index';
+import { Conversation } from './conversation';
+import { Models } from './models';
+import { Pages } from './pages';
+import type { Laid, Page } from './pages';
+
+export interface Notice extends ErrorInfo {
+  key: number;
+  kind: 'notice' | 'error';
+}
+
+export interface Opened {
+  source_id: number;
+  name: string;
+  /** Every passage of this source that the answer cites. */
+  citations: Citation[];
+  active: Citation | null;
+  /** Grows with each opening, so that the reader scrolls again to the same passage. */
+  turn: number;
+}
+
+export interface Settings {
+  device: Device;
+  use_pages: boolean;
+  voice: CatalogAdapter | null;
+  scale: number;
+  both: boolean;
+  top_k: number;
+  max_tokens: number;
+  temperature: number;
+  sample_top_k: number;
+  top_p: number;
+  repetition_penalty: number;
+  seed: number;
+}
+
+interface ExampleSet {
+  pages: string[];
+  questions: string[];
+}
+
+export class Desk extends EventTarget {
+  readonly client: Lectern;
+  readonly models: Models;
+  readonly pages: Pages;
+  readonly conversation: Conversation;
+  readonly settings: Settings = {
+    device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 4, max_tokens: 256,
+    temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
+  };
+  executor: ExecutorInfo | null = null;
+  switching = false;
+  notices: Notice[] = [];
+  opened: Opened | null = null;
+  lit: Citation | null = null;
+  /** What is in the ask box; kept here so that no failure loses it. */
+  draft = '';
+  questions: string[] = [];
+  exampleLaid = false;
+  #base: URL;
+  #pending: string | null = null;
+  #lastKey = 0;
+
+  constructor(base: URL) {
+    super();
+    this.#base = base;
+    const changed = () => { this.changed(); };
+    const fail = (error: ErrorInfo) => { this.notify(error, 'error'); };
+    this.client = new Lectern(workersAt(base));
+    this.models = new Models(this.client, () => { this.#modelsChanged(); }, fail);
+    this.pages = new Pages(this.client, changed);
+    this.conversation = new Conversation(this.client, changed);
+    this.client.on('notice', (notice) => { this.notify(notice, 'notice'); });
+    this.client.on('executor', (info) => {
+      this.executor = info;
+      this.changed();
+    });
+    this.client.on('restarted', (ids) => {
+      if (!this.opened) return;
+      const id = ids.get(this.opened.source_id);
+      this.opened = id === undefined ? null : { ...this.opened, source_id: id };
+    });
+  }
+
+  begin(): Promise<void> {
+    return this.models.begin(new URL('models/models.json', this.#base));
+  }
+
+  changed(): void {
+    this.dispatchEvent(new Event('change'));
+  }
+
+  notify(error: ErrorInfo, kind: Notice['kind']): void {
+    this.notices = [...this.notices.filter(({ code }) => code !== error.code), { ...error, kind, key: ++this.#lastKey }];
+    this.changed();
+  }
+
+  dismiss(notice: Notice): void {
+    this.notices = this.notices.filter((other) => other !== notice);
+    this.changed();
+  }
+
+  lay(laid: Laid[]): void {
+    if (laid.length === 0) return;
+    this.pages.lay(laid);
+    this.#needModels();
+  }
+
+  /** One click: the project's own pages, their questions and, its size being named on the button, the models. */
+  async layExample(): Promise<void> {
+    if (this.exampleLaid) return;
+    this.exampleLaid = true;
+    this.changed();
+    void this.models.load();
+    try {
+      const folder = new URL('examples/', this.#base);
+      const set = (await (await fetched(new URL('examples.json', folder))).json()) as ExampleSet;
+      const laid = await Promise.all(set.pages.map(async (name) => ({ name, file: await (await fetched(new URL(name, folder))).blob() })));
+      this.questions = set.questions;
+      this.pages.lay(laid);
+    } catch (thrown) {
+      this.exampleLaid = false;
+      this.notify({ code: 'download-failed', message: `The example pages could not be fetched (${describe(thrown).message}). Check the connection and try again.` }, 'error');
+    }
+    this.changed();
+  }
+
+  async removePage(page: Page): Promise<void> {
+    if (page.info && this.opened?.source_id === page.info.id) this.close();
+    try {
+      await this.pages.remove(page);
+    } catch (thrown) {
+      this.notify(describe(thrown), 'error');
+    }
+  }
+
+  /** Asks what is in the box; waits for the models when they are still missing. */
+  ask(question = this.draft): void {
+    const asked = question.trim();
+    if (!asked || this.conversation.busy) return;
+    if (this.settings.use_pages && !this.pages.any) {
+      this.draft = question;
+      this.notify({ code: 'no-documents', message: 'There are no pages to answer from yet. Lay some down, open the example, or switch off “Use my pages”.' }, 'error');
+      return;
+    }
+    this.notices = this.notices.filter(({ kind }) => kind === 'notice');
+    if (this.models.phase !== 'ready') {
+      this.draft = question;
+      this.#pending = asked;
+      this.#needModels();
+      this.changed();
+      return;
+    }
+    this.draft = '';
+    const { settings } = this;
+    const { voice } = settings;
+    void this.conversation.ask(asked, {
+      rag: settings.use_pages, voice, scale: settings.scale, both: settings.both,
+      options: {
+        top_k: settings.top_k, max_tokens: settings.max_tokens, stop: [],
+        sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },
+      },
+    }, () => (voice ? this.models.voice(voice) : Promise.resolve()));
+  }
+
+  /** A question is waiting for the models. */
+  get pending(): string | null {
+    return this.#pending;
+  }
+
+  /** Not now: the question stays in the box, and is not asked on its own later. */
+  postpone(): void {
+    this.models.asking = false;
+    this.#pending = null;
+    this.changed();
+  }
+
+  stop(): void {
+    this.conversation.stop();
+  }
+
+  set(settings: Partial<Settings>): void {
+    Object.assign(this.settings, settings);
+    this.changed();
+  }
+
+  async chooseDevice(device: Device): Promise<void> {
+    this.set({ device });
+    this.switching = true;
+    this.changed();
+    try {
+      await this.client.start(device);
+      await this.models.reopen();
+    } catch (thrown) {
+      this.notify(describe(thrown), 'error');
+    }
+    this.switching = false;
+    this.changed();
+  }
+
+  /** Opens a page in the reader, at a passage when one is given. */
+  open(source: { source_id: number; name: string }, citations: Citation[] = [], active: Citation | null = null): void {
+    if (!this.pages.byId(source.source_id)) {
+      this.notify({ code: 'source-unknown', message: `“${source.name}” has been taken off the desk, so its passage cannot be opened.` }, 'notice');
+      return;
+    }
+    this.opened = { ...source, citations, active, turn: (this.opened?.turn ?? 0) + 1 };
+    this.changed();
+  }
+
+  close(): void {
+    this.opened = null;
+    this.changed();
+    this.dispatchEvent(new Event('closed'));
+  }
+
+  light(citation: Citation | null): void {
+    this.lit = citation;
+    this.changed();
+  }
+
+  #needModels(): void {
+    if (this.models.phase === 'missing') this.models.asking = true;
+    this.changed();
+  }
+
+  #modelsChanged(): void {
+    const { models } = this;
+    if (models.list.some(({ role, state }) => role === 'embedder' && state === 'ready')) this.pages.canRead();
+    if (models.phase === 'missing' && this.pages.any) models.asking = true;
+    const pending = this.#pending;
+    if (models.phase === 'ready' && pending !== null) {
+      this.#pending = null;
+      queueMicrotask(() => { this.ask(pending); });
+    }
+    this.changed();
+  }
+}
+
+async function fetched(url: URL): Promise<Response> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  return response;
+}

@@ -1,0 +1,153 @@
+/** The pages on the desk: laid down, being read, ready, or refused with a reason. */
+import { describe, isAbort } from '../../client/index';
+import type { ErrorInfo, Lectern, SourceInfo } from '../../client/index';
+
+export interface Page {
+  key: number;
+  name: string;
+  n_bytes: number;
+  state: 'waiting' | 'reading' | 'ready' | 'failed';
+  /** Passages read so far, and in all. */
+  done: number;
+  total: number;
+  info: SourceInfo | null;
+  error: ErrorInfo | null;
+}
+
+export interface Laid {
+  name: string;
+  file: Blob;
+}
+
+export class Pages {
+  list: Page[] = [];
+  #client: Lectern;
+  #changed: () => void;
+  #files = new Map<number, Blob>();
+  #lastKey = 0;
+  #working = false;
+  #canRead = false;
+  #stop: (() => void) | null = null;
+
+  constructor(client: Lectern, changed: () => void) {
+    this.#client = client;
+    this.#changed = changed;
+    client.on('restarted', (ids) => {
+      for (const page of this.list) {
+        const id = page.info ? ids.get(page.info.id) : undefined;
+        if (page.info && id !== undefined) page.info = { ...page.info, id };
+      }
+      changed();
+    });
+  }
+
+  /** Some are ready, or will be. */
+  get any(): boolean {
+    return this.list.some(({ state }) => state !== 'failed');
+  }
+
+  lay(laid: Laid[]): void {
+    for (const { name, file } of laid) {
+      const key = ++this.#lastKey;
+      this.list.push({ key, name, n_bytes: file.size, state: 'waiting', done: 0, total: 0, info: null, error: null });
+      this.#files.set(key, file);
+    }
+    this.#changed();
+    void this.#read();
+  }
+
+  /** Called once the reading model is open. */
+  canRead(): void {
+    if (this.#canRead) return;
+    this.#canRead = true;
+    void this.#read();
+  }
+
+  async remove(page: Page): Promise<void> {
+    this.list = this.list.filter((other) => other !== page);
+    this.#files.delete(page.key);
+    this.#changed();
+    if (page.state === 'reading') this.#stop?.();
+    else if (page.info) await this.#client.removeSource(page.info.id);
+  }
+
+  again(page: Page): void {
+    Object.assign(page, { state: 'waiting', error: null, done: 0, total: 0 });
+    this.#changed();
+    void this.#read();
+  }
+
+  byId(id: number): Page | undefined {
+    return this.list.find(({ info }) => info?.id === id);
+  }
+
+  async #read(): Promise<void> {
+    if (this.#working || !this.#canRead) return;
+    this.#working = true;
+    for (let page = this.#next(); page; page = this.#next()) await this.#readOne(page);
+    this.#working = false;
+  }
+
+  #next(): Page | undefined {
+    return this.list.find(({ state }) => state === 'waiting');
+  }
+
+  async #readOne(page: Page): Promise<void> {
+    const file = this.#files.get(page.key);
+    if (!file) return;
+    page.state = 'reading';
+    this.#changed();
+    try {
+      const run = this.#client.addSource(page.name, file);
+      this.#stop = () => { run.stop(); };
+      for await (const event of run) {
+        if (event.type === 'chunked') page.total = event.n_chunks;
+        if (event.type === 'embedded') Object.assign(page, { done: event.done, total: event.total });
+        this.#changed();
+      }
+      page.info = await run;
+      page.state = 'ready';
+      this.#files.delete(page.key);
+      if (!this.list.includes(page)) await this.#client.removeSource(page.info.id);
+    } catch (thrown) {
+      page.state = 'failed';
+      page.error = isAbort(thrown) ? { code: 'cancelled', message: 'Stopped before it was read.' } : describe(thrown);
+    }
+    this.#stop = null;
+    this.#changed();
+  }
+}
+
+/** Files of a drop, folders opened up; names are paths inside what was dropped. Hidden files are left out. */
+export async function laidFromDrop(transfer: DataTransfer): Promise<Laid[]> {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const laid: Laid[] = [];
+  for (const entry of entries) await walk(entry, laid);
+  return laid;
+}
+
+export function laidFromList(files: Iterable<File>): Laid[] {
+  return [...files]
+    .map((file) => ({ name: file.webkitRelativePath || file.name, file }))
+    .filter(({ name }) => !isHidden(name));
+}
+
+async function walk(entry: FileSystemEntry, laid: Laid[]): Promise<void> {
+  const name = entry.fullPath.replace(/^\//, '');
+  if (isHidden(name)) return;
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => { (entry as FileSystemFileEntry).file(resolve, reject); });
+    laid.push({ name, file });
+    return;
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  for (;;) {
+    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => { reader.readEntries(resolve, reject); });
+    if (batch.length === 0) return;
+    for (const child of batch.sort((a, b) => a.name.localeCompare(b.name))) await walk(child, laid);
+  }
+}
+
+function isHidden(path: string): boolean {
+  return path.split('/').some((part) => part.startsWith('.') || part === 'node_modules');
+}

@@ -1,0 +1,29 @@
+import { expect, it } from 'vitest';
+import { blocksOf, piecesOf } from './typeset';
+
+const text = 'Übersicht\n\nErster Absatz,\nzweite Zeile.\n\n  \n\nTeil\nDer Text folgt sogleich.';
+const source = { id: 0, name: 'a.md', text, sections: [
+  { title: 'Übersicht', level: 1, start: 0, end: 80, page: null },
+  { title: 'Teil', level: 2, start: new TextEncoder().encode(text.slice(0, text.indexOf('Teil'))).length, end: 80, page: null },
+] };
+
+it('tells headings from paragraphs by the sections’ byte offsets', () => {
+  const { blocks } = blocksOf(source);
+  expect(blocks.map(({ kind, level, start, end }) => [kind, level, text.slice(start, end)])).toEqual([
+    ['heading', 1, 'Übersicht'],
+    ['text', 0, 'Erster Absatz,\nzweite Zeile.'],
+    ['heading', 2, 'Teil'],
+    ['text', 0, 'Der Text folgt sogleich.'],
+  ]);
+});
+
+it('cuts overlapping passages into pieces that lose no character', () => {
+  const pieces = piecesOf(10, 30, [{ start: 0, end: 15, name: 'a', active: false }, { start: 12, end: 20, name: 'b', active: true }]);
+  expect(pieces).toEqual([
+    { from: 10, to: 12, names: ['a'], active: false },
+    { from: 12, to: 15, names: ['a', 'b'], active: true },
+    { from: 15, to: 20, names: ['b'], active: true },
+    { from: 20, to: 30, names: [], active: false },
+  ]);
+  expect(piecesOf(10, 30, [])).toEqual([{ from: 10, to: 30, names: [], active: false }]);
+});

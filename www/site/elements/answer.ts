@@ -1,0 +1,131 @@
+/** One answer as it is written, its citation marks, the passages behind them and the line of facts. */
+import { css, html, nothing } from 'lit';
+import type { PropertyDeclarations, TemplateResult } from 'lit';
+import type { Citation } from '../../client/index';
+import type { Reply } from '../desk/conversation';
+import { DeskElement, controls } from './base';
+
+export class LecternAnswer extends DeskElement {
+  static override properties: PropertyDeclarations = { reply: { attribute: false }, question: { attribute: false }, titled: { attribute: false } };
+  declare reply: Reply;
+  declare question: string;
+  declare titled: boolean;
+
+  static override styles = [controls, css`
+    :host { display: block; min-width: 0; }
+    .label { margin-bottom: 0.5rem; }
+    .text { font: 1.1875rem/1.62 var(--serif); font-size-adjust: 0.49; white-space: pre-wrap; overflow-wrap: anywhere; text-wrap: pretty; hanging-punctuation: first last; }
+    .text.refused { color: var(--ink-soft); font-style: italic; }
+    .status { color: var(--ink-quiet); font-style: italic; }
+    .note { margin-top: 0.6rem; color: var(--ink-soft); }
+    .note code { color: var(--ink-quiet); }
+    .actions { display: flex; flex-wrap: wrap; gap: 0.4rem; margin-top: 0.75rem; }
+
+    .mark {
+      position: relative; display: inline-block; min-width: 1.5em; margin: 0 0.12em; padding: 0 0.32em; vertical-align: 0.34em;
+      border: 1px solid color-mix(in srgb, var(--accent) 45%, transparent); border-radius: 4px; background: none;
+      font: 600 0.6875rem/1.35 var(--sans); font-size-adjust: 0.53; font-variant-numeric: tabular-nums; font-style: normal; text-align: center; color: var(--accent);
+    }
+    .mark::after { content: ""; position: absolute; inset: -0.45rem -0.2rem; }
+    button.mark:hover, button.mark.lit { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
+    span.mark { border-color: var(--rule); color: var(--ink-quiet); }
+
+    .cited { margin-top: 1rem; }
+    .cited li { border-top: 1px solid var(--rule); }
+    .cited button { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0.1rem 0.7rem; width: 100%; padding: 0.55rem 0.25rem; border: 0; background: none; text-align: start; }
+    .cited button:hover, .cited li.lit button { background: var(--passage); }
+    .cited .mark { align-self: start; margin: 0.12rem 0 0; vertical-align: 0; border-color: color-mix(in srgb, var(--accent) 45%, transparent); color: var(--accent); }
+    .cited .from { font-weight: 500; color: var(--ink-soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+    .cited .words { grid-column: 2; font: 0.9375rem/1.45 var(--serif); font-size-adjust: 0.49; color: var(--ink-quiet); display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; }
+    lectern-facts { margin-top: 0.4rem; }
+    .cited + lectern-facts { border-top: 1px solid var(--rule); padding-top: 0.25rem; margin-top: 0; }
+  `];
+
+  override render() {
+    const { reply } = this;
+    const { answer, error } = reply;
+    const text = answer?.answer ?? reply.text;
+    const running = !['done', 'failed'].includes(reply.state);
+    return html`
+      ${this.titled ? html`<p class="label">${reply.voice ? `${reply.voice.title}, strength ${reply.voice.scale.toFixed(2)}` : 'Voice off'}</p>` : nothing}
+      <div class="text ${answer?.refused ? 'refused' : ''}" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${this.#text(text, answer?.citations ?? null)}</div>
+      ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
+      ${answer?.refused ? this.#refused() : nothing}
+      ${error ? html`
+        <p class="note" role=${error.code === 'cancelled' ? 'status' : 'alert'}>${error.message}${error.code === 'cancelled' ? nothing : html` <code>${error.code}</code>`}</p>
+        ${this.#again(error.code)}` : nothing}
+      ${answer && answer.stopped === 'cancelled' ? html`<p class="note" role="status">Stopped here.</p>` : nothing}
+      ${answer?.stopped === 'length' ? html`<p class="note">The answer reached its longest length. It can be set higher under settings.</p>` : nothing}
+      ${answer && answer.citations.length > 0 ? this.#cited(answer.citations) : nothing}
+      ${answer ? html`<lectern-facts .desk=${this.desk} .reply=${reply}></lectern-facts>` : nothing}
+    `;
+  }
+
+  #status(): string {
+    const { reply } = this;
+    if (reply.state === 'waiting') return this.desk.conversation.list.at(-1)?.replies[0] === reply ? 'One moment…' : 'Next…';
+    if (reply.state === 'searching') return 'Looking through the pages…';
+    const { prefill } = reply;
+    const share = prefill && prefill.total ? ` ${Math.round((100 * prefill.done) / prefill.total)} %` : '';
+    return reply.hits.length ? `Reading ${reply.hits.length} passages…${share}` : `Thinking…${share}`;
+  }
+
+  /** Numbers in brackets become marks; they open once the answer says which passage each stands for. */
+  #text(text: string, citations: Citation[] | null): (TemplateResult | string)[] {
+    return text.trim().split(/(\s?\[\d+\])/).map((part) => {
+      const number = /^\s?\[(\d+)\]$/.exec(part)?.[1];
+      if (!number) return part;
+      if (!citations) return html`<span class="mark">${number}</span>`;
+      const citation = citations.find(({ marker }) => marker === Number(number));
+      return citation ? this.#mark(citation) : part;
+    });
+  }
+
+  #mark(citation: Citation) {
+    const { desk } = this;
+    const light = () => { desk.light(citation); };
+    const dim = () => { desk.light(null); };
+    return html`<button class="mark ${desk.lit === citation ? 'lit' : ''}" aria-label="Passage ${citation.marker}, ${citation.source}"
+      @pointerenter=${light} @pointerleave=${dim} @focus=${light} @blur=${dim} @click=${() => { this.#open(citation); }}>${citation.marker}</button>`;
+  }
+
+  #cited(citations: Citation[]) {
+    const { desk } = this;
+    return html`
+      <ol class="cited" aria-label="Passages behind this answer">
+        ${citations.map((citation) => html`
+          <li class=${desk.lit === citation ? 'lit' : ''}>
+            <button @pointerenter=${() => { desk.light(citation); }} @pointerleave=${() => { desk.light(null); }} @click=${() => { this.#open(citation); }}>
+              <span class="mark">${citation.marker}</span>
+              <span class="from">${this.#from(citation)}</span>
+              <span class="words">${citation.text.replace(/\s+/g, ' ')}</span>
+            </button>
+          </li>`)}
+      </ol>
+    `;
+  }
+
+  #from(citation: Citation): string {
+    const hit = this.reply.answer?.hits.find((other) => other.source_id === citation.source_id && other.start <= citation.start && other.end >= citation.end);
+    const heading = hit?.headings.at(-1);
+    return heading ? `${citation.source} · ${heading}` : citation.source;
+  }
+
+  #open(citation: Citation): void {
+    const all = this.reply.answer?.citations ?? [];
+    this.desk.open({ source_id: citation.source_id, name: citation.source }, all.filter(({ source_id }) => source_id === citation.source_id), citation);
+  }
+
+  #refused() {
+    const near = this.reply.answer?.hits[0];
+    return html`
+      <p class="note">Try other words, or lay down the page that would know. With “Use my pages” off, the model answers from what it was trained on, without sources.</p>
+      ${near ? html`<div class="actions"><button class="button small" @click=${() => { this.desk.open({ source_id: near.source_id, name: near.source }, [], { marker: 0, source_id: near.source_id, source: near.source, start: near.start, end: near.end, text: near.text }); }}>Show the nearest passage</button></div>` : nothing}
+    `;
+  }
+
+  #again(code: string) {
+    if (this.desk.conversation.busy || code === 'no-documents') return nothing;
+    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question); }}>Ask again</button></div>`;
+  }
+}

@@ -1,0 +1,110 @@
+/** Where one asks, and the few switches that change how the answer is made. */
+import { css, html, nothing } from 'lit';
+import { live } from 'lit/directives/live.js';
+import { DeskElement, controls, size } from './base';
+import * as icons from './icons';
+
+export class LecternComposer extends DeskElement {
+  static override styles = [controls, css`
+    :host { padding: 0 2rem 1.25rem; background: linear-gradient(to bottom, transparent, var(--desk) 1.25rem); }
+    .measure { max-width: 42rem; margin: 0 auto; }
+    form { border: 1px solid var(--rule-strong); border-radius: 10px; background: var(--paper); box-shadow: var(--shadow); }
+    form:focus-within { border-color: var(--accent); box-shadow: var(--shadow), 0 0 0 1px var(--accent); }
+    .ask { display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: end; gap: 0.5rem; padding: 0.5rem; }
+    textarea {
+      display: block; width: 100%; min-height: 2.5rem; max-height: 11rem; padding: 0.45rem 0.6rem; border: 0; outline: 0; resize: none; field-sizing: content;
+      background: none; font: 1.125rem/1.45 var(--serif); font-size-adjust: 0.49; color: var(--ink);
+    }
+    textarea::placeholder { color: var(--ink-quiet); opacity: 1; }
+    .ask .button { min-height: 2.5rem; min-width: 5rem; }
+    .how { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 1.35rem; min-height: 2.4rem; padding: 0.2rem 0.95rem; border-top: 1px solid var(--rule); color: var(--ink-soft); font-size: 0.8125rem; }
+    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 1.75rem; }
+    .off { color: var(--ink-quiet); }
+
+    input[role="switch"] { appearance: none; position: relative; flex: none; width: 1.75rem; height: 1rem; margin: 0; border: 1px solid var(--rule-strong); border-radius: 1rem; background: var(--desk-deep); cursor: pointer; }
+    input[role="switch"]::after { content: ""; position: absolute; inset: 2px auto 2px 2px; width: 0.625rem; border-radius: 50%; background: var(--rule-strong); }
+    input[role="switch"]:checked { background: var(--accent); border-color: var(--accent); }
+    input[role="switch"]:checked::after { inset: 2px 2px 2px auto; background: var(--accent-ink); }
+    input[role="switch"]:focus-visible { border-radius: 1rem; }
+    select { min-height: 1.75rem; padding: 0 1.5rem 0 0.5rem; border: 1px solid transparent; border-radius: var(--radius); appearance: none; background: none; color: var(--ink); font-weight: 500; cursor: pointer; }
+    select:hover { background-color: var(--desk-deep); }
+    select option { background: var(--paper); color: var(--ink); }
+    .select { position: relative; display: inline-flex; align-items: center; }
+    .select svg { position: absolute; right: 0.3rem; pointer-events: none; color: var(--ink-quiet); }
+    .voice { gap: 0.1rem; }
+    input[type="range"] { width: 5.5rem; margin: 0; accent-color: var(--accent); cursor: pointer; }
+    .strength .number { min-width: 1.6rem; }
+    .waiting { padding: 0 0.95rem 0.6rem; font-size: 0.8125rem; color: var(--ink-quiet); }
+    @media (max-width: 47.99rem) {
+      :host { display: block; padding: 0.5rem 0.75rem calc(0.75rem + env(safe-area-inset-bottom)); }
+      .how { gap: 0 1rem; }
+    }
+  `];
+
+  override render() {
+    const { desk } = this;
+    const { busy } = desk.conversation;
+    return html`
+      <div class="measure">
+        <lectern-notices .desk=${desk}></lectern-notices>
+        <form @submit=${this.#submit}>
+          <div class="ask">
+            <textarea rows="1" aria-label="Your question" placeholder=${desk.pages.any || !desk.settings.use_pages ? 'Ask your pages something' : 'Lay down pages, then ask'}
+              .value=${live(desk.draft)} @input=${this.#input} @keydown=${this.#key}></textarea>
+            ${busy
+              ? html`<button class="button" type="button" @click=${() => { desk.stop(); }}>${icons.stop} Stop</button>`
+              : html`<button class="button first">Ask</button>`}
+          </div>
+          ${desk.pending !== null && desk.models.phase !== 'ready' ? html`<p class="waiting" role="status">Your question is kept, and asked as soon as the models are open.</p>` : nothing}
+          ${this.#how()}
+        </form>
+      </div>
+    `;
+  }
+
+  #how() {
+    const { desk } = this;
+    const { settings, models } = desk;
+    const adapters = models.catalog?.adapters ?? [];
+    const noVoice = settings.voice === null;
+    return html`
+      <div class="how" role="group" aria-label="How to answer">
+        <label title="Search the pages and answer from what is found">
+          <input type="checkbox" role="switch" .checked=${live(settings.use_pages)} @change=${(event: Event) => { desk.set({ use_pages: (event.target as HTMLInputElement).checked }); }}>
+          Use my pages
+        </label>
+        ${adapters.length === 0 ? nothing : html`
+          <label class="voice">Voice
+            <span class="select">
+              <select @change=${(event: Event) => { desk.set({ voice: adapters.find(({ name }) => name === (event.target as HTMLSelectElement).value) ?? null }); }}>
+                <option value="" ?selected=${noVoice}>None</option>
+                ${adapters.map((adapter) => html`<option value=${adapter.name} title="${adapter.description} (${size(adapter.n_bytes)})" ?selected=${settings.voice === adapter}>${adapter.title}</option>`)}
+              </select>${icons.down}
+            </span>
+          </label>
+          ${noVoice ? nothing : html`
+            <label class="strength">Strength
+              <input type="range" min="0" max="1" step="0.05" .value=${live(String(settings.scale))} @input=${(event: Event) => { desk.set({ scale: Number((event.target as HTMLInputElement).value) }); }}>
+              <span class="number">${settings.scale.toFixed(2)}</span>
+            </label>
+            <label title="Answer twice, with the voice off and on, side by side">
+              <input type="checkbox" role="switch" .checked=${live(settings.both)} @change=${(event: Event) => { desk.set({ both: (event.target as HTMLInputElement).checked }); }}>
+              Hear both
+            </label>`}`}
+      </div>
+    `;
+  }
+
+  #input = (event: Event) => { this.desk.draft = (event.target as HTMLTextAreaElement).value; };
+
+  #key = (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    this.desk.ask();
+  };
+
+  #submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    this.desk.ask();
+  };
+}

@@ -1,0 +1,97 @@
+/** The quiet line under an answer: how fast, how much, where; opens to everything that was measured. */
+import { css, html, nothing } from 'lit';
+import type { PropertyDeclarations } from 'lit';
+import type { Answer, Hit } from '../../client/index';
+import type { Reply } from '../desk/conversation';
+import { DeskElement, controls, count } from './base';
+import * as icons from './icons';
+
+const PATHS: Record<Answer['dense_path'], string> = { none: 'words only', exact: 'exact', graph: 'graph', mixed: 'graph and exact' };
+const STOPPED: Record<Answer['stopped'], string> = { end: 'the model was done', length: 'the longest length was reached', cancelled: 'you stopped it', stop: 'a stop word came', refused: 'nothing near enough was found' };
+
+export class LecternFacts extends DeskElement {
+  static override properties: PropertyDeclarations = { reply: { attribute: false } };
+  declare reply: Reply;
+
+  static override styles = [controls, css`
+    :host { display: block; color: var(--ink-quiet); font-size: 0.8125rem; }
+    summary { display: flex; align-items: baseline; gap: 0.35rem; padding: 0.35rem 0.25rem; cursor: pointer; list-style: none; }
+    summary::-webkit-details-marker { display: none; }
+    summary svg { align-self: center; }
+    summary:hover { color: var(--ink); }
+    details[open] summary svg { transform: rotate(180deg); }
+    summary span span { white-space: nowrap; }
+    .more { padding: 0.25rem 0.25rem 0.75rem; }
+    dl { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr); gap: 0.3rem 0.75rem; }
+    dd { color: var(--ink-soft); }
+    table { width: 100%; margin-top: 0.9rem; border-collapse: collapse; }
+    caption { padding-bottom: 0.25rem; text-align: start; }
+    th, td { padding: 0.3rem 0 0.3rem 0.75rem; border-top: 1px solid var(--rule); text-align: end; font-weight: 400; white-space: nowrap; }
+    th:first-child, td:first-child { padding-inline-start: 0; text-align: start; width: 100%; max-width: 0; overflow: hidden; text-overflow: ellipsis; }
+    td { color: var(--ink-soft); }
+    td .link { color: inherit; max-width: 100%; overflow: hidden; text-overflow: ellipsis; text-decoration-color: var(--rule-strong); }
+  `];
+
+  override render() {
+    const { answer } = this.reply;
+    if (!answer) return nothing;
+    const { usage, timings_ms: ms } = answer;
+    const line = [
+      usage.completion_tokens && ms.decode ? `${(usage.completion_tokens / (ms.decode / 1000)).toFixed(1)} tokens per second` : null,
+      usage.prompt_tokens ? count(usage.prompt_tokens, 'prompt token') : null,
+      this.reply.options.rag ? `found in ${millis(ms.embed + ms.retrieve)} (${PATHS[answer.dense_path]})` : 'pages not used',
+      answer.executor === 'gpu' ? 'on the GPU' : 'on the CPU',
+    ].filter((fact) => fact !== null);
+    return html`
+      <details class="number">
+        <summary>${icons.down}<span>${line.map((fact, i) => html`${i ? ' · ' : ''}<span>${fact}</span>`)}</span></summary>
+        <div class="more">${this.#more(answer)}${answer.hits.length ? this.#hits(answer.hits) : nothing}</div>
+      </details>
+    `;
+  }
+
+  #more(answer: Answer) {
+    const { usage, timings_ms: ms, dispatches_per_token: dispatches } = answer;
+    const rate = (n: number, time: number) => (n && time ? `, ${(n / (time / 1000)).toFixed(1)} a second` : '');
+    const row = (name: string, value: string) => html`<dt>${name}</dt><dd>${value}</dd>`;
+    const { executor } = this.desk;
+    return html`
+      <dl>
+        ${this.reply.options.rag ? html`
+          ${row('Question read', `${millis(ms.embed)} (embedding)`)}
+          ${row('Pages searched', `${millis(ms.retrieve)}, ${PATHS[answer.dense_path]}`)}
+          ${row('Passages given', `${answer.n_passages - answer.n_passages_dropped} of ${answer.n_passages}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
+        ${row('Prompt read', `${count(usage.prompt_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens, ms.prefill)} (prefill)`)}
+        ${row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
+        ${row('In all', millis(ms.total))}
+        ${row('Ended because', STOPPED[answer.stopped])}
+        ${row('Ran on', `${answer.executor === 'gpu' ? 'the GPU' : 'the CPU'}${executor?.executor === answer.executor ? `${executor.adapter ? `, ${executor.adapter}` : ''}: ${executor.reason}` : ''}`)}
+        ${dispatches === null ? nothing : row('GPU dispatches', `${dispatches} a token`)}
+      </dl>
+    `;
+  }
+
+  #hits(hits: Hit[]) {
+    const score = (value: number | null, digits: number) => (value === null ? '–' : value.toFixed(digits));
+    return html`
+      <table>
+        <caption>Passages found, best first</caption>
+        <tr><th scope="col">Passage</th><th scope="col">Meaning (cosine)</th><th scope="col">Words (BM25)</th></tr>
+        ${hits.map((hit) => html`
+          <tr>
+            <td><button class="link" @click=${() => { this.#open(hit); }}>${hit.headings.at(-1) ?? hit.source}</button></td>
+            <td>${score(hit.dense, 3)}</td><td>${score(hit.bm25, 1)}</td>
+          </tr>`)}
+      </table>
+    `;
+  }
+
+  #open(hit: Hit): void {
+    const { source_id, source, start, end, text } = hit;
+    this.desk.open({ source_id, name: source }, [], { marker: 0, source_id, source, start, end, text });
+  }
+}
+
+function millis(ms: number): string {
+  return ms < 1000 ? `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,142 @@
+/** The pages on the desk, and the ways of laying down more. */
+import { css, html, nothing } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
+import { laidFromList } from '../desk/pages';
+import type { Page } from '../desk/pages';
+import { DeskElement, controls, count } from './base';
+import * as icons from './icons';
+
+export class LecternPages extends DeskElement {
+  static override styles = [controls, css`
+    .head { display: flex; align-items: baseline; justify-content: space-between; margin-bottom: 0.6rem; }
+    h2 { font-size: 0.9375rem; font-weight: 600; }
+    .list { margin-bottom: 1rem; }
+    li { position: relative; display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; padding: 0.5rem 0; border-top: 1px solid var(--rule); }
+    li:last-child { border-bottom: 1px solid var(--rule); }
+    .name {
+      display: flex; align-items: center; gap: 0.5rem; min-width: 0; padding: 0.05rem 0; border: 0; background: none; text-align: start;
+      font: 400 1rem/1.35 var(--serif); font-size-adjust: 0.49; color: var(--ink);
+    }
+    .name svg { color: var(--rule-strong); }
+    .name > span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+    button.name:hover > span { text-decoration: underline; text-decoration-thickness: 1px; text-underline-offset: 0.2em; }
+    li.open .name svg, li.lit .name svg { color: var(--accent); }
+    li.open .name, li.lit .name { color: var(--accent); }
+    li .icon { margin-inline-end: -0.35rem; opacity: 0; }
+    li:hover .icon, li:focus-within .icon, li.failed .icon { opacity: 1; }
+    @media (hover: none) { li .icon { opacity: 1; } }
+    .state { grid-column: 1 / -1; padding-inline-start: 1.5rem; font-size: 0.8125rem; color: var(--ink-quiet); }
+    .bar { margin: 0.4rem 0 0.25rem; }
+    .why { color: var(--ink); }
+    .why code { color: var(--ink-quiet); white-space: nowrap; }
+
+    .lay { padding: 1rem; border: 1px dashed var(--rule-strong); border-radius: var(--radius); }
+    .lay h3 { margin-bottom: 0.2rem; font-size: inherit; font-weight: 600; }
+    .lay p { margin-bottom: 0.85rem; font-size: 0.8125rem; color: var(--ink-quiet); }
+    .ways { display: flex; gap: 0.4rem; }
+    .ways .button { flex: 1 1 0; padding-inline: 0.25rem; }
+
+    dialog { width: min(38rem, calc(100vw - 2rem)); padding: 1.5rem; border: 1px solid var(--rule); border-radius: 10px; background: var(--paper); color: var(--ink); box-shadow: var(--shadow); }
+    dialog::backdrop { background: var(--veil); }
+    dialog h2 { font: 600 1.25rem/1.2 var(--serif); font-size-adjust: 0.49; margin-bottom: 1rem; }
+    dialog label { display: block; margin-bottom: 0.9rem; color: var(--ink-soft); }
+    dialog input, dialog textarea { display: block; width: 100%; margin-top: 0.3rem; padding: 0.5rem 0.65rem; border: 1px solid var(--rule-strong); border-radius: var(--radius); background: var(--desk); color: var(--ink); }
+    dialog textarea { min-height: 14rem; resize: vertical; font: 1.0625rem/1.55 var(--serif); font-size-adjust: 0.49; }
+    .row { display: flex; justify-content: flex-end; gap: 0.5rem; }
+  `];
+
+  override render() {
+    const { list } = this.desk.pages;
+    return html`
+      <div class="head">
+        <h2>Pages</h2>
+        ${list.length ? html`<span class="quiet number">${list.filter(({ state }) => state === 'ready').length} of ${list.length} read</span>` : nothing}
+      </div>
+      ${list.length ? html`<ul class="list">${repeat(list, ({ key }) => key, (page) => this.#row(page))}</ul>` : nothing}
+      <div class="lay">
+        <h3>Lay down ${list.length ? 'more ' : ''}pages</h3>
+        <p>Drop Markdown, HTML or text files, or a whole folder, anywhere on the desk.</p>
+        <div class="ways">
+          <button class="button small" aria-label="Choose files" @click=${() => { this.#pick(false); }}>Files</button>
+          <button class="button small" aria-label="Choose a folder" @click=${() => { this.#pick(true); }}>Folder</button>
+          <button class="button small" aria-label="Paste text" @click=${() => { this.#dialog?.showModal(); }}>Text</button>
+        </div>
+      </div>
+      <input class="files" type="file" multiple hidden aria-label="Files to lay down" @change=${this.#picked}>
+      <input class="folder" type="file" webkitdirectory hidden aria-label="Folder to lay down" @change=${this.#picked}>
+      <dialog aria-labelledby="paste">
+        <form method="dialog" @submit=${this.#pasted}>
+          <h2 id="paste">Paste text</h2>
+          <label>What to call it <input name="name" autocomplete="off" placeholder="Pasted text"></label>
+          <label>Text <textarea name="text" required></textarea></label>
+          <div class="row">
+            <button class="button" type="button" @click=${() => { this.#dialog?.close(); }}>Close</button>
+            <button class="button first">Lay it down</button>
+          </div>
+        </form>
+      </dialog>
+    `;
+  }
+
+  #row(page: Page) {
+    const { desk } = this;
+    const { info } = page;
+    const name = html`${icons.page}<span>${page.name}</span>`;
+    const lit = info !== null && desk.lit?.source_id === info.id;
+    const open = info !== null && desk.opened?.source_id === info.id;
+    return html`
+      <li class="${page.state} ${lit ? 'lit' : ''} ${open ? 'open' : ''}">
+        ${info
+          ? html`<button class="name" title=${page.name} @click=${() => { desk.open({ source_id: info.id, name: page.name }); }}>${name}</button>`
+          : html`<span class="name" title=${page.name}>${name}</span>`}
+        <button class="icon" title="Take ${page.name} off the desk" aria-label="Take ${page.name} off the desk" @click=${() => { void desk.removePage(page); }}>${icons.close}</button>
+        ${this.#state(page)}
+      </li>
+    `;
+  }
+
+  #state(page: Page) {
+    switch (page.state) {
+      case 'waiting':
+        return html`<div class="state">${this.desk.models.phase === 'missing' ? 'waits for the models' : 'waits its turn'}</div>`;
+      case 'reading': {
+        const share = page.total ? page.done / page.total : 0;
+        return html`<div class="state">
+          <div class="bar" role="progressbar" aria-label="Reading ${page.name}" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(share * 100)}><span style="width:${share * 100}%"></span></div>
+          <span class="number">${page.total ? `reading passage ${Math.min(page.done + 1, page.total)} of ${page.total}` : 'reading'}</span>
+        </div>`;
+      }
+      case 'ready': {
+        const warnings = page.info?.warnings ?? [];
+        return html`<div class="state number">${count(page.info?.n_chunks ?? 0, 'passage')}${warnings.map((warning) => html`<br>${warning}`)}</div>`;
+      }
+      case 'failed':
+        return html`<div class="state" role="alert">
+          <span class="why">${page.error?.message}</span> <code>${page.error?.code}</code>
+          ${page.error?.code === 'cancelled' || page.error?.code === 'engine-died' ? html`<button class="link" @click=${() => { this.desk.pages.again(page); }}>Read it again</button>` : nothing}
+        </div>`;
+    }
+  }
+
+  get #dialog(): HTMLDialogElement | null {
+    return this.renderRoot.querySelector('dialog');
+  }
+
+  #pick(folder: boolean): void {
+    this.renderRoot.querySelector<HTMLInputElement>(folder ? '.folder' : '.files')?.click();
+  }
+
+  #picked = (event: Event) => {
+    const input = event.currentTarget as HTMLInputElement;
+    this.desk.lay(laidFromList(input.files ?? []));
+    input.value = '';
+  };
+
+  #pasted = (event: SubmitEvent) => {
+    const form = event.currentTarget as HTMLFormElement;
+    const data = new FormData(form);
+    const name = (data.get('name') as string).trim() || 'Pasted text';
+    this.desk.lay([{ name: /\.\w+$/.test(name) ? name : `${name}.md`, file: new Blob([data.get('text') as string]) }]);
+    form.reset();
+  };
+}
