@@ -1,1 +1,84 @@
-fn main() {}
+//! Every task of the project behind one door: `cargo xtask serve | test | build | models | tidy`.
+//!
+//! Each command does its own set-up on a fresh machine, says each step in one line, and skips what is done.
+
+mod browser;
+mod command;
+mod house;
+mod manifest;
+mod models;
+mod native;
+mod serve;
+mod site;
+mod step;
+mod test;
+mod tidy;
+mod tools;
+mod wasm;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use house::House;
+use models::Source;
+use wasm::Optimize;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, serve and test Lectern", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Serve the page at http://localhost:8080, with everything it needs.
+    Serve {
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Run every test: Rust, TypeScript, browser, and the house rules.
+    Test {
+        /// Also the long tests (all prompts on the software GPU, quality runs).
+        #[arg(long)]
+        full: bool,
+    },
+    /// Build the static site with its models, ready for any file server.
+    Build {
+        /// Folder to write the site to.
+        #[arg(short, long, value_name = "DIST", default_value = "dist")]
+        output: PathBuf,
+    },
+    /// Get the default models into models/cache (or the folder LECTERN_MODELS names) and check their hashes.
+    Models {
+        /// Where to download from.
+        #[arg(long, value_enum, default_value_t = Source::Package)]
+        from: Source,
+    },
+    /// Check the house rules: directions, file lengths, forbidden words, licences, lints.
+    Tidy,
+}
+
+fn main() {
+    if let Err(error) = run(Arguments::parse().task) {
+        eprintln!("\nerror: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    let house = House::open()?;
+    match task {
+        Task::Serve { port } => {
+            let dist = house.target.join("site");
+            site::build(&house, &dist, Optimize::No)?;
+            serve::serve(&dist, port)
+        }
+        Task::Test { full } => test::test(&house, full),
+        Task::Build { output } => site::build(&house, &std::path::absolute(output)?, Optimize::Size),
+        Task::Models { from } => models::get(&house, from, || native::build_cli(&house)),
+        Task::Tidy => tidy::tidy(&house),
+    }
+}

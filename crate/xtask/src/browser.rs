@@ -1,0 +1,78 @@
+//! A Chromium for the browser tests: the one that is there, or one from apt.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::command;
+use crate::step;
+
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// The program to test with; installed when there is none.
+///
+/// # Errors
+/// When `CHROME_BIN` names no file, or none is there and apt cannot install one.
+pub fn chromium() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CHROME_BIN").filter(|path| !path.is_empty()).map(PathBuf::from) {
+        ensure!(path.is_file(), "CHROME_BIN names {}, which is no file: unset or correct it", path.display());
+        step::skip(format_args!("Chromium at {} (CHROME_BIN)", path.display()));
+        return Ok(path);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    if let Some(path) = find(&folders) {
+        step::skip(format_args!("Chromium at {}", path.display()));
+        return Ok(path);
+    }
+    install()?;
+    match find(&folders) {
+        Some(path) => Ok(path),
+        None => bail!("apt installed no chromium: install one by hand and name it in CHROME_BIN"),
+    }
+}
+
+fn find(folders: &[PathBuf]) -> Option<PathBuf> {
+    NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
+}
+
+fn install() -> Result<()> {
+    let advice = "install Chromium by hand and name it in CHROME_BIN";
+    ensure!(Path::new("/usr/bin/apt-get").exists(), "no Chromium was found and there is no apt-get: {advice}");
+    step::quiet("Updating apt's package lists", || command::output(apt()?.arg("update"), advice))?;
+    step::quiet("Installing Chromium with apt", || {
+        command::output(apt()?.args(["install", "--yes", "--no-install-recommends", "chromium"]), advice)
+    })?;
+    Ok(())
+}
+
+/// apt-get as root, through sudo where need be.
+fn apt() -> Result<Command> {
+    let user = command::output(Command::new("id").arg("--user"), "coreutils are missing")?;
+    let mut command = if user.trim() == "0" {
+        Command::new("apt-get")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
+        sudo
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chromium_is_preferred_over_chrome() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(first.path().join("google-chrome"), "").unwrap();
+        std::fs::write(second.path().join("chromium"), "").unwrap();
+        let folders = [first.path().to_path_buf(), second.path().to_path_buf()];
+        assert_eq!(find(&folders), Some(second.path().join("chromium")));
+        assert_eq!(find(&folders[..1]), Some(first.path().join("google-chrome")));
+        assert_eq!(find(&[]), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! A file server for the finished site, for this machine alone.
+
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use percent_encoding::percent_decode_str;
+use tiny_http::{Header, Method, Request, Response, Server};
+
+/// Downloads of models must not hold up the page's other files.
+const N_THREADS: usize = 4;
+
+/// Serves `folder` until the process ends.
+///
+/// # Errors
+/// When the port is taken.
+pub fn serve(folder: &Path, port: u16) -> Result<()> {
+    let server = Server::http(("127.0.0.1", port))
+        .map_err(|error| anyhow!("port {port} cannot be used ({error}): try --port {}", port.wrapping_add(1)))?;
+    let server = Arc::new(server);
+    println!("\nLectern is at http://localhost:{port} (Ctrl-C stops it)");
+    std::thread::scope(|scope| {
+        for _ in 0..N_THREADS {
+            let server = Arc::clone(&server);
+            scope.spawn(move || {
+                for request in server.incoming_requests() {
+                    // A client that went away is its own business.
+                    let _ = answer(folder, request);
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+fn answer(folder: &Path, request: Request) -> std::io::Result<()> {
+    if !matches!(request.method(), Method::Get | Method::Head) {
+        return request.respond(Response::empty(405));
+    }
+    let found = resolve(folder, request.url()).and_then(|path| Some((File::open(&path).ok()?, path)));
+    match found {
+        Some((file, path)) => {
+            let response = Response::from_file(file)
+                .with_header(header("Content-Type", content_type(&path)))
+                .with_header(header("Cache-Control", cache_control(&path)));
+            request.respond(response)
+        }
+        None => request.respond(Response::from_string("There is no such file here.\n").with_status_code(404)),
+    }
+}
+
+/// The file a request path means, or nothing when there is none inside `folder`.
+fn resolve(folder: &Path, url: &str) -> Option<PathBuf> {
+    let path = url.split(['?', '#']).next()?.trim_start_matches('/');
+    let path = PathBuf::from(percent_decode_str(path).decode_utf8().ok()?.into_owned());
+    if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+        return None;
+    }
+    let mut file = folder.join(path);
+    if file.is_dir() {
+        file.push("index.html");
+    }
+    file.is_file().then_some(file)
+}
+
+fn content_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("json" | "map") => "application/json",
+        Some("wasm") => "application/wasm",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("ico") => "image/x-icon",
+        Some("md" | "txt") => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Names that hold a hash of their content may be kept for good; the rest is asked for anew.
+fn cache_control(path: &Path) -> &'static str {
+    if path.parent().is_some_and(|folder| folder.ends_with("assets")) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    }
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header::from_bytes(name, value).expect("names and values of this file are ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_inside_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = folder.path().join("site");
+        std::fs::create_dir_all(site.join("sub")).unwrap();
+        for file in ["secret", "site/index.html", "site/sub/index.html", "site/a b.js"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let found = |url| resolve(&site, url).map(|path| path.strip_prefix(&site).unwrap().to_path_buf());
+        assert_eq!(found("/"), Some("index.html".into()));
+        assert_eq!(found("/sub/?q=1"), Some("sub/index.html".into()));
+        assert_eq!(found("/a%20b.js#x"), Some("a b.js".into()));
+        assert_eq!(found("/../secret"), None);
+        assert_eq!(found("/%2e%2e/secret"), None);
+        assert_eq!(found("//../secret"), None);
+        assert_eq!(found("/missing.js"), None);
+    }
+
+    #[test]
+    fn browsers_get_the_types_they_insist_on() {
+        assert_eq!(content_type(Path::new("worker/x.wasm")), "application/wasm");
+        assert_eq!(content_type(Path::new("widget.js")), "text/javascript; charset=utf-8");
+        assert_eq!(cache_control(Path::new("index.html")), "no-cache");
+    }
+}
