@@ -13,7 +13,9 @@ pub enum IndexError {
         "The index was built with another embedding model ({found}) than the one in use ({expected}). Load that model or build the index again."
     )]
     ModelMismatch { found: String, expected: String },
-    #[error("A vector has {found} dimensions where the index has {expected}. Use the embedding model the index was built with.")]
+    #[error(
+        "A vector has {found} dimensions where the index has {expected}. Use the embedding model the index was built with."
+    )]
     Dimension { found: usize, expected: usize },
     #[error("A vector is not of unit length ({what}). Normalise vectors before adding them.")]
     NotUnit { what: &'static str },

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ChunkId, IndexError, SegmentOptions,
     bm25::{Bm25, StoredBm25},
-    dense::{Dense, GRAPH_THRESHOLD, GraphShape, Point, StoredDense, StoredSegment},
+    dense::{Dense, GraphShape, Point, StoredDense, StoredSegment},
     format::{self, Kind},
     fuse::{reciprocal_rank, top},
 };
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DenseMode {
-    /// Graphs from [`GRAPH_THRESHOLD`] live chunks on, a scan below.
+    /// Graphs from [`crate::GRAPH_THRESHOLD`] live chunks on, a scan below.
     #[default]
     Auto,
     /// Scan every vector.
@@ -144,12 +144,7 @@ impl Index {
     ///
     /// # Errors
     /// `index-dimension` and `index-not-unit` for a vector that does not fit.
-    pub fn search(
-        &self,
-        text: &str,
-        vector: Option<&[f32]>,
-        options: &SearchOptions,
-    ) -> Result<Ranked, IndexError> {
+    pub fn search(&self, text: &str, vector: Option<&[f32]>, options: &SearchOptions) -> Result<Ranked, IndexError> {
         if let Some(vector) = vector {
             self.dense.check(vector)?;
         }
@@ -182,10 +177,10 @@ impl Index {
     }
 
     /// The vectors that should get a graph next, for [`crate::build_segment`]; `None` below
-    /// [`GRAPH_THRESHOLD`] live chunks and when too few vectors are loose. The same job is given until
+    /// `min_chunks` live chunks and when less than a segment is loose. The same job is given until
     /// its segment is installed.
     pub fn next_segment_job(&self, options: &SegmentOptions) -> Option<Vec<u8>> {
-        if self.len() < GRAPH_THRESHOLD {
+        if self.len() < options.min_chunks {
             return None;
         }
         self.dense.next_segment_job(options)
@@ -201,11 +196,8 @@ impl Index {
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        let stored = Stored {
-            model_hash: self.model_hash.clone(),
-            dense: self.dense.to_stored(),
-            bm25: self.bm25.to_stored(),
-        };
+        let stored =
+            Stored { model_hash: self.model_hash.clone(), dense: self.dense.to_stored(), bm25: self.bm25.to_stored() };
         format::encode(Kind::Index, &stored)
     }
 
@@ -225,3 +217,6 @@ impl Index {
         Ok(Self { model_hash: stored.model_hash, dense, bm25 })
     }
 }
+
+#[cfg(test)]
+mod tests;
