@@ -1,1 +1,26 @@
+//! The product without I/O: pages in, cited answers out, in the voice that is switched on.
 
+pub mod answer;
+pub mod cite;
+pub mod embedder;
+pub mod error;
+pub mod executor;
+pub mod ingest;
+pub mod library;
+pub mod prompt;
+pub mod reader;
+pub mod retrieve;
+pub mod session;
+
+pub use answer::{Answer, AskEvent, AskOptions, Ending, Timings, Usage};
+pub use cite::Citation;
+pub use error::EngineError;
+pub use executor::{ExecutorInfo, Gpu, Preference};
+pub use ingest::IngestEvent;
+pub use library::{Library, SourceInfo};
+pub use retrieve::{Hit, Retrieval};
+pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Session};
+
+pub use lectern_corpus as corpus;
+pub use lectern_index as index;
+pub use lectern_model as model;

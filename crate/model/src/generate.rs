@@ -3,8 +3,7 @@
 use crate::decoder::{Decoder, Executor, PREFILL_BATCH};
 use crate::error::ModelError;
 use crate::host::Host;
-use crate::kernel::cpu::vector::argmax;
-use crate::sample::{Sampler, SamplingOptions};
+use crate::sample::{Sampler, SamplingOptions, argmax};
 use crate::tokenizer::{TokenStream, Tokenizer};
 
 /// How a generation runs.
@@ -106,7 +105,7 @@ pub async fn generate<H: Host>(
     let prefill_ms = host.now_ms() - started;
     let top20 = largest(&logits, 20);
     let greedy = sampler.is_greedy();
-    let mut next = if greedy { argmax(&logits) as u32 } else { sampler.sample(&mut logits, &answer.ids) };
+    let mut next = if greedy { argmax(&logits) } else { sampler.sample(&mut logits, &answer.ids) };
     let stopped = loop {
         if let Some(stopped) = answer.push(next, on_event)? {
             break stopped;
@@ -180,7 +179,7 @@ struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     fn new(tokenizer: &'a Tokenizer, options: &'a GenerateOptions) -> Self {
-        Self { tokenizer, stream: TokenStream::new(tokenizer), stop: &options.stop, ids: Vec::new(), text: String::new(), told: 0 }
+        Self { tokenizer, stream: TokenStream::new(tokenizer, true), stop: &options.stop, ids: Vec::new(), text: String::new(), told: 0 }
     }
 
     fn push(&mut self, id: u32, on_event: &mut dyn FnMut(GenerateEvent)) -> Result<Option<Stopped>, ModelError> {
@@ -189,7 +188,7 @@ impl<'a> Answer<'a> {
             return Ok(Some(Stopped::End));
         }
         let scanned = self.told;
-        self.text.push_str(&self.stream.push(id)?);
+        self.text.push_str(&self.stream.push(id));
         let found = self.stop.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| self.text[scanned..].find(stop.as_str())).min();
         if let Some(at) = found {
             self.text.truncate(scanned + at);

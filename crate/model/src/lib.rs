@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod chat;
 pub mod convert;
 pub mod error;
+pub mod generate;
 pub mod gguf;
 pub mod quant;
 pub mod sample;
@@ -21,3 +22,12 @@ pub use gguf::{Gguf, GgufWriter, Tensor, TensorInfo, Value};
 pub use quant::TensorKind;
 pub use sample::{Sampler, SamplingOptions};
 pub use tokenizer::{TokenStream, Tokenizer};
+
+/// A Burn device, made by whoever owns the surroundings.
+#[cfg(feature = "gpu")]
+pub use burn::tensor::Device;
+
+/// Without the `gpu` feature there is no device to be had.
+#[cfg(not(feature = "gpu"))]
+#[derive(Clone, Debug)]
+pub enum Device {}

@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 
+use crate::Device;
 use crate::decoder::config::DecoderConfig;
 use crate::decoder::cpu::{CpuDecoder, Logits};
 #[cfg(feature = "gpu")]
 use crate::decoder::gpu::GpuDecoder;
 use crate::decoder::weights::DecoderWeights;
 use crate::error::ModelError;
-use crate::kernel::cpu::vector::argmax;
 use crate::lora::{ActiveLora, LoraSet};
+use crate::sample::argmax;
 
 /// Rows that share one reading of the weights in prefill.
 pub const PREFILL_BATCH: usize = 64;
@@ -52,13 +53,17 @@ impl Decoder {
     ///
     /// # Errors
     /// `gpu-unavailable` or `gpu-lost`; the decoder then stays on the CPU.
-    #[cfg(feature = "gpu")]
-    pub async fn use_gpu(&mut self, device: &burn::tensor::Device) -> Result<(), ModelError> {
+    pub async fn use_gpu(&mut self, device: &Device) -> Result<(), ModelError> {
+        #[cfg(not(feature = "gpu"))]
+        match *device {}
+        #[cfg(feature = "gpu")]
+        {
         let mut gpu = GpuDecoder::new(device, &self.weights, self.n_ctx).await?;
         gpu.set_adapter(self.lora.as_ref())?;
         self.reset();
         self.gpu = Some(gpu);
         Ok(())
+        }
     }
 
     /// Leaves the GPU and reads again on the CPU what was read there.
@@ -177,7 +182,7 @@ impl Decoder {
             self.ids.push(id);
             return Ok(next);
         }
-        Ok(argmax(&self.read(&[id], Logits::Last).await?) as u32)
+        Ok(argmax(&self.read(&[id], Logits::Last).await?))
     }
 
     async fn read(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>, ModelError> {

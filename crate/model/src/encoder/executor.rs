@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::Device;
 use crate::decoder::Executor;
 use crate::encoder::config::EncoderConfig;
 use crate::encoder::cpu::CpuEncoder;
@@ -37,10 +38,14 @@ impl Encoder {
     ///
     /// # Errors
     /// `gpu-unavailable` or `gpu-lost`; the encoder then stays on the CPU.
-    #[cfg(feature = "gpu")]
-    pub async fn use_gpu(&mut self, device: &burn::tensor::Device) -> Result<(), ModelError> {
-        self.gpu = Some(GpuEncoder::new(device, &self.weights).await?);
-        Ok(())
+    pub async fn use_gpu(&mut self, device: &Device) -> Result<(), ModelError> {
+        #[cfg(not(feature = "gpu"))]
+        match *device {}
+        #[cfg(feature = "gpu")]
+        {
+            self.gpu = Some(GpuEncoder::new(device, &self.weights).await?);
+            Ok(())
+        }
     }
 
     /// Leaves the GPU.

@@ -43,14 +43,3 @@ pub fn add(y: &mut [f32], x: &[f32]) {
         *y += x;
     }
 }
-
-/// Index of the largest value; the lowest index wins a tie.
-pub fn argmax(values: &[f32]) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (i, &v) in values.iter().enumerate() {
-        if v > best.1 {
-            best = (i, v);
-        }
-    }
-    best.0
-}

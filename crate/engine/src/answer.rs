@@ -1,0 +1,189 @@
+//! A question to a streamed, cited answer.
+
+use lectern_index::{DenseMode, DensePath};
+use lectern_model::SamplingOptions;
+use lectern_model::decoder::Executor;
+use lectern_model::generate::{GenerateEvent, GenerateOptions, Stopped, generate};
+use lectern_model::host::Host;
+use serde::Serialize;
+
+use crate::cite::{Citation, citations, drop_invented};
+use crate::embedder::Embedder;
+use crate::error::EngineError;
+use crate::library::Library;
+use crate::prompt::{REFUSAL, with_passages, without_passages};
+use crate::reader::Reader;
+use crate::retrieve::{Hit, Retrieval, is_relevant, retrieve};
+
+/// How to answer.
+#[derive(Clone, Debug)]
+pub struct AskOptions {
+    /// Whether the pages are read.
+    pub rag: bool,
+    /// Passages shown to the reader at most.
+    pub top_k: usize,
+    pub max_tokens: usize,
+    pub sampling: SamplingOptions,
+    pub stop: Vec<String>,
+    pub dense: DenseMode,
+}
+
+impl Default for AskOptions {
+    fn default() -> Self {
+        Self { rag: true, top_k: 3, max_tokens: 256, sampling: SamplingOptions::default(), stop: Vec::new(), dense: DenseMode::Auto }
+    }
+}
+
+/// What happens on the way to an answer.
+#[derive(Clone, Debug)]
+pub enum AskEvent {
+    Retrieved(Vec<Hit>),
+    Prefill { done: usize, total: usize },
+    Token(String),
+    Notice { code: &'static str, message: String },
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    End,
+    Length,
+    Cancelled,
+    Stop,
+    /// No passage is near the question: nothing was generated.
+    Refused,
+}
+
+impl From<Stopped> for Ending {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::End => Self::End,
+            Stopped::Length => Self::Length,
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::Stop => Self::Stop,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    pub prompt_tokens: usize,
+    pub completion_tokens: usize,
+}
+
+/// Milliseconds by stage.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Timings {
+    pub load: f64,
+    pub embed: f64,
+    pub retrieve: f64,
+    pub prefill: f64,
+    pub decode: f64,
+    pub total: f64,
+}
+
+/// An answer with what it rests on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    pub answer: String,
+    /// The passages do not answer: said by the threshold or by the reader.
+    pub refused: bool,
+    pub citations: Vec<Citation>,
+    pub hits: Vec<Hit>,
+    pub usage: Usage,
+    pub timings_ms: Timings,
+    #[serde(skip)]
+    pub executor: Executor,
+    pub dense_path: DensePath,
+    /// Passages in the prompt.
+    pub n_passages: usize,
+    /// Passages that did not fit.
+    pub n_passages_dropped: usize,
+    pub stopped: Ending,
+    pub dispatches_per_token: Option<usize>,
+}
+
+/// Answers `question` in the voice that `reader` has on.
+///
+/// # Errors
+/// `question-empty`, `no-documents`, `not-loaded`, `prompt-too-long`, and those of retrieval.
+pub async fn ask<H: Host>(
+    reader: &mut Reader,
+    library: &Library,
+    embedder: Option<&mut Embedder>,
+    question: &str,
+    options: &AskOptions,
+    host: &H,
+    on_event: &mut dyn FnMut(AskEvent),
+) -> Result<Answer, EngineError> {
+    let question = question.trim();
+    if question.is_empty() {
+        return Err(EngineError::EmptyQuestion);
+    }
+    let started = host.now_ms();
+    let mut retrieval = Retrieval { hits: Vec::new(), dense_path: DensePath::None, embed_ms: 0.0, retrieve_ms: 0.0 };
+    if options.rag {
+        if library.is_empty() {
+            return Err(EngineError::NoDocuments);
+        }
+        let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
+        retrieval = retrieve(library, embedder, question, options.top_k.max(1), options.dense, host).await?;
+        on_event(AskEvent::Retrieved(retrieval.hits.clone()));
+    }
+    let mut answer = Answer {
+        answer: REFUSAL.to_owned(),
+        refused: true,
+        citations: Vec::new(),
+        usage: Usage::default(),
+        timings_ms: Timings { embed: retrieval.embed_ms, retrieve: retrieval.retrieve_ms, ..Timings::default() },
+        executor: reader.decoder.executor(),
+        dense_path: retrieval.dense_path,
+        n_passages: 0,
+        n_passages_dropped: 0,
+        stopped: Ending::Refused,
+        dispatches_per_token: reader.decoder.dispatches_per_token(),
+        hits: retrieval.hits,
+    };
+    if options.rag && !is_relevant(&answer.hits) {
+        on_event(AskEvent::Token(REFUSAL.to_owned()));
+        answer.timings_ms.total = host.now_ms() - started;
+        return Ok(answer);
+    }
+    let prompt = match options.rag {
+        true => with_passages(reader, question, &answer.hits, options.max_tokens)?,
+        false => without_passages(reader, question)?,
+    };
+    answer.n_passages = prompt.n_passages;
+    answer.n_passages_dropped = answer.hits.len() - prompt.n_passages;
+    if answer.n_passages_dropped > 0 {
+        let message = format!("{} of {} passages did not fit beside the question and were left out.", answer.n_passages_dropped, answer.hits.len());
+        on_event(AskEvent::Notice { code: "passages-cut", message });
+    }
+    let generate_options = GenerateOptions { max_tokens: options.max_tokens, sampling: options.sampling, stop: options.stop.clone() };
+    let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt.ids, &generate_options, host, &mut |event| on_event(event.into())).await?;
+    let shown = &answer.hits[..prompt.n_passages];
+    answer.answer = match options.rag {
+        true => drop_invented(generation.text.trim(), shown.len()),
+        false => generation.text.trim().to_owned(),
+    };
+    answer.citations = citations(&answer.answer, shown);
+    answer.refused = options.rag && answer.answer.starts_with(REFUSAL);
+    answer.usage = Usage { prompt_tokens: prompt.ids.len(), completion_tokens: generation.ids.len() };
+    answer.timings_ms.prefill = generation.prefill_ms;
+    answer.timings_ms.decode = generation.decode_ms;
+    answer.timings_ms.total = host.now_ms() - started;
+    answer.executor = reader.decoder.executor();
+    answer.stopped = generation.stopped.into();
+    Ok(answer)
+}
+
+impl From<GenerateEvent> for AskEvent {
+    fn from(event: GenerateEvent) -> Self {
+        match event {
+            GenerateEvent::Prefill { done, total } => Self::Prefill { done, total },
+            GenerateEvent::Token(text) => Self::Token(text),
+            GenerateEvent::GpuLost(reason) => Self::Notice { code: "gpu-lost", message: format!("The graphics device failed ({reason}). The answer goes on on the CPU.") },
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Texts to unit vectors, in batches of like length.
+
+use lectern_model::encoder::executor::EMBED_BATCH_TOKENS;
+use lectern_model::encoder::{Encoder, EncoderWeights};
+use lectern_model::host::Host;
+use lectern_model::{Gguf, ModelError, Tokenizer};
+
+use crate::error::EngineError;
+
+/// An encoder with its tokenizer.
+pub struct Embedder {
+    pub encoder: Encoder,
+    pub tokenizer: Tokenizer,
+    /// SHA-256 of the model's file, in hexadecimal: vectors are only comparable under one.
+    pub hash: String,
+}
+
+impl Embedder {
+    /// # Errors
+    /// Those of reading a GGUF encoder.
+    pub fn from_gguf(gguf: &Gguf<'_>, hash: &str) -> Result<Self, ModelError> {
+        Ok(Self {
+            encoder: Encoder::new(EncoderWeights::from_gguf(gguf)?),
+            tokenizer: Tokenizer::from_gguf(gguf)?,
+            hash: hash.to_owned(),
+        })
+    }
+
+    /// Tokens of `text` as chunks count them, without the marks that frame a whole text.
+    pub fn n_tokens(&self, text: &str) -> usize {
+        self.tokenizer.n_tokens(text)
+    }
+
+    /// One unit vector for each text, in their order; `on_batch(done)` after every batch.
+    ///
+    /// # Errors
+    /// `cancelled`, `gpu-lost`.
+    pub async fn embed<H: Host>(&mut self, texts: &[String], host: &H, on_batch: &mut dyn FnMut(usize)) -> Result<Vec<Vec<f32>>, EngineError> {
+        let max_tokens = self.encoder.config().max_tokens;
+        let ids = texts.iter().map(|text| self.tokenizer.encode_truncated(text, max_tokens)).collect::<Result<Vec<_>, _>>()?;
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(ids[i].len()));
+        let mut vectors = vec![Vec::new(); ids.len()];
+        let mut done = 0;
+        while done < order.len() {
+            if host.cancelled() {
+                return Err(ModelError::Cancelled.into());
+            }
+            let longest = ids[order[done]].len();
+            let n = (EMBED_BATCH_TOKENS / longest).clamp(1, order.len() - done);
+            let batch: Vec<Vec<u32>> = order[done..done + n].iter().map(|&i| ids[i].clone()).collect();
+            let embedded = match self.encoder.embed(&batch).await {
+                Err(ModelError::GpuLost { .. }) => {
+                    self.encoder.use_cpu();
+                    self.encoder.embed(&batch).await?
+                }
+                result => result?,
+            };
+            for (&i, vector) in order[done..done + n].iter().zip(embedded) {
+                vectors[i] = vector;
+            }
+            done += n;
+            on_batch(done);
+            host.breathe().await;
+        }
+        Ok(vectors)
+    }
+}

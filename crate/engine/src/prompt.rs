@@ -1,0 +1,55 @@
+//! Hits to a prompt with numbered passages.
+
+use lectern_model::{Message, ModelError};
+
+use crate::reader::Reader;
+use crate::retrieve::Hit;
+
+/// What the reader is told when passages lie before it. The `cite` voice was trained on these words.
+pub const SYSTEM: &str =
+    "Answer from the numbered passages only. Be brief and cite the passage like [1]. If they do not contain the answer, say \"Not in these documents.\"";
+
+/// How a refusal reads, whoever gives it.
+pub const REFUSAL: &str = "Not in these documents.";
+
+/// A prompt that fits, and how many of the passages it holds.
+pub struct Prompt {
+    pub ids: Vec<u32>,
+    pub n_passages: usize,
+}
+
+/// The question alone.
+///
+/// # Errors
+/// As [`Reader::prompt_ids`].
+pub fn without_passages(reader: &Reader, question: &str) -> Result<Prompt, ModelError> {
+    Ok(Prompt { ids: reader.prompt_ids(&[Message::new("user", question)])?, n_passages: 0 })
+}
+
+/// The question under as many of the passages, best first, as leave `max_tokens` for the answer.
+///
+/// # Errors
+/// `prompt-too-long` when not even one passage fits beside the question.
+pub fn with_passages(reader: &Reader, question: &str, hits: &[Hit], max_tokens: usize) -> Result<Prompt, ModelError> {
+    let n_ctx = reader.decoder.n_ctx();
+    let mut n_tokens = 0;
+    for n_passages in (1..=hits.len()).rev() {
+        let ids = reader.prompt_ids(&messages(question, &hits[..n_passages]))?;
+        n_tokens = ids.len();
+        if n_tokens + max_tokens.min(n_ctx / 2) <= n_ctx {
+            return Ok(Prompt { ids, n_passages });
+        }
+    }
+    Err(ModelError::PromptTooLong { n_tokens, n_ctx })
+}
+
+/// The conversation for a question over passages.
+pub fn messages(question: &str, hits: &[Hit]) -> [Message; 2] {
+    let mut user = String::new();
+    for (i, hit) in hits.iter().enumerate() {
+        let text = hit.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        user += &format!("[{}] {text}\n", i + 1);
+    }
+    user += &format!("\nQuestion: {question}");
+    [Message::new("system", SYSTEM), Message::new("user", user)]
+}

@@ -1,0 +1,38 @@
+//! The language model with all it needs to hold a conversation.
+
+use lectern_adapter::BaseModel;
+use lectern_model::decoder::{Decoder, DecoderWeights};
+use lectern_model::{ChatTemplate, Gguf, Message, ModelError, Tokenizer};
+
+/// Positions a reader keeps at most: passages, question and answer.
+pub const N_CTX: usize = 2048;
+
+/// A decoder with its tokenizer and its chat template.
+pub struct Reader {
+    pub decoder: Decoder,
+    pub tokenizer: Tokenizer,
+    pub template: ChatTemplate,
+    /// What the file says of its origin; adapters are held against it.
+    pub base: BaseModel,
+}
+
+impl Reader {
+    /// # Errors
+    /// Those of reading a GGUF decoder.
+    pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Self, ModelError> {
+        Ok(Self {
+            decoder: Decoder::new(DecoderWeights::from_gguf(gguf)?, N_CTX),
+            tokenizer: Tokenizer::from_gguf(gguf)?,
+            template: ChatTemplate::from_gguf(gguf)?,
+            base: BaseModel::from_gguf(gguf),
+        })
+    }
+
+    /// The ids of a conversation with the reader's turn next.
+    ///
+    /// # Errors
+    /// `model-invalid` when the file's template refuses the messages.
+    pub fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
+        self.tokenizer.encode(&self.template.render(messages, true)?, true)
+    }
+}

@@ -1,0 +1,80 @@
+//! A question to the passages that may answer it.
+
+use lectern_index::{DenseMode, DensePath, SearchOptions};
+use lectern_model::host::Host;
+use serde::Serialize;
+
+use crate::embedder::Embedder;
+use crate::error::EngineError;
+use crate::library::Library;
+
+/// Cosine below which the best passage is taken to be about something else, and
+/// BM25 below which words shared with the question are taken to be chance.
+/// Measured: see [`is_relevant`].
+pub const MIN_COSINE: f32 = 0.3;
+pub const MIN_BM25: f32 = 12.0;
+
+/// A passage with its scores.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hit {
+    pub source_id: u32,
+    pub source: String,
+    /// UTF-8 byte offsets into the source's extracted text.
+    pub start: usize,
+    pub end: usize,
+    pub text: String,
+    pub headings: Vec<String>,
+    /// Reciprocal rank fusion of the two rankings.
+    pub score: f32,
+    /// Cosine.
+    pub dense: Option<f32>,
+    pub bm25: Option<f32>,
+}
+
+/// What a search found and how.
+#[derive(Clone, Debug)]
+pub struct Retrieval {
+    pub hits: Vec<Hit>,
+    pub dense_path: DensePath,
+    pub embed_ms: f64,
+    pub retrieve_ms: f64,
+}
+
+/// The `top_k` best passages for a question.
+///
+/// # Errors
+/// `no-documents`, `index-model-mismatch`, and those of the embedder.
+pub async fn retrieve<H: Host>(library: &Library, embedder: &mut Embedder, question: &str, top_k: usize, dense: DenseMode, host: &H) -> Result<Retrieval, EngineError> {
+    let index = library.index().ok_or(EngineError::NoDocuments)?;
+    index.check_model(&embedder.hash)?;
+    let started = host.now_ms();
+    let vectors = embedder.embed(&[question.to_owned()], host, &mut |_| ()).await?;
+    let embedded = host.now_ms();
+    let options = SearchOptions { k: top_k, dense, ..SearchOptions::default() };
+    let ranked = index.search(question, vectors.first().map(Vec::as_slice), &options)?;
+    let hits = ranked
+        .hits
+        .iter()
+        .filter_map(|hit| {
+            let (source, passage) = library.passage(hit.chunk)?;
+            Some(Hit {
+                source_id: source.id,
+                source: source.name.clone(),
+                start: passage.span.start,
+                end: passage.span.end,
+                text: source.text[passage.span.start..passage.span.end].to_owned(),
+                headings: passage.headings.clone(),
+                score: hit.score,
+                dense: hit.dense,
+                bm25: hit.bm25,
+            })
+        })
+        .collect();
+    Ok(Retrieval { hits, dense_path: ranked.dense_path, embed_ms: embedded - started, retrieve_ms: host.now_ms() - embedded })
+}
+
+/// Whether any hit is near enough to be worth reading. On the scores themselves, never on the fused
+/// rank, which is as high for the best of nothing.
+pub fn is_relevant(hits: &[Hit]) -> bool {
+    hits.iter().any(|hit| hit.dense.unwrap_or(0.0) >= MIN_COSINE || hit.bm25.unwrap_or(0.0) >= MIN_BM25)
+}

@@ -1,0 +1,332 @@
+//! Everything a page or a command line holds while it runs: reader, embedder, voices, library.
+
+use std::rc::Rc;
+
+use lectern_adapter::{PeftAdapter, attach};
+use lectern_index::{DenseMode, SegmentOptions, build_segment};
+use lectern_model::decoder::Executor;
+use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
+use lectern_model::host::Host;
+use lectern_model::lora::LoraSet;
+use lectern_model::{Gguf, Message, ModelError};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::answer::{Answer, AskEvent, AskOptions, ask};
+use crate::embedder::Embedder;
+use crate::error::EngineError;
+use crate::executor::{ExecutorInfo, Gpu, Preference, choose};
+use crate::ingest::{IngestEvent, ingest};
+use crate::library::{Library, SourceInfo};
+use crate::reader::Reader;
+use crate::retrieve::{Retrieval, retrieve};
+
+/// A loaded model, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelInfo {
+    pub name: String,
+    pub architecture: String,
+    pub n_layers: usize,
+    /// Positions that can be read at most.
+    pub n_ctx: usize,
+    pub n_bytes: usize,
+    /// The block format of most of its weights.
+    pub quantization: String,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A loaded voice, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterInfo {
+    pub name: String,
+    pub rank: usize,
+    pub alpha: f32,
+    pub target_modules: Vec<String>,
+    pub n_bytes: usize,
+}
+
+/// A generation from messages, without pages.
+#[derive(Clone, Debug)]
+pub struct GenerateRequest {
+    pub messages: Vec<Message>,
+    pub options: GenerateOptions,
+}
+
+/// A generation with its prompt.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    pub generation: Generation,
+    pub prompt_ids: Vec<u32>,
+}
+
+/// The product.
+pub struct Session<H: Host> {
+    host: H,
+    preference: Preference,
+    gpu: Gpu,
+    reader: Option<Reader>,
+    embedder: Option<Embedder>,
+    voices: Vec<(AdapterInfo, Rc<LoraSet>)>,
+    /// Name and scale of the voice that the reader has on.
+    voice: Option<(String, f32)>,
+    library: Library,
+}
+
+impl<H: Host> Session<H> {
+    pub fn new(host: H, preference: Preference, gpu: Gpu) -> Self {
+        Self { host, preference, gpu, reader: None, embedder: None, voices: Vec::new(), voice: None, library: Library::default() }
+    }
+
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    pub fn reader(&self) -> Option<&Reader> {
+        self.reader.as_ref()
+    }
+
+    /// Takes a decoder's GGUF file and decides what runs it. Voices of another model are let go.
+    ///
+    /// # Errors
+    /// Those of the file; `model-hash-mismatch` against `sha256`; `gpu-unavailable` when the GPU was
+    /// asked for by name (the decoder is then loaded, on the CPU).
+    pub async fn load_decoder(&mut self, bytes: &[u8], sha256: Option<&str>) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
+        let hash = check_hash(bytes, sha256)?;
+        let gguf = Gguf::parse(bytes)?;
+        let mut reader = Reader::from_gguf(&gguf)?;
+        let info = model_info(&gguf, bytes.len(), hash, reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
+        let chosen = choose(&mut reader.decoder, self.preference, &self.gpu).await;
+        self.reader = Some(reader);
+        self.voices.clear();
+        self.voice = None;
+        Ok((info, chosen?))
+    }
+
+    /// Takes an encoder's GGUF file. Pages that were read by another embedder are let go.
+    ///
+    /// # Errors
+    /// Those of the file; `model-hash-mismatch` against `sha256`; `index-model-mismatch` when pages
+    /// laid down were read by another embedder.
+    pub async fn load_embedder(&mut self, bytes: &[u8], sha256: Option<&str>) -> Result<ModelInfo, EngineError> {
+        let hash = check_hash(bytes, sha256)?;
+        if let Some(index) = self.library.index() {
+            index.check_model(&hash)?;
+        }
+        let gguf = Gguf::parse(bytes)?;
+        let mut embedder = Embedder::from_gguf(&gguf, &hash)?;
+        if let (Some(Executor::Gpu), Gpu::Device { device, .. }) = (self.executor(), &self.gpu) {
+            // A reader on the GPU passed its self-test there; an embedder that cannot follow stays on the CPU.
+            if embedder.encoder.use_gpu(device).await.is_err() {
+                embedder.encoder.use_cpu();
+            }
+        }
+        let config = embedder.encoder.config();
+        let info = model_info(&gguf, bytes.len(), hash, config.num_hidden_layers, config.max_tokens);
+        self.embedder = Some(embedder);
+        Ok(info)
+    }
+
+    /// What runs the reader.
+    pub fn executor(&self) -> Option<Executor> {
+        self.reader.as_ref().map(|reader| reader.decoder.executor())
+    }
+
+    /// Takes a voice under `name`, in place of one of that name.
+    ///
+    /// # Errors
+    /// `adapter-…` when it does not fit the reader, `not-loaded` without one.
+    pub fn add_adapter(&mut self, name: &str, config_json: &[u8], safetensors: &[u8]) -> Result<AdapterInfo, EngineError> {
+        let reader = self.reader.as_ref().ok_or(EngineError::NotLoaded("language model"))?;
+        let adapter = PeftAdapter::parse(config_json, safetensors)?;
+        let set = attach(&adapter, name, reader.decoder.config(), &reader.base)?;
+        let info = AdapterInfo {
+            name: name.to_owned(),
+            rank: adapter.config.rank,
+            alpha: adapter.config.alpha,
+            target_modules: adapter.config.target_names(),
+            n_bytes: adapter.n_bytes,
+        };
+        self.remove_adapter(name);
+        self.voices.push((info.clone(), Rc::new(set)));
+        Ok(info)
+    }
+
+    /// Lets a voice go.
+    pub fn remove_adapter(&mut self, name: &str) {
+        self.voices.retain(|(info, _)| info.name != name);
+        if self.voice.as_ref().is_some_and(|(on, _)| on == name) {
+            // Whatever speaks next sets its own voice; this one must not be found under its old name.
+            self.voice = Some((String::new(), f32::NAN));
+        }
+    }
+
+    pub fn adapters(&self) -> impl Iterator<Item = &AdapterInfo> {
+        self.voices.iter().map(|(info, _)| info)
+    }
+
+    /// Switches a voice on, or all off.
+    fn set_voice(&mut self, voice: Option<(&str, f32)>) -> Result<(), EngineError> {
+        let wanted = voice.map(|(name, scale)| (name.to_owned(), scale));
+        if wanted == self.voice {
+            return Ok(());
+        }
+        let adapter = match voice {
+            None => None,
+            Some((name, scale)) => {
+                let found = self.voices.iter().find(|(info, _)| info.name == name);
+                let (_, set) = found.ok_or_else(|| EngineError::AdapterUnknown(name.to_owned()))?;
+                Some((Rc::clone(set), scale))
+            }
+        };
+        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+        reader.decoder.set_adapter(adapter)?;
+        self.voice = wanted;
+        Ok(())
+    }
+
+    /// Lays a file down.
+    ///
+    /// # Errors
+    /// As [`ingest`]; `not-loaded` without an embedder.
+    pub async fn add_source(&mut self, name: &str, bytes: &[u8], on_event: &mut dyn FnMut(IngestEvent)) -> Result<SourceInfo, EngineError> {
+        let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
+        ingest(&mut self.library, embedder, name, bytes, &self.host, on_event).await
+    }
+
+    /// # Errors
+    /// `source-unknown`.
+    pub fn remove_source(&mut self, id: u32) -> Result<(), EngineError> {
+        self.library.remove(id)
+    }
+
+    /// Vectors that wait for a graph, to be built elsewhere by [`build_segment`].
+    pub fn next_segment_job(&self) -> Option<Vec<u8>> {
+        self.library.index()?.next_segment_job(&SegmentOptions::default())
+    }
+
+    /// # Errors
+    /// `index-corrupt` when it was built from other vectors.
+    pub fn install_segment(&mut self, built: &[u8]) -> Result<(), EngineError> {
+        match self.library.index_mut() {
+            Some(index) => Ok(index.install_segment(built)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Builds all waiting graphs here and now; for hosts where nobody waits meanwhile.
+    ///
+    /// # Errors
+    /// None that building and installing do not have.
+    pub fn build_segments(&mut self) -> Result<(), EngineError> {
+        while let Some(job) = self.next_segment_job() {
+            self.install_segment(&build_segment(&job)?)?;
+        }
+        Ok(())
+    }
+
+    /// The best passages for a question, without an answer.
+    ///
+    /// # Errors
+    /// As [`retrieve`]; `not-loaded` without an embedder.
+    pub async fn search(&mut self, query: &str, top_k: usize, dense: DenseMode) -> Result<Retrieval, EngineError> {
+        let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
+        retrieve(&self.library, embedder, query, top_k, dense, &self.host).await
+    }
+
+    /// Answers a question in a voice.
+    ///
+    /// # Errors
+    /// As [`ask`]; `adapter-unknown`, `not-loaded`.
+    pub async fn ask(&mut self, question: &str, voice: Option<(&str, f32)>, options: &AskOptions, on_event: &mut dyn FnMut(AskEvent)) -> Result<Answer, EngineError> {
+        self.set_voice(voice)?;
+        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+        ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
+    }
+
+    /// Continues a conversation in a voice, without pages.
+    ///
+    /// # Errors
+    /// `adapter-unknown`, `not-loaded`, `prompt-too-long`.
+    pub async fn generate(&mut self, request: &GenerateRequest, voice: Option<(&str, f32)>, on_event: &mut dyn FnMut(AskEvent)) -> Result<Generated, EngineError> {
+        self.set_voice(voice)?;
+        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+        let prompt_ids = reader.prompt_ids(&request.messages)?;
+        let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt_ids, &request.options, &self.host, &mut |event| on_event(event.into())).await?;
+        Ok(Generated { generation, prompt_ids })
+    }
+
+    /// Tokens and perplexity of a text under the reader without a voice.
+    ///
+    /// # Errors
+    /// As [`perplexity`]; `not-loaded`.
+    pub async fn perplexity(&mut self, text: &str) -> Result<(usize, f64), EngineError> {
+        self.set_voice(None)?;
+        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+        let ids = reader.tokenizer.encode(text, false)?;
+        Ok((ids.len(), perplexity(&mut reader.decoder, &ids).await?))
+    }
+
+    /// One unit vector for each text.
+    ///
+    /// # Errors
+    /// `not-loaded`, `cancelled`, `gpu-lost`.
+    pub async fn embed(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EngineError> {
+        let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
+        embedder.embed(texts, &self.host, &mut |_| ()).await
+    }
+
+    /// The pages and their index as one file.
+    ///
+    /// # Errors
+    /// `collection-invalid` when it cannot be written.
+    pub fn export_collection(&self) -> Result<Vec<u8>, EngineError> {
+        self.library.to_bytes()
+    }
+
+    /// Replaces the pages by those of a file.
+    ///
+    /// # Errors
+    /// `collection-invalid`; `index-model-mismatch` when they were read by another embedder.
+    pub fn import_collection(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
+        let library = Library::from_bytes(bytes)?;
+        if let (Some(index), Some(embedder)) = (library.index(), &self.embedder) {
+            index.check_model(&embedder.hash)?;
+        }
+        self.library = library;
+        Ok(())
+    }
+}
+
+fn check_hash(bytes: &[u8], expected: Option<&str>) -> Result<String, ModelError> {
+    let found = format!("{:x}", Sha256::digest(bytes));
+    match expected {
+        Some(expected) if !expected.eq_ignore_ascii_case(&found) => Err(ModelError::HashMismatch { expected: expected.to_owned(), found }),
+        _ => Ok(found),
+    }
+}
+
+fn model_info(gguf: &Gguf<'_>, n_bytes: usize, sha256: String, n_layers: usize, n_ctx: usize) -> ModelInfo {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for tensor in gguf.tensors() {
+        let name = tensor.kind.name();
+        match kinds.iter_mut().find(|(kind, _)| *kind == name) {
+            Some((_, n)) => *n += tensor.range.len(),
+            None => kinds.push((name, tensor.range.len())),
+        }
+    }
+    let text = |key: &str| gguf.str(key).unwrap_or_default().to_owned();
+    ModelInfo {
+        name: text("general.name"),
+        architecture: text("general.architecture"),
+        n_layers,
+        n_ctx,
+        n_bytes,
+        quantization: kinds.into_iter().max_by_key(|(_, n)| *n).map_or_else(String::new, |(kind, _)| kind.to_owned()),
+        sha256,
+    }
+}
