@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand};
 
+/// File name of the native program.
+pub const CLI: &str = if cfg!(windows) { "lectern.exe" } else { "lectern" };
+
 /// The paths every task starts from; all absolute.
 pub struct House {
     pub root: PathBuf,
@@ -32,13 +35,14 @@ impl House {
         Ok(Self { root, target: metadata.target_directory.into_std_path_buf(), models })
     }
 
-    /// The whole dependency graph, with features as they are built natively.
+    /// The dependency graph as it is built for `platform`, a target triple.
     ///
     /// # Errors
     /// When Cargo cannot resolve the workspace.
-    pub fn metadata(&self) -> Result<Metadata> {
+    pub fn metadata(&self, platform: &str) -> Result<Metadata> {
         MetadataCommand::new()
             .manifest_path(self.root.join("Cargo.toml"))
+            .other_options(["--filter-platform".to_owned(), platform.to_owned()])
             .exec()
             .context("reading the dependency graph")
     }
@@ -53,7 +57,7 @@ impl House {
 
     /// The native program, where a release build leaves it.
     pub fn cli(&self) -> PathBuf {
-        self.target.join("release").join(format!("lectern{}", std::env::consts::EXE_SUFFIX))
+        self.target.join("release").join(CLI)
     }
 
     /// `path` as a person in the checkout would write it.

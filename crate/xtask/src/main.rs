@@ -78,7 +78,7 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Test { full } => test::test(&house, full),
         Task::Build { output } => site::build(&house, &std::path::absolute(output)?, Optimize::Size),
-        Task::Models { from } => models::get(&house, from, || native::build_cli(&house)),
+        Task::Models { from } => models::get(&house, from, || native::build_converter(&house)),
         Task::Tidy => tidy::tidy(&house),
     }
 }

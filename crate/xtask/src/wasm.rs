@@ -60,19 +60,16 @@ pub fn build(house: &House, optimize: Optimize) -> Result<()> {
         return Ok(());
     }
     check_constructors(&fs::read(&module)?)?;
-    // Bound and optimised elsewhere and then moved: a watching bundler never sees half a package.
-    fs::create_dir_all(&house.target)?;
-    let scratch = tempfile::Builder::new().prefix("pkg-").tempdir_in(house.www().join("worker"))?;
-    step::quiet("Writing JavaScript bindings to www/worker/pkg", || bind(&module, scratch.path()))?;
-    if optimize == Optimize::Size {
-        step::quiet("Making the wasm module small (wasm-opt -Oz, some minutes)", || {
-            shrink(house, &scratch.path().join("lectern_wasm_bg.wasm"))
-        })?;
-    }
     if package.exists() {
         fs::remove_dir_all(&package)?;
     }
-    fs::rename(scratch.keep(), &package)?;
+    step::quiet("Writing JavaScript bindings to www/worker/pkg", || bind(&module, &package))?;
+    if optimize == Optimize::Size {
+        step::quiet("Making the wasm module small (wasm-opt -Oz, some minutes)", || {
+            shrink(house, &package.join("lectern_wasm_bg.wasm"))
+        })?;
+    }
+    // Last, so that a package left half-made is made again.
     Ok(fs::write(stamp, wanted)?)
 }
 

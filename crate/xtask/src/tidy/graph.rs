@@ -56,8 +56,4 @@ impl<'a> Graph<'a> {
         }
         seen
     }
-
-    pub fn package(&self, id: &PackageId) -> &'a Package {
-        self.packages[id]
-    }
 }

@@ -4,18 +4,23 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use cargo_metadata::Metadata;
 use serde::Deserialize;
 use spdx::{Expression, LicenseReq, Licensee, ParseMode};
 
-use super::graph::Graph;
 use crate::command::{self, cargo};
 use crate::house::House;
 use crate::step;
 
 #[derive(Deserialize)]
 struct Deny {
+    graph: Platforms,
     licenses: Licenses,
+}
+
+/// The platforms we build for; what others would bring in is not ours.
+#[derive(Deserialize)]
+struct Platforms {
+    targets: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -36,30 +41,69 @@ struct Exception {
 ///
 /// # Errors
 /// When `deny.toml` cannot be read.
-pub fn check(house: &House, metadata: &Metadata) -> Result<Vec<String>> {
+pub fn check(house: &House) -> Result<Vec<String>> {
     let path = house.root.join("deny.toml");
     let text = std::fs::read_to_string(&path).context("reading deny.toml")?;
     let deny: Deny = toml::from_str(&text).context("in deny.toml")?;
-    let graph = Graph::new(metadata);
-    let used: BTreeSet<_> = graph.members().flat_map(|id| graph.all(id)).collect();
-    let mut problems = Vec::new();
-    for id in used {
-        let package = graph.package(id);
-        let own = deny.licenses.exceptions.iter().filter(|exception| exception.name == package.name.as_str());
-        let allowed: Vec<Licensee> = own
-            .flat_map(|exception| &exception.allow)
-            .chain(&deny.licenses.allow)
-            .map(|licence| Licensee::parse(licence).with_context(|| format!("{licence} in deny.toml")))
-            .collect::<Result<_>>()?;
-        if let Err(reason) = judge(package.license.as_deref(), &allowed) {
-            problems.push(format!("{} {}: {reason}", package.name, package.version));
+    let mut problems = BTreeSet::new();
+    for platform in &deny.graph.targets {
+        for package in packages(house, platform)? {
+            let own = deny.licenses.exceptions.iter().filter(|exception| exception.name == package.name);
+            let allowed: Vec<Licensee> = own
+                .flat_map(|exception| &exception.allow)
+                .chain(&deny.licenses.allow)
+                .map(|licence| Licensee::parse(licence).with_context(|| format!("{licence} in deny.toml")))
+                .collect::<Result<_>>()?;
+            if let Err(reason) = judge(&package.licence, &allowed) {
+                problems.insert(format!("{} {}: {reason}", package.name, package.version));
+            }
         }
     }
-    Ok(problems)
+    Ok(problems.into_iter().collect())
 }
 
-fn judge(licence: Option<&str>, allowed: &[Licensee]) -> Result<(), String> {
-    let Some(licence) = licence else { return Err("names no licence".into()) };
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Package {
+    name: String,
+    version: String,
+    /// As its manifest gives it; empty when it names none.
+    licence: String,
+}
+
+/// What the workspace is built with for `platform`: from `cargo tree`, which leaves out what no build takes, where
+/// `cargo metadata` lists every optional dependency that some build could.
+fn packages(house: &House, platform: &str) -> Result<BTreeSet<Package>> {
+    let mut tree = cargo(&house.root);
+    tree.args([
+        "tree",
+        "--workspace",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}|{l}",
+        "--target",
+    ])
+    .arg(platform);
+    let listed = command::output(&mut tree, "mend what cargo says above")?;
+    listed.lines().filter(|line| !line.is_empty()).map(parse_package).collect()
+}
+
+/// Reads `name v1.2.3 (where)|licence (*)`.
+fn parse_package(line: &str) -> Result<Package> {
+    let (package, licence) = line.split_once('|').with_context(|| format!("cargo tree wrote {line:?}"))?;
+    let mut words = package.split(' ');
+    let name = words.next().unwrap_or_default().to_owned();
+    let version = words.next().unwrap_or_default().trim_start_matches('v').to_owned();
+    let licence = licence.trim_end_matches("(*)").trim().to_owned();
+    Ok(Package { name, version, licence })
+}
+
+fn judge(licence: &str, allowed: &[Licensee]) -> Result<(), String> {
+    if licence.is_empty() {
+        return Err("names no licence".into());
+    }
     let expression = Expression::parse_mode(licence, ParseMode::LAX)
         .map_err(|_| format!("licence {licence:?} is not an SPDX expression"))?;
     let fits = |wanted: &LicenseReq| allowed.iter().any(|licensee| licensee.satisfies(wanted));
@@ -89,14 +133,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lines_of_cargo_tree_are_read() {
+        let package = |name: &str, version: &str, licence: &str| Package {
+            name: name.into(),
+            version: version.into(),
+            licence: licence.into(),
+        };
+        assert_eq!(
+            parse_package("clap v4.6.7|MIT OR Apache-2.0 (*)").unwrap(),
+            package("clap", "4.6.7", "MIT OR Apache-2.0")
+        );
+        assert_eq!(parse_package("serde_derive v1.0.0 (proc-macro)|").unwrap(), package("serde_derive", "1.0.0", ""));
+        assert!(parse_package("nonsense").is_err());
+    }
+
+    #[test]
     fn expressions_are_judged_as_a_whole() {
         let allowed = ["MIT", "Apache-2.0"].map(|licence| Licensee::parse(licence).unwrap());
         for fine in ["MIT", "MIT OR GPL-3.0-only", "MIT/Apache-2.0", "MIT AND Apache-2.0"] {
-            assert_eq!(judge(Some(fine), &allowed), Ok(()), "{fine}");
+            assert_eq!(judge(fine, &allowed), Ok(()), "{fine}");
         }
         for bad in ["GPL-3.0-only", "MIT AND GPL-3.0-only", "whatever I like"] {
-            assert!(judge(Some(bad), &allowed).is_err(), "{bad}");
+            assert!(judge(bad, &allowed).is_err(), "{bad}");
         }
-        assert!(judge(None, &allowed).is_err());
+        assert!(judge("", &allowed).is_err());
     }
 }
