@@ -1,5 +1,4 @@
 import js from '@eslint/js';
-import { fileURLToPath } from 'node:url';
 import tseslint from 'typescript-eslint';
 
 const only = (message, ...group) => ({ 'no-restricted-imports': ['error', { patterns: [{ group, message }] }] });
@@ -7,12 +6,11 @@ const noPackage = 'Only www/worker knows the wasm package; use the client.';
 
 export default tseslint.config(
   { ignores: ['worker/pkg/**', 'dist/**', 'node_modules/**', '**/output/**'] },
-  { basePath: fileURLToPath(new URL('..', import.meta.url)) },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: { parserOptions: { project: ['tsconfig.json', 'worker/tsconfig.json'], tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/consistent-type-imports': 'error',

@@ -232,20 +232,17 @@ export class Lectern {
     this.#segments.look();
   }
 
+  /** A change that comes in between is saved by the next call, once this snapshot has settled. */
   async #save(): Promise<void> {
     if (!this.#stale || this.#connection.nPending > 0 || this.#closed) return;
     this.#stale = false;
+    const ids = [...this.#texts.keys()];
     try {
-      const snapshot = await this.exportCollection();
-      if (this.#stale) {
-        await this.#save();
-        return;
-      }
-      this.#snapshot = snapshot;
-      this.#snapshotIds = [...this.#texts.keys()];
-      this.#unsaved.clear();
+      this.#snapshot = await this.exportCollection();
+      this.#snapshotIds = ids;
+      for (const id of ids) this.#unsaved.delete(id);
     } catch {
-      // The pages themselves are still here to be read again.
+      // The files themselves are still here to be read again.
       this.#stale = true;
     }
   }

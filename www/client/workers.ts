@@ -26,8 +26,8 @@ export interface Workers {
 
 export function workersAt(base: URL): Workers {
   return {
-    engine: () => spawn(new URL(__ENGINE_WORKER__, base), 'lectern-engine') as EngineWorker,
-    segments: () => spawn(new URL(__SEGMENT_WORKER__, base), 'lectern-segments') as SegmentWorker,
+    engine: () => spawn(new URL(__ENGINE_WORKER__, base), 'lectern-engine'),
+    segments: () => spawn(new URL(__SEGMENT_WORKER__, base), 'lectern-segments'),
   };
 }
 

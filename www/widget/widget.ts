@@ -1,1 +1,5 @@
-export {};
+import { LecternAsk } from './lectern-ask';
+
+if (!customElements.get('lectern-ask')) customElements.define('lectern-ask', LecternAsk);
+
+export { LecternAsk };

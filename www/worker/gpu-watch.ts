@@ -32,9 +32,9 @@ export class GpuWatch {
     });
     const { counters } = this;
     for (const method of ['dispatchWorkgroups', 'dispatchWorkgroupsIndirect'] as const) {
-      wrap(GPUComputePassEncoder.prototype, method, (original) => function (this: GPUComputePassEncoder, ...args: never[]) {
+      wrap(GPUComputePassEncoder.prototype, method, (original) => function (this: GPUComputePassEncoder, ...args: Parameters<typeof original>) {
         counters.dispatches += 1;
-        return (original as (...args: never[]) => void).apply(this, args);
+        original.apply(this, args);
       });
     }
     wrap(GPUQueue.prototype, 'submit', (original) => function (this: GPUQueue, ...args) {

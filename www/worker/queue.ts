@@ -17,7 +17,8 @@ export class Queue {
         try {
           resolve(await job());
         } catch (error) {
-          reject(error as Error);
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what the job threw is passed on as it is
+          reject(error);
         }
       }, drop, signal };
       signal.addEventListener('abort', () => {

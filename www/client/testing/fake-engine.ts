@@ -41,9 +41,9 @@ export class FakeEngine implements Engine {
     await wait(1);
     this.#device = device;
     const gpu = (globalThis as { navigator?: { gpu?: unknown } }).navigator?.gpu;
-    if (device === 'cpu') this.#executor = cpu('you chose it in the settings');
-    else if (device === 'gpu') this.#executor = { executor: 'gpu', reason: 'you chose it in the settings', adapter: 'fake adapter', self_test_max_error: 0.002 };
-    else this.#executor = cpu(gpu ? 'the only GPU offered here is emulated in software' : 'this browser offers no WebGPU');
+    if (device === 'cpu') this.#executor = cpu('You chose it in the settings.');
+    else if (device === 'gpu') this.#executor = { executor: 'gpu', reason: 'You chose it in the settings.', adapter: 'fake adapter', self_test_max_error: 0.002 };
+    else this.#executor = cpu(gpu ? 'The only GPU offered here is emulated in software, which is slower than the processor.' : 'This browser offers no WebGPU.');
     return this.#executor;
   }
 
@@ -78,7 +78,7 @@ export class FakeEngine implements Engine {
     on_event({ type: 'chunked', n_chunks: chunks.length });
     for (let done = 1; done <= chunks.length; done += 1) {
       await wait(4);
-      if (this.#cancelled) fail('cancelled', 'Stopped.');
+      if (this.#isCancelled()) fail('cancelled', 'Stopped.');
       on_event({ type: 'embedded', done, total: chunks.length });
     }
     const id = this.#nextId++;
@@ -139,20 +139,21 @@ export class FakeEngine implements Engine {
     for (let done = 0; done <= 4; done += 1) {
       on_event({ type: 'prefill', done: Math.round((answer.usage.prompt_tokens * done) / 4), total: answer.usage.prompt_tokens });
       await wait(6);
-      if (this.#cancelled) return { ...answer, stopped: 'cancelled' };
+      if (this.#isCancelled()) return { ...answer, stopped: 'cancelled' };
     }
     const plain = options.rag ? composed(question, hits) : 'I can say something about that from what I was trained on, but without your pages I cannot point to where it is written. Switch your pages on for an answer with its sources.';
     const full = options.adapter && options.scale > 0 ? (options.adapter === 'pirate' ? pirate(plain) : plain.split('. ').slice(0, 1).join('. ')) : plain;
     for (const token of full.match(/\s?\S+/g) ?? []) {
       await wait(3);
-      if (this.#cancelled) {
+      if (this.#isCancelled()) {
         answer.stopped = 'cancelled';
         break;
       }
-      if (this.#gpuFailure !== null) {
-        on_event({ type: 'notice', code: 'gpu-lost', message: `The GPU stopped answering, so Lectern went on with the processor. (${this.#gpuFailure})` });
+      const failure = this.#failure();
+      if (failure !== null) {
+        on_event({ type: 'notice', code: 'gpu-lost', message: `The GPU stopped answering, so Lectern went on with the processor. (${failure})` });
         this.#gpuFailure = null;
-        this.#executor = cpu('the GPU was lost while answering');
+        this.#executor = cpu('The GPU was lost while answering.');
         answer.executor = 'cpu';
         on_event({ type: 'executor', info: this.#executor });
       }
@@ -201,6 +202,15 @@ export class FakeEngine implements Engine {
 
   gpu_failed(message: string): void {
     if (this.#executor.executor === 'gpu' || this.#device === 'gpu') this.#gpuFailure = message;
+  }
+
+  /** Asked again after every wait: the answer may have changed meanwhile. */
+  #isCancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  #failure(): string | null {
+    return this.#gpuFailure;
   }
 
   #rank(query: string): Hit[] {

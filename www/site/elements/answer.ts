@@ -15,6 +15,7 @@ export class LecternAnswer extends DeskElement {
     :host { display: block; min-width: 0; }
     .label { margin-bottom: 0.5rem; }
     .text { font: 1.1875rem/1.62 var(--serif); font-size-adjust: 0.49; white-space: pre-wrap; overflow-wrap: anywhere; text-wrap: pretty; hanging-punctuation: first last; }
+    :host([paired]) .text { font-size: 1.0625rem; }
     .text.refused { color: var(--ink-soft); font-style: italic; }
     .status { color: var(--ink-quiet); font-style: italic; }
     .note { margin-top: 0.6rem; color: var(--ink-soft); }

@@ -6,7 +6,7 @@ import * as icons from './icons';
 
 export class LecternComposer extends DeskElement {
   static override styles = [controls, css`
-    :host { padding: 0 2rem 1.25rem; background: linear-gradient(to bottom, transparent, var(--desk) 1.25rem); }
+    :host { display: block; padding: 0 2rem 1.25rem; overflow: hidden; scrollbar-gutter: stable both-edges; background: linear-gradient(to bottom, transparent, var(--desk) 1.25rem); }
     .measure { max-width: 42rem; margin: 0 auto; }
     form { border: 1px solid var(--rule-strong); border-radius: 10px; background: var(--paper); box-shadow: var(--shadow); }
     form:focus-within { border-color: var(--accent); box-shadow: var(--shadow), 0 0 0 1px var(--accent); }
@@ -15,9 +15,10 @@ export class LecternComposer extends DeskElement {
       display: block; width: 100%; min-height: 2.5rem; max-height: 11rem; padding: 0.45rem 0.6rem; border: 0; outline: 0; resize: none; field-sizing: content;
       background: none; font: 1.125rem/1.45 var(--serif); font-size-adjust: 0.49; color: var(--ink);
     }
+    textarea:focus-visible { outline: none; }
     textarea::placeholder { color: var(--ink-quiet); opacity: 1; }
     .ask .button { min-height: 2.5rem; min-width: 5rem; }
-    .how { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 1.35rem; min-height: 2.4rem; padding: 0.2rem 0.95rem; border-top: 1px solid var(--rule); color: var(--ink-soft); font-size: 0.8125rem; }
+    .how { display: flex; flex-wrap: wrap; align-items: center; gap: 0.1rem 1.15rem; min-height: 2.4rem; padding: 0.2rem 0.95rem; border-top: 1px solid var(--rule); color: var(--ink-soft); font-size: 0.8125rem; }
     label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 1.75rem; }
     .off { color: var(--ink-quiet); }
 
@@ -32,11 +33,11 @@ export class LecternComposer extends DeskElement {
     .select { position: relative; display: inline-flex; align-items: center; }
     .select svg { position: absolute; right: 0.3rem; pointer-events: none; color: var(--ink-quiet); }
     .voice { gap: 0.1rem; }
-    input[type="range"] { width: 5.5rem; margin: 0; accent-color: var(--accent); cursor: pointer; }
+    input[type="range"] { width: 4.5rem; margin: 0; accent-color: var(--accent); cursor: pointer; }
     .strength .number { min-width: 1.6rem; }
     .waiting { padding: 0 0.95rem 0.6rem; font-size: 0.8125rem; color: var(--ink-quiet); }
     @media (max-width: 47.99rem) {
-      :host { display: block; padding: 0.5rem 0.75rem calc(0.75rem + env(safe-area-inset-bottom)); }
+      :host { padding: 0.5rem 0.75rem calc(0.75rem + env(safe-area-inset-bottom)); }
       .how { gap: 0 1rem; }
     }
   `];

@@ -4,10 +4,13 @@ import { repeat } from 'lit/directives/repeat.js';
 import type { Exchange } from '../desk/conversation';
 import { DeskElement, controls, size } from './base';
 
+/** What the ask box takes of a phone's height. */
+const COMPOSER = 140;
+
 export class LecternConversation extends DeskElement {
   static override styles = [controls, css`
     :host { display: block; min-height: 0; }
-    .scroll { height: 100%; overflow-y: auto; padding: 1.25rem 2rem 2.5rem; scrollbar-gutter: stable; }
+    .scroll { height: 100%; overflow-y: auto; padding: 1.25rem 2rem 2.5rem; scrollbar-gutter: stable both-edges; }
     .measure { max-width: 42rem; min-height: 100%; margin: 0 auto; }
     .measure.wide { max-width: 56rem; }
 
@@ -17,6 +20,8 @@ export class LecternConversation extends DeskElement {
     .start { display: flex; flex-wrap: wrap; align-items: center; gap: 0.75rem 1.1rem; margin-top: 1.75rem; }
     .start .button { min-height: 2.6rem; padding-inline: 1.15rem; }
     .welcome .start p { max-width: 19rem; font: inherit; font-size-adjust: inherit; color: var(--ink-quiet); }
+
+    .invitation { padding-top: 0.25rem; font: 1.4375rem/1.3 var(--serif); font-size-adjust: 0.49; color: var(--ink-quiet); }
 
     .try { padding-top: 0.5rem; }
     .try .label { margin-bottom: 0.6rem; }
@@ -40,15 +45,16 @@ export class LecternConversation extends DeskElement {
   `];
 
   #nSeen = 0;
+  #following = false;
 
   override render() {
     const { list } = this.desk.conversation;
     const welcome = list.length === 0 && !this.desk.exampleLaid && this.desk.pages.list.length === 0 && !this.#modelsShown;
     const wide = list.some(({ replies }) => replies.length > 1);
     return html`
-      <div class="scroll" tabindex="0" role="region" aria-label="Conversation">
+      <div class="scroll" tabindex="0" role="region" aria-label="Conversation" @wheel=${this.#leave} @touchmove=${this.#leave} @keydown=${this.#leave}>
         <div class="measure ${welcome ? 'welcome' : ''} ${wide ? 'wide' : ''}">
-          ${welcome ? this.#welcome() : nothing}
+          ${welcome ? this.#welcome() : this.#invitation()}
           ${repeat(list, ({ key }) => key, (exchange) => this.#exchange(exchange))}
           <lectern-models .desk=${this.desk}></lectern-models>
           ${welcome ? nothing : this.#try()}
@@ -57,18 +63,27 @@ export class LecternConversation extends DeskElement {
     `;
   }
 
-  /** Keeps the newest words in sight, unless the person has scrolled away from them. */
+  /** Keeps the newest words in sight and the question above them, until the person scrolls. */
   override updated(): void {
-    const scroll = this.renderRoot.querySelector('.scroll');
-    if (!scroll) return;
-    const { list } = this.desk.conversation;
-    if (list.length > this.#nSeen) {
-      this.#nSeen = list.length;
-      const last = [...this.renderRoot.querySelectorAll('article')].at(-1);
-      const smooth = !matchMedia('(prefers-reduced-motion: reduce)').matches && list.length > 1;
-      requestAnimationFrame(() => { last?.scrollIntoView({ block: 'start', behavior: smooth ? 'smooth' : 'auto' }); });
-    }
+    const { list, busy } = this.desk.conversation;
+    if (list.length > this.#nSeen) this.#following = true;
+    this.#nSeen = list.length;
+    if (!this.#following) return;
+    if (!busy) this.#following = false;
+    requestAnimationFrame(() => { this.#follow(); });
   }
+
+  #follow(): void {
+    const scroll = this.renderRoot.querySelector('.scroll');
+    const last = [...this.renderRoot.querySelectorAll('article')].at(-1)?.getBoundingClientRect();
+    if (!scroll || !last) return;
+    const own = getComputedStyle(scroll).overflowY === 'auto';
+    const box = own ? scroll.getBoundingClientRect() : { top: 0, bottom: innerHeight - COMPOSER };
+    const hidden = Math.min(last.bottom - box.bottom, last.top - box.top - 20);
+    if (hidden > 0) (own ? scroll : document.documentElement).scrollBy({ top: hidden });
+  }
+
+  #leave = () => { this.#following = false; };
 
   get #modelsShown(): boolean {
     const { phase, asking, list } = this.desk.models;
@@ -88,13 +103,21 @@ export class LecternConversation extends DeskElement {
     `;
   }
 
+  /** Own pages, and nothing asked yet. */
+  #invitation() {
+    const { pages, conversation, exampleLaid } = this.desk;
+    if (conversation.list.length > 0 || exampleLaid || this.#modelsShown || !pages.any) return nothing;
+    const reading = pages.list.some(({ state }) => state === 'reading' || state === 'waiting');
+    return html`<p class="invitation">${reading ? 'Your pages are being read. You can ask already.' : 'Your pages are read. What would you like to know?'}</p>`;
+  }
+
   #exchange(exchange: Exchange) {
     const both = exchange.replies.length > 1;
     return html`
       <article aria-label="Question and answer">
         <h3>${exchange.question}</h3>
         <div class=${both ? 'both' : ''}>
-          ${exchange.replies.map((reply) => html`<lectern-answer .desk=${this.desk} .reply=${reply} .question=${exchange.question} .titled=${both || reply.voice !== null}></lectern-answer>`)}
+          ${exchange.replies.map((reply) => html`<lectern-answer ?paired=${both} .desk=${this.desk} .reply=${reply} .question=${exchange.question} .titled=${both || reply.voice !== null}></lectern-answer>`)}
         </div>
       </article>
     `;

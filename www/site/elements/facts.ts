@@ -60,12 +60,12 @@ export class LecternFacts extends DeskElement {
         ${this.reply.options.rag ? html`
           ${row('Question read', `${millis(ms.embed)} (embedding)`)}
           ${row('Pages searched', `${millis(ms.retrieve)}, ${PATHS[answer.dense_path]}`)}
-          ${row('Passages given', `${answer.n_passages - answer.n_passages_dropped} of ${answer.n_passages}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
-        ${row('Prompt read', `${count(usage.prompt_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens, ms.prefill)} (prefill)`)}
-        ${row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
+          ${answer.refused ? nothing : row('Passages given', `${answer.n_passages - answer.n_passages_dropped} of ${answer.n_passages}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
+        ${usage.prompt_tokens === 0 ? nothing : row('Prompt read', `${count(usage.prompt_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens, ms.prefill)} (prefill)`)}
+        ${usage.completion_tokens === 0 ? nothing : row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
         ${row('In all', millis(ms.total))}
         ${row('Ended because', STOPPED[answer.stopped])}
-        ${row('Ran on', `${answer.executor === 'gpu' ? 'the GPU' : 'the CPU'}${executor?.executor === answer.executor ? `${executor.adapter ? `, ${executor.adapter}` : ''}: ${executor.reason}` : ''}`)}
+        ${row('Ran on', `${answer.executor === 'gpu' ? 'the GPU' : 'the CPU'}${executor?.executor === answer.executor ? `${executor.adapter ? `, ${executor.adapter}` : ''}. ${executor.reason}` : ''}`)}
         ${dispatches === null ? nothing : row('GPU dispatches', `${dispatches} a token`)}
       </dl>
     `;

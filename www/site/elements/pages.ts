@@ -1,15 +1,29 @@
 /** The pages on the desk, and the ways of laying down more. */
 import { css, html, nothing } from 'lit';
+import type { PropertyDeclarations } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { laidFromList } from '../desk/pages';
 import type { Page } from '../desk/pages';
 import { DeskElement, controls, count } from './base';
 import * as icons from './icons';
 
+/** On a phone the list folds away once it has done its part. */
+const NARROW = '(max-width: 47.99rem)';
+
 export class LecternPages extends DeskElement {
+  static override properties: PropertyDeclarations = { folded: { state: true }, narrow: { state: true } };
+  declare folded: boolean;
+  declare narrow: boolean;
+  #media = matchMedia(NARROW);
+  #foldedOnce = false;
+
   static override styles = [controls, css`
     .head { display: flex; align-items: baseline; justify-content: space-between; margin-bottom: 0.6rem; }
     h2 { font-size: 0.9375rem; font-weight: 600; }
+    h2 button { display: inline-flex; align-items: center; gap: 0.35rem; padding: 0.25rem 0; border: 0; background: none; font-weight: 600; }
+    h2 button[aria-expanded="true"] svg { transform: rotate(180deg); }
+    .touch { display: none; }
+    @media (hover: none) { .touch { display: inline; } .mouse { display: none; } }
     .list { margin-bottom: 1rem; }
     li { position: relative; display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; padding: 0.5rem 0; border-top: 1px solid var(--rule); }
     li:last-child { border-bottom: 1px solid var(--rule); }
@@ -45,17 +59,43 @@ export class LecternPages extends DeskElement {
     .row { display: flex; justify-content: flex-end; gap: 0.5rem; }
   `];
 
+  constructor() {
+    super();
+    this.folded = false;
+    this.narrow = this.#media.matches;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#media.addEventListener('change', this.#resized);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#media.removeEventListener('change', this.#resized);
+  }
+
+  override willUpdate(): void {
+    if (this.#foldedOnce || !this.narrow || this.desk.conversation.list.length === 0) return;
+    this.#foldedOnce = true;
+    this.folded = true;
+  }
+
   override render() {
     const { list } = this.desk.pages;
-    return html`
+    const folded = this.narrow && this.folded && list.length > 0;
+    const head = html`
       <div class="head">
-        <h2>Pages</h2>
-        ${list.length ? html`<span class="quiet number">${list.filter(({ state }) => state === 'ready').length} of ${list.length} read</span>` : nothing}
-      </div>
+        <h2>${this.narrow ? html`<button aria-expanded=${folded ? 'false' : 'true'} @click=${() => { this.folded = !this.folded; }}>Pages ${icons.down}</button>` : 'Pages'}</h2>
+        <span class="quiet number">${list.filter(({ state }) => state === 'ready').length} of ${list.length} read</span>
+      </div>`;
+    if (folded) return head;
+    return html`
+      ${list.length ? head : html`<h2 class="hidden">Pages</h2>`}
       ${list.length ? html`<ul class="list">${repeat(list, ({ key }) => key, (page) => this.#row(page))}</ul>` : nothing}
       <div class="lay">
         <h3>Lay down ${list.length ? 'more ' : ''}pages</h3>
-        <p>Drop Markdown, HTML or text files, or a whole folder, anywhere on the desk.</p>
+        <p><span class="mouse">Drop Markdown, HTML or text files, or a whole folder, anywhere on the desk.</span><span class="touch">Markdown, HTML or text.</span></p>
         <div class="ways">
           <button class="button small" aria-label="Choose files" @click=${() => { this.#pick(false); }}>Files</button>
           <button class="button small" aria-label="Choose a folder" @click=${() => { this.#pick(true); }}>Folder</button>
@@ -117,6 +157,8 @@ export class LecternPages extends DeskElement {
         </div>`;
     }
   }
+
+  #resized = () => { this.narrow = this.#media.matches; };
 
   get #dialog(): HTMLDialogElement | null {
     return this.renderRoot.querySelector('dialog');

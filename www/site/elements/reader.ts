@@ -23,7 +23,7 @@ export class LecternReader extends DeskElement {
     .sheet h3.top { margin-top: 0; margin-bottom: 0.8em; font-weight: 400; font-size: 1.75rem; line-height: 1.2; letter-spacing: -0.01em; }
     .sheet h3:first-child { margin-top: 0; }
     .sheet h3.low { font-size: 1.0625rem; font-style: italic; font-weight: 500; }
-    mark { padding: 0.1em 0; border-radius: 2px; background: var(--passage); color: inherit; box-decoration-break: clone; -webkit-box-decoration-break: clone; box-shadow: 0.12em 0 0 var(--passage), -0.12em 0 0 var(--passage); scroll-margin-block: 30vh; }
+    mark { padding: 0.22em 0; border-radius: 2px; background: var(--passage); color: inherit; box-decoration-break: clone; -webkit-box-decoration-break: clone; box-shadow: 0.12em 0 0 var(--passage), -0.12em 0 0 var(--passage); scroll-margin-block: 30vh; }
     mark.active, mark.lit { background: var(--passage-lit); box-shadow: 0.12em 0 0 var(--passage-lit), -0.12em 0 0 var(--passage-lit); }
     mark:focus { outline: none; }
     @media (prefers-reduced-motion: no-preference) { mark { transition: background-color 0.15s, box-shadow 0.15s; } }

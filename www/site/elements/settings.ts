@@ -67,7 +67,7 @@ export class LecternSettings extends DeskElement {
           <div class="choices">${DEVICES.map(([device, name]) => html`
             <label><input type="radio" name="device" value=${device} .checked=${live(settings.device === device)} @change=${() => { void desk.chooseDevice(device); }}> ${name}</label>`)}
           </div>
-          <p class="quiet" role="status">${desk.switching ? 'Changing over…' : executor ? html`Now on the ${executor.executor === 'gpu' ? 'graphics processor' : 'processor'}${executor.adapter ? ` (${executor.adapter})` : ''}: ${executor.reason}${executor.self_test_max_error === null ? nothing : html`. Largest difference from the processor in the test at the start: <span class="number">${executor.self_test_max_error.toPrecision(2)}</span>`}` : 'Not started yet.'}</p>
+          <p class="quiet" role="status">${desk.switching ? 'Changing over…' : executor ? html`Now on the ${executor.executor === 'gpu' ? 'graphics processor' : 'processor'}${executor.adapter ? ` (${executor.adapter})` : ''}. ${executor.reason}${executor.self_test_max_error === null ? nothing : html` Largest difference from the processor in the test at the start: <span class="number">${executor.self_test_max_error.toPrecision(2)}</span>.`}` : 'Not started yet.'}</p>
         </fieldset>
         <section>
           <h3>Language model</h3>
