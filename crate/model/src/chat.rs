@@ -50,7 +50,9 @@ impl ChatTemplate {
     /// `model-unsupported` if the file has no template or one with unknown syntax.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self, ModelError> {
         let source = gguf.opt_str(TEMPLATE_KEY)?.ok_or_else(|| {
-            ModelError::unsupported("it carries no chat template; use an instruction-tuned model (often named Instruct)")
+            ModelError::unsupported(
+                "it carries no chat template; use an instruction-tuned model (often named Instruct)",
+            )
         })?;
         let token = |key: &str| -> Result<String, ModelError> {
             let id = gguf.opt_u32(key)?;

@@ -92,9 +92,7 @@ pub fn dequantize(kind: TensorKind, data: &[u8]) -> Vec<f32> {
     let blocks = data.chunks_exact(kind.block_bytes());
     let mut values = Vec::with_capacity(blocks.len() * kind.block_len());
     match kind {
-        TensorKind::F32 => {
-            values.extend(blocks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
-        }
+        TensorKind::F32 => values.extend(blocks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
         TensorKind::F16 => values.extend(blocks.map(|b| f16_at(b, 0))),
         TensorKind::Q4_0 => {
             for block in blocks {
@@ -124,8 +122,7 @@ pub fn dequantize(kind: TensorKind, data: &[u8]) -> Vec<f32> {
 /// # Shapes
 /// `values`: `n * 32` → `n * 34` bytes.
 pub fn quantize_q8_0(values: &[f32]) -> Vec<u8> {
-    let mut bytes =
-        Vec::with_capacity(values.len().div_ceil(BLOCK_LEN) * TensorKind::Q8_0.block_bytes());
+    let mut bytes = Vec::with_capacity(values.len().div_ceil(BLOCK_LEN) * TensorKind::Q8_0.block_bytes());
     for block in values.chunks(BLOCK_LEN) {
         let amax = block.iter().fold(0.0f32, |amax, x| amax.max(x.abs()));
         let d = amax / 127.0;
@@ -139,10 +136,7 @@ pub fn quantize_q8_0(values: &[f32]) -> Vec<u8> {
 
 /// Low nibbles of the 16 bytes are elements 0..16 of the block, high nibbles 16..32.
 fn nibbles(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    bytes
-        .iter()
-        .map(|b| b & 15)
-        .chain(bytes.iter().map(|b| b >> 4))
+    bytes.iter().map(|b| b & 15).chain(bytes.iter().map(|b| b >> 4))
 }
 
 fn f16_at(block: &[u8], at: usize) -> f32 {
@@ -190,10 +184,7 @@ mod tests {
 
     /// A block whose byte `i` holds `i` in the low and `15 - i` in the high nibble.
     fn nibble_block(header: &[f32]) -> Vec<u8> {
-        let mut block: Vec<u8> = header
-            .iter()
-            .flat_map(|&x| f16::from_f32(x).to_le_bytes())
-            .collect();
+        let mut block: Vec<u8> = header.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
         block.extend((0..16u8).map(|i| i | ((15 - i) << 4)));
         block
     }
@@ -201,17 +192,13 @@ mod tests {
     #[test]
     fn q4_low_nibbles_are_the_first_half_of_the_block() {
         let values = dequantize(TensorKind::Q4_1, &nibble_block(&[0.5, -1.0]));
-        let expected: Vec<f32> = (0..16)
-            .map(|i| i as f32 * 0.5 - 1.0)
-            .chain((0..16).map(|i| (15 - i) as f32 * 0.5 - 1.0))
-            .collect();
+        let expected: Vec<f32> =
+            (0..16).map(|i| i as f32 * 0.5 - 1.0).chain((0..16).map(|i| (15 - i) as f32 * 0.5 - 1.0)).collect();
         assert_eq!(values, expected);
 
         let values = dequantize(TensorKind::Q4_0, &nibble_block(&[2.0]));
-        let expected: Vec<f32> = (0..16)
-            .map(|i| 2.0 * (i as f32 - 8.0))
-            .chain((0..16).map(|i| 2.0 * (7.0 - i as f32)))
-            .collect();
+        let expected: Vec<f32> =
+            (0..16).map(|i| 2.0 * (i as f32 - 8.0)).chain((0..16).map(|i| 2.0 * (7.0 - i as f32))).collect();
         assert_eq!(values, expected);
     }
 
@@ -237,13 +224,7 @@ mod tests {
         let error = TensorKind::from_ggml(12).unwrap_err();
         assert_eq!(error.code(), "model-unsupported");
         assert!(error.to_string().contains("Q4_K"), "{error}");
-        for kind in [
-            TensorKind::F32,
-            TensorKind::F16,
-            TensorKind::Q4_0,
-            TensorKind::Q4_1,
-            TensorKind::Q8_0,
-        ] {
+        for kind in [TensorKind::F32, TensorKind::F16, TensorKind::Q4_0, TensorKind::Q4_1, TensorKind::Q8_0] {
             assert_eq!(TensorKind::from_ggml(kind.ggml_id()), Ok(kind));
         }
     }

@@ -64,7 +64,8 @@ pub(super) fn write(checkpoint: &Checkpoint, out: &mut Output) -> Result<(), Mod
             matrix(out, &from, &to, [rows, columns])?;
             vector(out, &from, &to, "bias", rows)?;
         }
-        for (from, to) in [("attention.output.LayerNorm", "attn_output_norm"), ("output.LayerNorm", "layer_output_norm")]
+        for (from, to) in
+            [("attention.output.LayerNorm", "attn_output_norm"), ("output.LayerNorm", "layer_output_norm")]
         {
             let (from, to) = (format!("encoder.layer.{layer}.{from}"), format!("blk.{layer}.{to}"));
             vector(out, &from, &to, "weight", hidden_size)?;

@@ -68,9 +68,8 @@ pub(super) struct Weights {
 impl<'a> Checkpoint<'a> {
     pub fn open(files: &[(&str, &'a [u8])]) -> Result<Self, ModelError> {
         let find = |name: &str| files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes);
-        let need = |name: &'static str| {
-            find(name).ok_or_else(|| ModelError::invalid(name, "is not in the checkpoint folder"))
-        };
+        let need =
+            |name: &'static str| find(name).ok_or_else(|| ModelError::invalid(name, "is not in the checkpoint folder"));
         let text = |name: &'static str, bytes: &'a [u8]| {
             std::str::from_utf8(bytes).map_err(|_| ModelError::invalid(name, "is not UTF-8"))
         };

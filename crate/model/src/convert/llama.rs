@@ -107,15 +107,14 @@ fn write_rope(config: &JsonFile, head_dim: usize, out: &mut Output) -> Result<()
     let parameters = config.get("rope_parameters");
     let scaling = parameters.or_else(|| config.get("rope_scaling"));
     let number = |key: &str| scaling?.get(key)?.as_f64();
-    let rope_theta = number("rope_theta")
-        .or_else(|| config.get("rope_theta").and_then(Json::as_f64))
-        .unwrap_or(10_000.0);
+    let rope_theta =
+        number("rope_theta").or_else(|| config.get("rope_theta").and_then(Json::as_f64)).unwrap_or(10_000.0);
     out.set("llama.rope.freq_base", rope_theta as f32);
     let kind = scaling.and_then(|s| s.get("rope_type").or_else(|| s.get("type"))).and_then(Json::as_str);
     let need = |key: &str| {
-        number(key).filter(|x| *x > 0.0).ok_or_else(|| {
-            ModelError::invalid("config.json", format!("RoPE scaling needs {key}, a number above 0"))
-        })
+        number(key)
+            .filter(|x| *x > 0.0)
+            .ok_or_else(|| ModelError::invalid("config.json", format!("RoPE scaling needs {key}, a number above 0")))
     };
     match kind {
         None | Some("default") => Ok(()),
@@ -159,8 +158,7 @@ fn llama3_rope_factors(
             } else if wavelength > original_context / low_freq_factor {
                 factor as f32
             } else {
-                let smooth =
-                    (original_context / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                let smooth = (original_context / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
                 (1.0 / ((1.0 - smooth) / factor + smooth)) as f32
             }
         })

@@ -85,10 +85,7 @@ fn bert_becomes_what_llama_cpp_calls_it() {
     assert_eq!(gguf.u32("bert.pooling_type").unwrap(), POOLING_MEAN);
     assert_eq!(gguf.f32("bert.attention.layer_norm_epsilon").unwrap(), 1e-12);
     assert!(!gguf.bool("bert.attention.causal").unwrap());
-    assert_eq!(
-        gguf.strs("tokenizer.ggml.tokens").unwrap(),
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁read", "ing"]
-    );
+    assert_eq!(gguf.strs("tokenizer.ggml.tokens").unwrap(), ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁read", "ing"]);
     for (name, shape, kind) in [
         ("token_embd.weight", vec![6, 32], TensorKind::Q8_0),
         ("position_embd.weight", vec![8, 32], TensorKind::F32),
@@ -146,11 +143,8 @@ const LLAMA_CONFIG: &str = r#"{"model_type":"llama","hidden_act":"silu","hidden_
 
 fn llama_weights() -> Vec<u8> {
     let layer = "model.layers.0";
-    let mut shapes = owned(&[
-        ("model.embed_tokens.weight", &[260, 8]),
-        ("model.norm.weight", &[8]),
-        ("lm_head.weight", &[260, 8]),
-    ]);
+    let mut shapes =
+        owned(&[("model.embed_tokens.weight", &[260, 8]), ("model.norm.weight", &[8]), ("lm_head.weight", &[260, 8])]);
     for (name, shape) in [
         ("input_layernorm", vec![8]),
         ("self_attn.q_proj", vec![8, 8]),
@@ -214,7 +208,8 @@ fn llama_rows_are_interleaved_and_long_rope_is_kept() {
     assert!(gguf.has_tensor("output.weight"));
 
     // Head 0 has rows 0..4 in halves (0, 1 | 2, 3): pairs are (0, 2) and (1, 3). Rows hold running numbers.
-    let first_of_rows = |name: &str| -> Vec<f32> { gguf.tensor(name).unwrap().to_f32().iter().step_by(8).copied().collect() };
+    let first_of_rows =
+        |name: &str| -> Vec<f32> { gguf.tensor(name).unwrap().to_f32().iter().step_by(8).copied().collect() };
     assert_eq!(first_of_rows("blk.0.attn_q.weight"), [0, 2, 1, 3, 4, 6, 5, 7].map(|row| row as f32 * 8.0));
     assert_eq!(first_of_rows("blk.0.attn_k.weight"), [0, 2, 1, 3].map(|row| row as f32 * 8.0));
     assert_eq!(first_of_rows("blk.0.attn_v.weight"), [0, 1, 2, 3].map(|row| row as f32 * 8.0));

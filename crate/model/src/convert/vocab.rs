@@ -27,10 +27,8 @@ impl Vocabulary {
         let Some(entries) = model.get("vocab").and_then(Json::as_object) else {
             return Err(ModelError::invalid(FILE, "model.vocab is missing"));
         };
-        let mut vocabulary = Self {
-            tokens: (0..size).map(|id| format!("[PAD{id}]")).collect(),
-            types: vec![TokenType::Unused; size],
-        };
+        let mut vocabulary =
+            Self { tokens: (0..size).map(|id| format!("[PAD{id}]")).collect(), types: vec![TokenType::Unused; size] };
         for (token, id) in entries {
             vocabulary.put(id, token, TokenType::Normal)?;
         }

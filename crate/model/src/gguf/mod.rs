@@ -57,9 +57,7 @@ fn n_bytes(shape: &[usize], kind: TensorKind) -> Option<usize> {
     if columns == 0 || !columns.is_multiple_of(kind.block_len()) {
         return None;
     }
-    let n_elements = shape
-        .iter()
-        .try_fold(1usize, |n, &dim| n.checked_mul(dim))?;
+    let n_elements = shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim))?;
     (n_elements / kind.block_len()).checked_mul(kind.block_bytes())
 }
 

@@ -32,20 +32,14 @@ impl<'a> Gguf<'a> {
     /// `model-magic`, `model-version`, `model-truncated`, `model-invalid` (damaged or contradictory directory),
     /// `model-unsupported` (big-endian file, tensor type other than [`TensorKind`]).
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
-        let mut reader = Reader {
-            bytes,
-            at: 0,
-            n_values: 0,
-        };
+        let mut reader = Reader { bytes, at: 0, n_values: 0 };
         let magic: [u8; 4] = reader.array("the header")?;
         if magic != MAGIC {
             return Err(ModelError::Magic { found: magic });
         }
         let version = reader.u32("the header")?;
         if version != 0 && version & 0xffff == 0 {
-            return Err(ModelError::unsupported(
-                "it is a big-endian GGUF file; convert it to little-endian",
-            ));
+            return Err(ModelError::unsupported("it is a big-endian GGUF file; convert it to little-endian"));
         }
         if !(2..=3).contains(&version) {
             return Err(ModelError::Version { found: version });
@@ -55,38 +49,23 @@ impl<'a> Gguf<'a> {
         let n_entries = reader.count(n_entries, MIN_ENTRY_BYTES, "the metadata")?;
         let metadata = reader.metadata(n_entries)?;
         let n_tensors = reader.count(n_tensors, MIN_TENSOR_BYTES, "the tensor directory")?;
-        let entries = (0..n_tensors)
-            .map(|_| reader.tensor_entry())
-            .collect::<Result<Vec<_>, _>>()?;
+        let entries = (0..n_tensors).map(|_| reader.tensor_entry()).collect::<Result<Vec<_>, _>>()?;
 
         let alignment = match metadata.get(ALIGNMENT_KEY) {
             None => DEFAULT_ALIGNMENT,
             Some(value) => value
                 .as_u32()
                 .filter(|a| a.is_power_of_two())
-                .ok_or_else(|| {
-                    ModelError::invalid(
-                        ALIGNMENT_KEY,
-                        format!("must be a power of two, not {value:?}"),
-                    )
-                })?,
+                .ok_or_else(|| ModelError::invalid(ALIGNMENT_KEY, format!("must be a power of two, not {value:?}")))?,
         };
         let tensors = place(entries, reader.at, alignment as usize, bytes.len())?;
         let mut by_name = HashMap::with_capacity(tensors.len());
         for (i, tensor) in tensors.iter().enumerate() {
             if by_name.insert(tensor.name.clone(), i).is_some() {
-                return Err(ModelError::invalid(
-                    format!("tensor {}", tensor.name),
-                    "appears twice",
-                ));
+                return Err(ModelError::invalid(format!("tensor {}", tensor.name), "appears twice"));
             }
         }
-        Ok(Self {
-            bytes,
-            metadata,
-            tensors,
-            by_name,
-        })
+        Ok(Self { bytes, metadata, tensors, by_name })
     }
 
     /// The tensor directory, in file order.
@@ -132,10 +111,7 @@ impl<'a> Gguf<'a> {
         match self.metadata.get(key) {
             None => Ok(None),
             Some(value) => convert(value).map(Some).ok_or_else(|| {
-                ModelError::invalid(
-                    format!("metadata {key}"),
-                    format!("is {}, not {wanted}", value.type_name()),
-                )
+                ModelError::invalid(format!("metadata {key}"), format!("is {}, not {wanted}", value.type_name()))
             }),
         }
     }
@@ -194,56 +170,27 @@ fn place(
 ) -> Result<Vec<TensorInfo>, ModelError> {
     let data_start = directory_end.checked_next_multiple_of(alignment);
     let mut tensors = Vec::with_capacity(entries.len());
-    for TensorEntry {
-        name,
-        shape,
-        kind,
-        offset,
-    } in entries
-    {
+    for TensorEntry { name, shape, kind, offset } in entries {
         let part = || format!("tensor {name}");
         let size = n_bytes(&shape, kind).ok_or_else(|| {
-            ModelError::invalid(
-                part(),
-                format!("shape {shape:?} is not whole blocks of {}", kind.name()),
-            )
+            ModelError::invalid(part(), format!("shape {shape:?} is not whole blocks of {}", kind.name()))
         })?;
         if !offset.is_multiple_of(alignment as u64) {
-            return Err(ModelError::invalid(
-                part(),
-                format!("offset {offset} is not a multiple of {alignment}"),
-            ));
+            return Err(ModelError::invalid(part(), format!("offset {offset} is not a multiple of {alignment}")));
         }
-        let start = usize::try_from(offset)
-            .ok()
-            .and_then(|offset| data_start?.checked_add(offset));
-        let range = start
-            .and_then(|start| Some(start..start.checked_add(size)?))
-            .filter(|range| range.end <= len);
+        let start = usize::try_from(offset).ok().and_then(|offset| data_start?.checked_add(offset));
+        let range = start.and_then(|start| Some(start..start.checked_add(size)?)).filter(|range| range.end <= len);
         let Some(range) = range else {
-            return Err(ModelError::Truncated {
-                part: part(),
-                offset,
-                needed: size as u64,
-                len: len as u64,
-            });
+            return Err(ModelError::Truncated { part: part(), offset, needed: size as u64, len: len as u64 });
         };
-        tensors.push(TensorInfo {
-            name,
-            shape,
-            kind,
-            range,
-        });
+        tensors.push(TensorInfo { name, shape, kind, range });
     }
     let mut order: Vec<&TensorInfo> = tensors.iter().collect();
     order.sort_by_key(|tensor| tensor.range.start);
     for pair in order.windows(2) {
         if pair[0].range.end > pair[1].range.start {
             let reason = format!("overlaps tensor {}", pair[1].name);
-            return Err(ModelError::invalid(
-                format!("tensor {}", pair[0].name),
-                reason,
-            ));
+            return Err(ModelError::invalid(format!("tensor {}", pair[0].name), reason));
         }
     }
     Ok(tensors)
@@ -257,10 +204,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, n: usize, part: &str) -> Result<&'a [u8], ModelError> {
-        let taken = self
-            .at
-            .checked_add(n)
-            .and_then(|end| self.bytes.get(self.at..end));
+        let taken = self.at.checked_add(n).and_then(|end| self.bytes.get(self.at..end));
         let taken = taken.ok_or_else(|| self.truncated(n as u64, part))?;
         self.at += n;
         Ok(taken)
@@ -290,12 +234,7 @@ impl<'a> Reader<'a> {
     }
 
     fn truncated(&self, needed: u64, part: &str) -> ModelError {
-        ModelError::Truncated {
-            part: part.to_owned(),
-            offset: self.at as u64,
-            needed,
-            len: self.bytes.len() as u64,
-        }
+        ModelError::Truncated { part: part.to_owned(), offset: self.at as u64, needed, len: self.bytes.len() as u64 }
     }
 
     fn string(&mut self, part: &str) -> Result<String, ModelError> {
@@ -314,10 +253,7 @@ impl<'a> Reader<'a> {
             let type_id = self.u32(&key)?;
             let value = self.value(type_id, &key, 0)?;
             if metadata.contains_key(&key) {
-                return Err(ModelError::invalid(
-                    format!("metadata {key}"),
-                    "appears twice",
-                ));
+                return Err(ModelError::invalid(format!("metadata {key}"), "appears twice"));
             }
             metadata.insert(key, value);
         }
@@ -327,10 +263,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self, type_id: u32, key: &str, depth: usize) -> Result<Value, ModelError> {
         self.n_values += 1;
         if self.n_values > MAX_VALUES {
-            return Err(ModelError::invalid(
-                "the metadata",
-                format!("has more than {MAX_VALUES} values"),
-            ));
+            return Err(ModelError::invalid("the metadata", format!("has more than {MAX_VALUES} values")));
         }
         Ok(match type_id {
             0 => Value::U8(self.array::<1>(key)?[0]),
@@ -353,19 +286,13 @@ impl<'a> Reader<'a> {
                 Value::Array(values)
             }
             9 => {
-                return Err(ModelError::invalid(
-                    format!("metadata {key}"),
-                    "nests arrays too deeply",
-                ));
+                return Err(ModelError::invalid(format!("metadata {key}"), "nests arrays too deeply"));
             }
             10 => Value::U64(self.u64(key)?),
             11 => Value::I64(i64::from_le_bytes(self.array(key)?)),
             12 => Value::F64(f64::from_le_bytes(self.array(key)?)),
             other => {
-                return Err(ModelError::invalid(
-                    format!("metadata {key}"),
-                    format!("has unknown type {other}"),
-                ));
+                return Err(ModelError::invalid(format!("metadata {key}"), format!("has unknown type {other}")));
             }
         })
     }
@@ -375,28 +302,17 @@ impl<'a> Reader<'a> {
         let part = format!("tensor {name}");
         let n_dims = self.u32(&part)?;
         if !(1..=MAX_DIMS).contains(&n_dims) {
-            return Err(ModelError::invalid(
-                part,
-                format!("has {n_dims} dimensions, not 1 to {MAX_DIMS}"),
-            ));
+            return Err(ModelError::invalid(part, format!("has {n_dims} dimensions, not 1 to {MAX_DIMS}")));
         }
         let mut shape = Vec::with_capacity(n_dims as usize);
         for _ in 0..n_dims {
             let dim = self.u64(&part)?;
-            shape.push(
-                usize::try_from(dim)
-                    .map_err(|_| ModelError::invalid(&*part, format!("dimension {dim}")))?,
-            );
+            shape.push(usize::try_from(dim).map_err(|_| ModelError::invalid(&*part, format!("dimension {dim}")))?);
         }
         shape.reverse();
         let kind = TensorKind::from_ggml(self.u32(&part)?)?;
         let offset = self.u64(&part)?;
-        Ok(TensorEntry {
-            name,
-            shape,
-            kind,
-            offset,
-        })
+        Ok(TensorEntry { name, shape, kind, offset })
     }
 }
 

@@ -10,12 +10,8 @@ fn small_file() -> Vec<u8> {
     writer.set("tokenizer.ggml.tokens", vec!["a", "b", "ü"]);
     writer.set("tokenizer.ggml.token_type", vec![1i32, 3, 4]);
     writer.set("tokenizer.ggml.add_bos_token", false);
-    writer
-        .tensor("matrix", &[2, 32], TensorKind::Q8_0, vec![7; 68])
-        .unwrap();
-    writer
-        .tensor("vector", &[3], TensorKind::F32, vec![0; 12])
-        .unwrap();
+    writer.tensor("matrix", &[2, 32], TensorKind::Q8_0, vec![7; 68]).unwrap();
+    writer.tensor("vector", &[3], TensorKind::F32, vec![0; 12]).unwrap();
     writer.finish()
 }
 
@@ -28,22 +24,13 @@ fn getters_read_what_was_set() {
     assert_eq!(gguf.f32("llama.rope.freq_base").unwrap(), 10000.0);
     assert_eq!(gguf.strs("tokenizer.ggml.tokens").unwrap(), ["a", "b", "ü"]);
     assert_eq!(gguf.u32s("tokenizer.ggml.token_type").unwrap(), [1, 3, 4]);
-    assert_eq!(
-        gguf.opt_bool("tokenizer.ggml.add_bos_token"),
-        Ok(Some(false))
-    );
+    assert_eq!(gguf.opt_bool("tokenizer.ggml.add_bos_token"), Ok(Some(false)));
     assert_eq!(gguf.opt_u32("absent"), Ok(None));
     assert_eq!(gguf.u32("absent").unwrap_err().code(), "model-invalid");
-    assert_eq!(
-        gguf.opt_u32("general.architecture").unwrap_err().code(),
-        "model-invalid"
-    );
+    assert_eq!(gguf.opt_u32("general.architecture").unwrap_err().code(), "model-invalid");
 
     let matrix = gguf.tensor("matrix").unwrap();
-    assert_eq!(
-        (&matrix.shape[..], matrix.kind, matrix.data),
-        (&[2usize, 32][..], TensorKind::Q8_0, &[7u8; 68][..])
-    );
+    assert_eq!((&matrix.shape[..], matrix.kind, matrix.data), (&[2usize, 32][..], TensorKind::Q8_0, &[7u8; 68][..]));
     assert_eq!(gguf.tensor("absent").unwrap_err().code(), "model-invalid");
 }
 
@@ -117,68 +104,20 @@ fn with_directory(alignment: Option<u32>, entries: &[(&str, u64, u32, u64)]) -> 
 
 #[test]
 fn contradictory_directories_are_refused() {
-    let code = |alignment, entries: &[_]| {
-        Gguf::parse(&with_directory(alignment, entries))
-            .map_err(|e| e.code())
-            .err()
-    };
+    let code = |alignment, entries: &[_]| Gguf::parse(&with_directory(alignment, entries)).map_err(|e| e.code()).err();
     assert_eq!(code(None, &[("a", 8, 0, 0), ("b", 8, 0, 32)]), None);
-    assert_eq!(
-        code(None, &[("a", 9, 0, 0), ("b", 8, 0, 32)]),
-        Some("model-invalid"),
-        "overlap"
-    );
-    assert_eq!(
-        code(None, &[("a", 8, 0, 0), ("a", 8, 0, 32)]),
-        Some("model-invalid"),
-        "name twice"
-    );
-    assert_eq!(
-        code(None, &[("a", 8, 0, 4)]),
-        Some("model-invalid"),
-        "not aligned"
-    );
+    assert_eq!(code(None, &[("a", 9, 0, 0), ("b", 8, 0, 32)]), Some("model-invalid"), "overlap");
+    assert_eq!(code(None, &[("a", 8, 0, 0), ("a", 8, 0, 32)]), Some("model-invalid"), "name twice");
+    assert_eq!(code(None, &[("a", 8, 0, 4)]), Some("model-invalid"), "not aligned");
     assert_eq!(code(Some(4), &[("a", 8, 0, 4)]), None);
-    assert_eq!(
-        code(Some(0), &[("a", 8, 0, 0)]),
-        Some("model-invalid"),
-        "alignment 0"
-    );
-    assert_eq!(
-        code(Some(24), &[("a", 8, 0, 0)]),
-        Some("model-invalid"),
-        "alignment 24"
-    );
-    assert_eq!(
-        code(None, &[("a", 8, 0, 96)]),
-        Some("model-truncated"),
-        "past the end"
-    );
-    assert_eq!(
-        code(None, &[("a", 8, 0, u64::MAX - 31)]),
-        Some("model-truncated"),
-        "offset overflow"
-    );
-    assert_eq!(
-        code(None, &[("a", u64::MAX, 0, 0)]),
-        Some("model-invalid"),
-        "size overflow"
-    );
-    assert_eq!(
-        code(None, &[("a", 0, 0, 0)]),
-        Some("model-invalid"),
-        "empty"
-    );
-    assert_eq!(
-        code(None, &[("a", 8, 8, 0)]),
-        Some("model-invalid"),
-        "part of a block"
-    );
-    assert_eq!(
-        code(None, &[("a", 8, 12, 0)]),
-        Some("model-unsupported"),
-        "Q4_K"
-    );
+    assert_eq!(code(Some(0), &[("a", 8, 0, 0)]), Some("model-invalid"), "alignment 0");
+    assert_eq!(code(Some(24), &[("a", 8, 0, 0)]), Some("model-invalid"), "alignment 24");
+    assert_eq!(code(None, &[("a", 8, 0, 96)]), Some("model-truncated"), "past the end");
+    assert_eq!(code(None, &[("a", 8, 0, u64::MAX - 31)]), Some("model-truncated"), "offset overflow");
+    assert_eq!(code(None, &[("a", u64::MAX, 0, 0)]), Some("model-invalid"), "size overflow");
+    assert_eq!(code(None, &[("a", 0, 0, 0)]), Some("model-invalid"), "empty");
+    assert_eq!(code(None, &[("a", 8, 8, 0)]), Some("model-invalid"), "part of a block");
+    assert_eq!(code(None, &[("a", 8, 12, 0)]), Some("model-unsupported"), "Q4_K");
 }
 
 fn scalar() -> impl Strategy<Value = Value> {
@@ -203,8 +142,7 @@ fn value() -> impl Strategy<Value = Value> {
         scalar(),
         (scalar(), 0usize..5).prop_map(|(value, n)| Value::Array(vec![value; n])),
         prop::collection::vec("[a-zé]{0,6}", 0..6).prop_map(Value::from),
-        prop::collection::vec(prop::collection::vec(any::<u32>(), 0..3), 0..3)
-            .prop_map(Value::from),
+        prop::collection::vec(prop::collection::vec(any::<u32>(), 0..3), 0..3).prop_map(Value::from),
     ]
 }
 

@@ -50,36 +50,20 @@ impl<'a> GgufWriter<'a> {
     ) -> Result<(), ModelError> {
         let (name, data) = (name.into(), data.into());
         if n_bytes(shape, kind) != Some(data.len()) || shape.len() > 4 {
-            let reason = format!(
-                "{} bytes do not hold {shape:?} as {}",
-                data.len(),
-                kind.name()
-            );
+            let reason = format!("{} bytes do not hold {shape:?} as {}", data.len(), kind.name());
             return Err(ModelError::invalid(format!("tensor {name}"), reason));
         }
         if self.tensors.iter().any(|tensor| tensor.name == name) {
-            return Err(ModelError::invalid(
-                format!("tensor {name}"),
-                "appears twice",
-            ));
+            return Err(ModelError::invalid(format!("tensor {name}"), "appears twice"));
         }
-        self.tensors.push(PendingTensor {
-            name,
-            shape: shape.to_vec(),
-            kind,
-            data,
-        });
+        self.tensors.push(PendingTensor { name, shape: shape.to_vec(), kind, data });
         Ok(())
     }
 
     /// The file.
     pub fn finish(self) -> Vec<u8> {
         let alignment = DEFAULT_ALIGNMENT as usize;
-        let data_len: usize = self
-            .tensors
-            .iter()
-            .map(|t| t.data.len().next_multiple_of(alignment))
-            .sum();
+        let data_len: usize = self.tensors.iter().map(|t| t.data.len().next_multiple_of(alignment)).sum();
         let mut out = Vec::with_capacity(data_len + (64 << 10));
         out.extend(MAGIC);
         out.extend(VERSION.to_le_bytes());
@@ -128,10 +112,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
         Value::String(x) => put_string(out, x),
         Value::Array(values) => {
             let element = values.first().map_or(0, Value::type_id);
-            debug_assert!(
-                values.iter().all(|value| value.type_id() == element),
-                "GGUF arrays are homogeneous"
-            );
+            debug_assert!(values.iter().all(|value| value.type_id() == element), "GGUF arrays are homogeneous");
             out.extend(element.to_le_bytes());
             out.extend((values.len() as u64).to_le_bytes());
             for value in values {

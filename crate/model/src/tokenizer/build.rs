@@ -28,7 +28,8 @@ use crate::gguf::Gguf;
 pub(crate) const WORD_START: &str = "▁";
 
 const LLAMA3_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// How byte-level BPE cuts text into words before it merges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +115,7 @@ pub(super) fn from_vocabulary(gguf: &Gguf) -> Result<Tokenizer, ModelError> {
     }
     let mut tokenizer = match gguf.str("tokenizer.ggml.model")? {
         "gpt2" => byte_level_bpe(gguf, &tokens)?,
-        "llama" => sentencepiece_bpe(gguf, &tokens)?,
+        "llama" => sentencepiece_bpe(gguf, &tokens, &types)?,
         "bert" => wordpiece(gguf, &tokens, &types)?,
         other => {
             return Err(ModelError::unsupported(format!(
@@ -164,8 +165,9 @@ fn byte_level_bpe(gguf: &Gguf, tokens: &[&str]) -> Result<Tokenizer, ModelError>
 }
 
 /// SentencePiece BPE merges the adjacent pair whose joined token scores highest, leftmost first; that is BPE whose
-/// merges are all ways to split a token in two tokens, ordered by the token's score.
-fn sentencepiece_bpe(gguf: &Gguf, tokens: &[&str]) -> Result<Tokenizer, ModelError> {
+/// merges are all ways to split a token in two tokens, ordered by the token's score. Control, unknown and byte tokens
+/// are never made by merging.
+fn sentencepiece_bpe(gguf: &Gguf, tokens: &[&str], types: &[u32]) -> Result<Tokenizer, ModelError> {
     let scores = gguf.f32s("tokenizer.ggml.scores")?;
     if scores.len() != tokens.len() {
         let reason = format!("has {} entries for {} tokens", scores.len(), tokens.len());
@@ -173,7 +175,9 @@ fn sentencepiece_bpe(gguf: &Gguf, tokens: &[&str]) -> Result<Tokenizer, ModelErr
     }
     let ids: HashMap<&str, usize> = tokens.iter().copied().zip(0..).collect();
     let mut merges = Vec::new();
-    for (token, score) in tokens.iter().zip(&scores) {
+    let never_merged = [TokenType::Control, TokenType::Unknown, TokenType::Byte].map(|kind| kind as u32);
+    let mergeable = tokens.iter().zip(&scores).zip(types).filter(|(_, kind)| !never_merged.contains(kind));
+    for ((token, score), _) in mergeable {
         for (at, _) in token.char_indices().skip(1) {
             let (left, right) = token.split_at(at);
             if let (Some(left_id), Some(right_id)) = (ids.get(left), ids.get(right)) {
@@ -228,7 +232,8 @@ fn wordpiece(gguf: &Gguf, tokens: &[&str], types: &[u32]) -> Result<Tokenizer, M
         for key in keys {
             if let Some(id) = gguf.opt_u32(&format!("tokenizer.ggml.{key}"))? {
                 let token = tokens.get(id as usize);
-                let token = token.ok_or_else(|| ModelError::invalid(*key, format!("{id} is outside the vocabulary")))?;
+                let token =
+                    token.ok_or_else(|| ModelError::invalid(*key, format!("{id} is outside the vocabulary")))?;
                 return Ok((token.to_string(), id));
             }
         }
@@ -249,12 +254,7 @@ fn wordpiece(gguf: &Gguf, tokens: &[&str], types: &[u32]) -> Result<Tokenizer, M
 }
 
 /// BOS and EOS around a sequence, as the file's flags say.
-fn add_template(
-    gguf: &Gguf,
-    tokens: &[&str],
-    usually_bos: bool,
-    tokenizer: &mut Tokenizer,
-) -> Result<(), ModelError> {
+fn add_template(gguf: &Gguf, tokens: &[&str], usually_bos: bool, tokenizer: &mut Tokenizer) -> Result<(), ModelError> {
     let wanted = |flag: &str, key: &str, usual: bool| -> Result<Option<(String, u32)>, ModelError> {
         if !gguf.opt_bool(&format!("tokenizer.ggml.{flag}"))?.unwrap_or(usual) {
             return Ok(None);

@@ -46,15 +46,10 @@ fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
 #[test]
 fn special_tokens_in_the_text_are_one_token() {
     let tokenizer = tokenizer(byte_level("smollm", &MERGES)).unwrap();
-    assert_eq!(pieces(&tokenizer, "<|im_start|>hello [user]\n<|im_end|>"), [
-        "<|im_start|>",
-        "hell",
-        "o",
-        "Ġ",
-        "[user]",
-        "Ċ",
-        "<|im_end|>"
-    ]);
+    assert_eq!(
+        pieces(&tokenizer, "<|im_start|>hello [user]\n<|im_end|>"),
+        ["<|im_start|>", "hell", "o", "Ġ", "[user]", "Ċ", "<|im_end|>"]
+    );
     assert_eq!(tokenizer.eos_ids(), [tokenizer.token_id("<|im_end|>").unwrap()]);
     let ids = tokenizer.encode("<|im_start|>hi[user]", false).unwrap();
     assert_eq!(tokenizer.decode(&ids, true).unwrap(), "hi[user]");
