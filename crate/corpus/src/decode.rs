@@ -47,27 +47,14 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, CorpusError> {
     };
     let (text, had_errors) = encoding.decode_without_bom_handling(body);
     if had_errors {
-        let n_errors = text
-            .chars()
-            .filter(|&c| c == char::REPLACEMENT_CHARACTER)
-            .count();
+        let n_errors = text.chars().filter(|&c| c == char::REPLACEMENT_CHARACTER).count();
         if n_errors * BROKEN_SHARE > text.chars().count() {
-            return Err(CorpusError::Undecodable {
-                guess: encoding.name(),
-                n_errors,
-            });
+            return Err(CorpusError::Undecodable { guess: encoding.name(), n_errors });
         }
-        warnings.push(format!(
-            "{n_errors} characters could not be read as {} and show as \u{FFFD}.",
-            encoding.name()
-        ));
+        warnings.push(format!("{n_errors} characters could not be read as {} and show as \u{FFFD}.", encoding.name()));
     }
     refuse_binary_text(&text, bytes.len())?;
-    Ok(Decoded {
-        text: normalise(&text),
-        encoding: encoding.name(),
-        warnings,
-    })
+    Ok(Decoded { text: normalise(&text), encoding: encoding.name(), warnings })
 }
 
 /// UTF-16 of mostly Latin text has a zero in every other byte.
@@ -77,14 +64,7 @@ fn utf16_without_bom(bytes: &[u8]) -> Option<&'static Encoding> {
         return None;
     }
     let n_pairs = head.len() / 2;
-    let zeros = |offset: usize| {
-        head.iter()
-            .skip(offset)
-            .step_by(2)
-            .take(n_pairs)
-            .filter(|&&byte| byte == 0)
-            .count()
-    };
+    let zeros = |offset: usize| head.iter().skip(offset).step_by(2).take(n_pairs).filter(|&&byte| byte == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
     let (many, few) = (n_pairs * 2 / 5, n_pairs / 20);
     let encoding = match (even, odd) {
@@ -134,9 +114,7 @@ fn declared_charset(bytes: &[u8]) -> Option<&'static Encoding> {
     }
     ["charset=", "encoding="].iter().find_map(|key| {
         let value = head.split_once(key)?.1.trim_start_matches(['"', '\'', ' ']);
-        let end = value
-            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c)))
-            .unwrap_or(value.len());
+        let end = value.find(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c))).unwrap_or(value.len());
         let encoding = Encoding::for_label(&value.as_bytes()[..end])?;
         // A page that could be read as ASCII up to here is not UTF-16, and UTF-8 was tried before.
         (encoding.is_ascii_compatible() && encoding != UTF_8).then_some(encoding)
@@ -144,10 +122,7 @@ fn declared_charset(bytes: &[u8]) -> Option<&'static Encoding> {
 }
 
 fn refuse_binary(bytes: &[u8]) -> Result<(), CorpusError> {
-    let n_controls = bytes
-        .iter()
-        .filter(|&&byte| is_control(byte as char))
-        .count();
+    let n_controls = bytes.iter().filter(|&&byte| is_control(byte as char)).count();
     refuse_share(n_controls, bytes.len())
 }
 
@@ -157,10 +132,7 @@ fn refuse_binary_text(text: &str, n_bytes: usize) -> Result<(), CorpusError> {
 
 fn refuse_share(n_controls: usize, n_bytes: usize) -> Result<(), CorpusError> {
     if n_controls * BINARY_CONTROL_SHARE > n_bytes {
-        return Err(CorpusError::Binary {
-            n_controls,
-            n_bytes,
-        });
+        return Err(CorpusError::Binary { n_controls, n_bytes });
     }
     Ok(())
 }
@@ -202,10 +174,7 @@ mod tests {
             (b"\xFE\xFF", utf16("日本 é", u16::to_be_bytes), "UTF-16BE"),
         ] {
             let decoded = decode(&[bom, &body].concat()).unwrap();
-            assert_eq!(
-                (decoded.text.as_str(), decoded.encoding),
-                ("日本 é", encoding)
-            );
+            assert_eq!((decoded.text.as_str(), decoded.encoding), ("日本 é", encoding));
             assert!(decoded.warnings.is_empty());
         }
     }
@@ -222,19 +191,13 @@ mod tests {
         let german = "Die Größe der Brücke über den Fluß wurde häufig überschätzt, schön wäre es.";
         let (bytes, _, _) = encoding_rs::WINDOWS_1252.encode(german);
         let decoded = decode(&bytes).unwrap();
-        assert_eq!(
-            (decoded.text.as_str(), decoded.encoding),
-            (german, "windows-1252")
-        );
+        assert_eq!((decoded.text.as_str(), decoded.encoding), (german, "windows-1252"));
         assert!(decoded.warnings[0].contains("windows-1252"));
 
         let russian = "Смотритель маяка зажигает огонь на закате и гасит его на рассвете.";
         let (bytes, _, _) = encoding_rs::WINDOWS_1251.encode(russian);
         let decoded = decode(&bytes).unwrap();
-        assert_eq!(
-            (decoded.text.as_str(), decoded.encoding),
-            (russian, "windows-1251")
-        );
+        assert_eq!((decoded.text.as_str(), decoded.encoding), (russian, "windows-1251"));
     }
 
     #[test]
@@ -245,9 +208,7 @@ mod tests {
 
     #[test]
     fn one_broken_byte_does_not_turn_utf8_into_a_code_page() {
-        let mut bytes = "Café, naïve, Straße, déjà vu and many plain words besides these. "
-            .repeat(3)
-            .into_bytes();
+        let mut bytes = "Café, naïve, Straße, déjà vu and many plain words besides these. ".repeat(3).into_bytes();
         bytes.push(0xE9);
         let decoded = decode(&bytes).unwrap();
         assert_eq!(decoded.encoding, "UTF-8");
@@ -258,9 +219,7 @@ mod tests {
     #[test]
     fn binary_and_empty_are_refused() {
         assert_eq!(decode(b"").unwrap_err().code(), "file-empty");
-        let noise: Vec<u8> = (0u32..4096)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
-            .collect();
+        let noise: Vec<u8> = (0u32..4096).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         assert_eq!(decode(&noise).unwrap_err().code(), "file-binary");
         assert_eq!(decode(b"PK\0\0\0\0abc").unwrap_err().code(), "file-binary");
     }

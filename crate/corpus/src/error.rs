@@ -12,13 +12,8 @@ pub enum CorpusError {
     #[error(
         "The file's text encoding could not be read (best guess: {guess}, {n_errors} broken characters). Save it as UTF-8 and try again."
     )]
-    Undecodable {
-        guess: &'static str,
-        n_errors: usize,
-    },
-    #[error(
-        "{kind} files are not read here. Save the file as text, Markdown or HTML and try again."
-    )]
+    Undecodable { guess: &'static str, n_errors: usize },
+    #[error("{kind} files are not read here. Save the file as text, Markdown or HTML and try again.")]
     Unsupported { kind: &'static str },
 }
 

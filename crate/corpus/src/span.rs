@@ -33,10 +33,7 @@ impl Span {
     pub(crate) fn trimmed(self, text: &str) -> Self {
         let inner = &text[self.start..self.end];
         let start = self.start + inner.len() - inner.trim_start().len();
-        Self {
-            start,
-            end: start + inner.trim().len(),
-        }
+        Self { start, end: start + inner.trim().len() }
     }
 }
 
@@ -93,15 +90,8 @@ mod tests {
     #[test]
     fn a_section_ends_at_the_next_heading_of_its_level() {
         let text = "A\n\none\n\nB\n\ntwo\n\nC\n\nthree";
-        let heading = |title: &str, level, start| Heading {
-            title: title.into(),
-            level,
-            start,
-        };
-        let found = sections(
-            text,
-            vec![heading("A", 1, 0), heading("B", 2, 8), heading("C", 1, 16)],
-        );
+        let heading = |title: &str, level, start| Heading { title: title.into(), level, start };
+        let found = sections(text, vec![heading("A", 1, 0), heading("B", 2, 8), heading("C", 1, 16)]);
         let spans: Vec<_> = found.iter().map(|s| s.span.of(text).unwrap()).collect();
         assert_eq!(spans, ["A\n\none\n\nB\n\ntwo", "B\n\ntwo", "C\n\nthree"]);
     }

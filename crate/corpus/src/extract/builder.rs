@@ -96,11 +96,7 @@ impl TextBuilder {
         for (i, line) in text.split('\n').enumerate() {
             if i > 0 {
                 let seen_newline = self.pending >= Break::Line;
-                self.request(if seen_newline {
-                    Break::Blank
-                } else {
-                    Break::Line
-                });
+                self.request(if seen_newline { Break::Blank } else { Break::Line });
             }
             let line = line.trim_end();
             if !line.is_empty() {
@@ -161,15 +157,8 @@ impl TextBuilder {
             if let Some(start) = start
                 && self.text.len() - start <= MAX_HEADING_BYTES
             {
-                let title = self.text[start..]
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ");
-                self.headings.push(Heading {
-                    title,
-                    level,
-                    start,
-                });
+                let title = self.text[start..].split_whitespace().collect::<Vec<_>>().join(" ");
+                self.headings.push(Heading { title, level, start });
             }
             self.request(Break::Blank);
         }
@@ -182,6 +171,11 @@ impl TextBuilder {
     }
 
     fn write(&mut self, word: &str) {
+        // Soft hyphens and zero-width marks are layout: they would hide a word from a search.
+        let is_mark = |c: char| matches!(c, '\u{AD}' | '\u{200B}' | '\u{FEFF}');
+        if word.chars().all(is_mark) {
+            return;
+        }
         if !self.text.is_empty() {
             self.text.push_str(self.pending.separator());
         }
@@ -191,10 +185,6 @@ impl TextBuilder {
         if let Some((_, start @ None)) = &mut self.heading {
             *start = Some(self.text.len());
         }
-        // Soft hyphens and zero-width marks are layout: they would hide a word from a search.
-        self.text.extend(
-            word.chars()
-                .filter(|c| !matches!(c, '\u{AD}' | '\u{200B}' | '\u{FEFF}')),
-        );
+        self.text.extend(word.chars().filter(|&c| !is_mark(c)));
     }
 }

@@ -8,8 +8,7 @@ use html5ever::{
     Attribute, LocalName,
     tendril::StrTendril,
     tokenizer::{
-        BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
-        states::RawKind,
+        BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts, states::RawKind,
     },
 };
 
@@ -20,31 +19,16 @@ use super::{
 
 /// Elements whose content is never read.
 const UNREAD: [&str; 18] = [
-    "script", "style", "noscript", "template", "iframe", "noembed", "noframes", "object", "svg",
-    "canvas", "audio", "video", "select", "datalist", "button", "textarea", "map", "dialog",
+    "script", "style", "noscript", "template", "iframe", "noembed", "noframes", "object", "svg", "canvas", "audio",
+    "video", "select", "datalist", "button", "textarea", "map", "dialog",
 ];
 /// Elements around the text of a page. `header` and `aside` count only outside `main` and `article`.
 const FURNITURE: [&str; 3] = ["nav", "footer", "menu"];
 const OUTER_FURNITURE: [&str; 2] = ["header", "aside"];
-const FURNITURE_ROLES: [&str; 5] = [
-    "navigation",
-    "banner",
-    "contentinfo",
-    "search",
-    "complementary",
-];
+const FURNITURE_ROLES: [&str; 5] = ["navigation", "banner", "contentinfo", "search", "complementary"];
 /// MediaWiki's and common themes' names for parts that are not the article.
-const FURNITURE_CLASSES: [&str; 9] = [
-    "mw-editsection",
-    "mw-jump",
-    "mw-jump-link",
-    "navbox",
-    "noprint",
-    "catlinks",
-    "toc",
-    "printfooter",
-    "headerlink",
-];
+const FURNITURE_CLASSES: [&str; 9] =
+    ["mw-editsection", "mw-jump", "mw-jump-link", "navbox", "noprint", "catlinks", "toc", "printfooter", "headerlink"];
 const BLOCKS: [&str; 31] = [
     "address",
     "article",
@@ -78,10 +62,8 @@ const BLOCKS: [&str; 31] = [
     "head",
     "html",
 ];
-const VOID: [&str; 14] = [
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr",
-];
+const VOID: [&str; 14] =
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"];
 /// `<main>` stands for the page when it holds at least one in this many bytes of its text.
 const MAIN_SHARE: usize = 2;
 
@@ -108,11 +90,7 @@ pub(super) fn extract(source: &str) -> Extracted {
     };
     let title = page.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let (text, sections) = page.builder.finish();
-    Extracted {
-        text,
-        sections,
-        title: (!title.is_empty()).then_some(title),
-    }
+    Extracted { text, sections, title: (!title.is_empty()).then_some(title) }
 }
 
 /// Adds the text of a fragment, such as an HTML block within Markdown, to `builder`.
@@ -200,10 +178,7 @@ impl Walker {
         Self {
             builder: TextBuilder::new(),
             scope,
-            is_xml: source
-                .trim_start_matches('\u{FEFF}')
-                .trim_start()
-                .starts_with("<?xml"),
+            is_xml: source.trim_start_matches('\u{FEFF}').trim_start().starts_with("<?xml"),
             title: String::new(),
             n_main_bytes: 0,
             open: Vec::new(),
@@ -234,9 +209,7 @@ impl Walker {
         }
         match name {
             "script" => TokenSinkResult::RawData(RawKind::ScriptData),
-            "style" | "xmp" | "iframe" | "noembed" | "noframes" => {
-                TokenSinkResult::RawData(RawKind::Rawtext)
-            }
+            "style" | "xmp" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(RawKind::Rawtext),
             "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
             "title" if self.in_title => TokenSinkResult::RawData(RawKind::Rcdata),
             _ => TokenSinkResult::Continue,
@@ -267,11 +240,7 @@ impl Walker {
         }
         let before = self.builder.len();
         if self.n_pre > 0 {
-            let text = if self.at_pre_start {
-                text.strip_prefix('\n').unwrap_or(text)
-            } else {
-                text
-            };
+            let text = if self.at_pre_start { text.strip_prefix('\n').unwrap_or(text) } else { text };
             self.builder.push_verbatim(text);
         } else {
             self.builder.push_text(text);
@@ -299,11 +268,7 @@ impl Walker {
                 return;
             };
             let implied = match top.as_ref() {
-                "p" => {
-                    BLOCKS.contains(&name)
-                        || is_heading(name)
-                        || matches!(name, "ul" | "ol" | "li" | "dt" | "dd")
-                }
+                "p" => BLOCKS.contains(&name) || is_heading(name) || matches!(name, "ul" | "ol" | "li" | "dt" | "dd"),
                 "li" => name == "li",
                 "dt" | "dd" => matches!(name, "dt" | "dd"),
                 "td" | "th" => matches!(name, "td" | "th" | "tr"),
@@ -334,10 +299,7 @@ impl Walker {
     }
 
     fn effect(&self, name: &str, attrs: &[Attribute]) -> Effect {
-        if UNREAD.contains(&name)
-            || is_hidden(attrs)
-            || (self.scope != Scope::All && self.is_furniture(name, attrs))
-        {
+        if UNREAD.contains(&name) || is_hidden(attrs) || (self.scope != Scope::All && self.is_furniture(name, attrs)) {
             return Effect::Skip;
         }
         match name {
@@ -362,11 +324,8 @@ impl Walker {
         FURNITURE.contains(&name)
             || (OUTER_FURNITURE.contains(&name) && !is_inside)
             || attr(attrs, "role").is_some_and(|role| FURNITURE_ROLES.contains(&role))
-            || attr(attrs, "class").is_some_and(|classes| {
-                classes
-                    .split_whitespace()
-                    .any(|class| FURNITURE_CLASSES.contains(&class))
-            })
+            || attr(attrs, "class")
+                .is_some_and(|classes| classes.split_whitespace().any(|class| FURNITURE_CLASSES.contains(&class)))
     }
 
     fn enter(&mut self, effect: Effect, name: &str, attrs: &[Attribute]) {
@@ -389,8 +348,7 @@ impl Walker {
             }
             Effect::List => {
                 let first = attr(attrs, "start").and_then(|start| start.trim().parse().ok());
-                self.builder
-                    .start_list((name == "ol").then_some(first.unwrap_or(1)));
+                self.builder.start_list((name == "ol").then_some(first.unwrap_or(1)));
             }
             Effect::Item => self.builder.start_item(),
             Effect::Row => self.builder.request(Break::Line),
@@ -441,83 +399,8 @@ fn is_hidden(attrs: &[Attribute]) -> bool {
 }
 
 fn attr<'a>(attrs: &'a [Attribute], name: &str) -> Option<&'a str> {
-    attrs
-        .iter()
-        .find(|attr| &*attr.name.local == name)
-        .map(|attr| &*attr.value)
+    attrs.iter().find(|attr| &*attr.name.local == name).map(|attr| &*attr.value)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(source: &str) -> String {
-        extract(source).text
-    }
-
-    #[test]
-    fn only_text_is_text() {
-        let extracted = extract(
-            "<!doctype html><title>Tide &amp; time</title><style>p{}</style><nav><a>Home</a></nav><body>\
-             <h1>Tide  table</h1><script>if (a<b) '</p>'</script><p>High <b>water</b>\nis at 06:40.<noscript>x</noscript>\
-             <p hidden>no<p>Low<br>water.<ul><li>one<li><p>two</p></ul><footer>© nobody</footer>",
-        );
-        assert_eq!(extracted.title.as_deref(), Some("Tide & time"));
-        assert_eq!(
-            extracted.text,
-            "Tide table\n\nHigh water is at 06:40.\n\nLow\nwater.\n\n- one\n- two"
-        );
-        assert_eq!(extracted.sections[0].title, "Tide table");
-    }
-
-    #[test]
-    fn a_header_counts_inside_an_article_and_not_outside() {
-        let page =
-            "<header>Site</header><article><header><h2>Post</h2></header><p>Body</p></article>";
-        assert_eq!(text(page), "Post\n\nBody");
-    }
-
-    #[test]
-    fn main_stands_for_the_page() {
-        assert_eq!(
-            text("<div>Log in</div><main><h1>A</h1><p>Long body</main><div>Terms</div>"),
-            "A\n\nLong body"
-        );
-        assert_eq!(
-            text("<div>All the text is out here</div><main>x</main>"),
-            "All the text is out here\n\nx"
-        );
-    }
-
-    #[test]
-    fn a_page_that_is_all_furniture_is_read_all_the_same() {
-        assert_eq!(text("<nav><p>Only this"), "Only this");
-    }
-
-    #[test]
-    fn tables_lists_and_preformatted_text_keep_their_shape() {
-        assert_eq!(
-            text(
-                "<table><tr><th>a<th>b<tr><td>1<td><p>2</p></table><ol start=3><li>c<ul><li>d</ul></ol><pre>\nx\n\n  y\n</pre>z"
-            ),
-            "a | b\n1 | 2\n\n3. c\n  - d\n\nx\n\n  y\n\nz"
-        );
-    }
-
-    #[test]
-    fn xhtml_elements_may_close_themselves() {
-        assert_eq!(
-            text(
-                "<?xml version='1.0'?><html><head><title/><script src='a'/></head><body>seen</body></html>"
-            ),
-            "seen"
-        );
-    }
-
-    #[test]
-    fn deep_nesting_neither_overflows_nor_crawls() {
-        let n = 200_000;
-        let page = format!("{}deep{}", "<div><p>".repeat(n), "</b></div>".repeat(n));
-        assert_eq!(text(&page), "deep");
-    }
-}
+mod tests;

@@ -16,21 +16,12 @@ pub(super) fn extract(source: &str) -> Extracted {
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_HEADING_ATTRIBUTES
         | Options::ENABLE_GFM;
-    let mut walker = Walker {
-        builder: TextBuilder::new(),
-        html: None,
-        in_code: false,
-        hidden: None,
-    };
+    let mut walker = Walker { builder: TextBuilder::new(), html: None, in_code: false, hidden: None };
     for event in Parser::new_ext(body, options) {
         walker.event(event);
     }
     let (text, sections) = walker.builder.finish();
-    Extracted {
-        text,
-        sections,
-        title: front_matter.and_then(front_matter_title),
-    }
+    Extracted { text, sections, title: front_matter.and_then(front_matter_title) }
 }
 
 struct Walker {
@@ -54,18 +45,13 @@ impl Walker {
             Event::InlineHtml(html) => self.inline_html(&html),
             _ if self.hidden.is_some() => {}
             Event::Text(text) if self.in_code => self.builder.push_verbatim(&text),
-            Event::Text(text)
-            | Event::Code(text)
-            | Event::InlineMath(text)
-            | Event::DisplayMath(text) => {
+            Event::Text(text) | Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
                 self.builder.push_text(&text);
             }
             Event::SoftBreak => self.builder.request(Break::Space),
             Event::HardBreak => self.builder.request(Break::Line),
             Event::Rule => self.builder.block(),
-            Event::TaskListMarker(done) => {
-                self.builder.push_text(if done { "[x] " } else { "[ ] " })
-            }
+            Event::TaskListMarker(done) => self.builder.push_text(if done { "[x] " } else { "[ ] " }),
             // The mark in the text is dropped, the note itself is kept where it stands.
             Event::FootnoteReference(_) => {}
         }
@@ -105,10 +91,7 @@ impl Walker {
                     html::append(&block, &mut self.builder);
                 }
             }
-            TagEnd::Paragraph
-            | TagEnd::BlockQuote(_)
-            | TagEnd::Table
-            | TagEnd::FootnoteDefinition => {
+            TagEnd::Paragraph | TagEnd::BlockQuote(_) | TagEnd::Table | TagEnd::FootnoteDefinition => {
                 self.hidden = None;
                 self.builder.block();
             }
@@ -119,16 +102,10 @@ impl Walker {
     fn inline_html(&mut self, html: &str) {
         let tag = html.trim_start_matches('<').to_ascii_lowercase();
         if let Some(name) = self.hidden {
-            if tag
-                .strip_prefix('/')
-                .is_some_and(|rest| rest.starts_with(name))
-            {
+            if tag.strip_prefix('/').is_some_and(|rest| rest.starts_with(name)) {
                 self.hidden = None;
             }
-        } else if let Some(name) = ["script", "style"]
-            .into_iter()
-            .find(|name| tag.starts_with(name))
-        {
+        } else if let Some(name) = ["script", "style"].into_iter().find(|name| tag.starts_with(name)) {
             self.hidden = Some(name);
         } else if tag.starts_with("br") {
             self.builder.request(Break::Line);
@@ -176,10 +153,8 @@ fn front_matter_title(front_matter: &str) -> Option<String> {
     front_matter.lines().find_map(|line| {
         let rest = line.strip_prefix("title")?.trim_start();
         let value = rest.strip_prefix([':', '='])?.trim();
-        let unquoted = ['"', '\'']
-            .into_iter()
-            .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
-            .unwrap_or(value);
+        let unquoted =
+            ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
         (!unquoted.is_empty()).then(|| unquoted.to_owned())
     })
 }
@@ -205,10 +180,7 @@ mod tests {
 
     #[test]
     fn front_matter_gives_its_title_and_goes() {
-        for source in [
-            "---\ntitle: \"The quay\"\ntags:\n  - a\n---\n\nBody.",
-            "+++\ntitle = 'The quay'\n+++\nBody.",
-        ] {
+        for source in ["---\ntitle: \"The quay\"\ntags:\n  - a\n---\n\nBody.", "+++\ntitle = 'The quay'\n+++\nBody."] {
             let extracted = extract(source);
             assert_eq!(extracted.title.as_deref(), Some("The quay"));
             assert_eq!(extracted.text, "Body.");
@@ -228,21 +200,14 @@ mod tests {
             "<div align=\"center\">\n<h1>Burn &amp; co</h1>\n<img src=x alt=\"\">\n</div>\n\nA <kbd>key</kbd>.<br>Next\n\n\
              <details><summary>More</summary>\n\nInside\n\n</details>\n\n<!-- hidden\n\nstill -->\n<style>p{}</style>\n",
         );
-        assert_eq!(
-            extracted.text,
-            "Burn & co\n\nA key.\nNext\n\nMore\n\nInside"
-        );
+        assert_eq!(extracted.text, "Burn & co\n\nA key.\nNext\n\nMore\n\nInside");
         assert_eq!(extracted.sections[0].title, "Burn & co");
     }
 
     #[test]
     fn sections_nest_by_level() {
         let extracted = extract("# A\n\none\n\n## B\n\ntwo\n\n# C\n\nthree");
-        let spans: Vec<_> = extracted
-            .sections
-            .iter()
-            .map(|s| s.span.of(&extracted.text).unwrap())
-            .collect();
+        let spans: Vec<_> = extracted.sections.iter().map(|s| s.span.of(&extracted.text).unwrap()).collect();
         assert_eq!(spans, ["A\n\none\n\nB\n\ntwo", "B\n\ntwo", "C\n\nthree"]);
     }
 }

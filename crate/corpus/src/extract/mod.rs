@@ -25,9 +25,7 @@ impl Format {
         match extension.as_deref() {
             Some("md" | "markdown" | "mdown" | "mkd" | "mdx" | "qmd") => Self::Markdown,
             Some("html" | "htm" | "xhtml" | "xht") => Self::Html,
-            Some("txt" | "text" | "log" | "csv" | "tsv" | "json" | "rs" | "py" | "js" | "ts") => {
-                Self::Plain
-            }
+            Some("txt" | "text" | "log" | "csv" | "tsv" | "json" | "rs" | "py" | "js" | "ts") => Self::Plain,
             _ if opens_like_html(bytes) => Self::Html,
             _ => Self::Plain,
         }
@@ -78,9 +76,7 @@ pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, CorpusError> {
     }
     let first_heading = extracted.sections.iter().find(|section| section.level == 1);
     Ok(Document {
-        title: extracted
-            .title
-            .or_else(|| first_heading.map(|section| section.title.clone())),
+        title: extracted.title.or_else(|| first_heading.map(|section| section.title.clone())),
         text: extracted.text,
         sections: extracted.sections,
         format,
@@ -102,18 +98,12 @@ fn unsupported_kind(bytes: &[u8]) -> Option<&'static str> {
         (b"\xFF\xD8\xFF", "Picture"),
         (b"GIF8", "Picture"),
     ];
-    MAGIC
-        .iter()
-        .find(|(magic, _)| bytes.starts_with(magic))
-        .map(|&(_, kind)| kind)
+    MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, kind)| kind)
 }
 
 fn opens_like_html(bytes: &[u8]) -> bool {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
-    let head = head
-        .trim_start_matches('\u{FEFF}')
-        .trim_start()
-        .to_ascii_lowercase();
+    let head = head.trim_start_matches('\u{FEFF}').trim_start().to_ascii_lowercase();
     let is_xhtml = head.starts_with("<?xml") && head.contains("<html");
     is_xhtml || head.starts_with("<!doctype html") || head.starts_with("<html")
 }
@@ -128,10 +118,7 @@ mod tests {
         assert_eq!(Format::from_name("Read Me.MD", b""), Format::Markdown);
         assert_eq!(Format::from_name("a.b.htm", b""), Format::Html);
         assert_eq!(Format::from_name("notes", b"plain"), Format::Plain);
-        assert_eq!(
-            Format::from_name("page.pdf", b"\n<!DOCTYPE HTML><p>x"),
-            Format::Html
-        );
+        assert_eq!(Format::from_name("page.pdf", b"\n<!DOCTYPE HTML><p>x"), Format::Html);
         assert_eq!(Format::from_name("page.txt", b"<html>"), Format::Plain);
     }
 
@@ -139,17 +126,11 @@ mod tests {
     fn every_refusal_has_its_code() {
         let code = |name, bytes: &[u8]| extract(name, bytes).unwrap_err().code();
         assert_eq!(code("a.md", b" \n\t\n "), "file-empty");
-        assert_eq!(
-            code("a.html", b"<script>1</script><img src=x>"),
-            "file-empty"
-        );
+        assert_eq!(code("a.html", b"<script>1</script><img src=x>"), "file-empty");
         assert_eq!(code("a.txt", b""), "file-empty");
         assert_eq!(code("a.pdf", b"%PDF-1.7"), "file-unsupported");
         assert_eq!(code("a.txt", &[7; 90]), "file-binary");
-        assert_eq!(
-            code("a.txt", b"\xFF\xFE\x00\xD8\x00\xD8\x00\xD8\x00\xD8"),
-            "file-undecodable"
-        );
+        assert_eq!(code("a.txt", b"\xFF\xFE\x00\xD8\x00\xD8\x00\xD8\x00\xD8"), "file-undecodable");
     }
 
     /// What every extraction promises.
@@ -157,12 +138,7 @@ mod tests {
         assert!(!document.text.trim().is_empty());
         let mut last = 0;
         for section in &document.sections {
-            assert!(
-                section
-                    .span
-                    .of(&document.text)
-                    .is_some_and(|text| !text.is_empty())
-            );
+            assert!(section.span.of(&document.text).is_some_and(|text| !text.is_empty()));
             assert!(section.span.start >= last);
             last = section.span.start;
         }

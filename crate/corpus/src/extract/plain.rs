@@ -16,11 +16,7 @@ pub(super) fn extract(source: &str) -> Extracted {
     text.drain(..blank);
     text.truncate(text.trim_end().len());
     let headings = underlined_headings(&text);
-    Extracted {
-        sections: sections(&text, headings),
-        text,
-        title: None,
-    }
+    Extracted { sections: sections(&text, headings), text, title: None }
 }
 
 /// A short line after a blank one, underlined over most of its width: `===` is level 1, `---` level 2.
@@ -39,11 +35,7 @@ fn underlined_headings(text: &str) -> Vec<Heading> {
             && title.contains(char::is_alphanumeric)
         {
             let start = line_start + line.len() - line.trim_start().len();
-            headings.push(Heading {
-                title: title.to_owned(),
-                level,
-                start,
-            });
+            headings.push(Heading { title: title.to_owned(), level, start });
         }
         (before, line) = (line, next);
         line_start = next_start;
@@ -70,27 +62,16 @@ mod tests {
 
     #[test]
     fn underlined_lines_are_headings() {
-        let source = "\n\nTide tables  \n===========\n\nHigh water.\n\nNorth quay\n----------\nAt six.\n\nnot a\nheading\n---\n";
+        let source =
+            "\n\nTide tables  \n===========\n\nHigh water.\n\nNorth quay\n----------\nAt six.\n\nnot a\nheading\n---\n";
         let extracted = extract(source);
         assert!(extracted.text.starts_with("Tide tables\n==="));
         let found: Vec<_> = extracted
             .sections
             .iter()
-            .map(|s| {
-                (
-                    s.title.as_str(),
-                    s.level,
-                    s.span.of(&extracted.text).unwrap().len(),
-                )
-            })
+            .map(|s| (s.title.as_str(), s.level, s.span.of(&extracted.text).unwrap().len()))
             .collect();
-        assert_eq!(
-            found,
-            [
-                ("Tide tables", 1, extracted.text.len()),
-                ("North quay", 2, 48)
-            ]
-        );
+        assert_eq!(found, [("Tide tables", 1, extracted.text.len()), ("North quay", 2, 48)]);
     }
 
     #[test]
