@@ -1,1 +1,120 @@
-fn main() {}
+//! `lectern`: the engine on a command line.
+
+mod commands;
+mod device;
+mod error;
+mod files;
+mod host;
+mod models;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use lectern_engine::model::convert::Quantization;
+
+use crate::commands::{AskArgs, GenerateArgs, Precision};
+use crate::error::CliError;
+use crate::models::ModelArgs;
+
+/// Answers from your own pages, in the voice you choose, on this machine alone.
+#[derive(Parser)]
+#[command(name = "lectern", version)]
+struct Cli {
+    #[command(flatten)]
+    models: ModelArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer a question over files, with citations
+    Ask(AskArgs),
+    /// Continue a conversation, without pages
+    Generate(GenerateArgs),
+    /// Perplexity of a text file under the language model
+    Perplexity {
+        file: PathBuf,
+        #[arg(long, value_enum, default_value = "exact")]
+        precision: Precision,
+        #[arg(long)]
+        json: bool,
+    },
+    /// The text of a file, as citations refer to it
+    Extract {
+        file: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+    /// A unit vector for every line of standard input, as JSON lines
+    Embed {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build a collection of files and folders
+    Index {
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        #[arg(short, long, value_name = "DIR")]
+        out: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Search a collection
+    Search {
+        dir: PathBuf,
+        query: String,
+        #[arg(long, default_value_t = 10)]
+        top_k: usize,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hugging Face safetensors to GGUF
+    Convert {
+        dir: PathBuf,
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+        #[arg(long, value_enum, default_value = "q8_0")]
+        quant: Quant,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+#[allow(non_camel_case_types, reason = "the names of the formats")]
+enum Quant {
+    q8_0,
+    f16,
+    f32,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lectern: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), CliError> {
+    let models = &cli.models;
+    match &cli.command {
+        Command::Ask(args) => commands::ask(args, models),
+        Command::Generate(args) => commands::generate(args, models),
+        Command::Perplexity { file, json, .. } => commands::perplexity(file, *json, models),
+        Command::Extract { file, json } => commands::extract_file(file, *json),
+        Command::Embed { .. } => commands::embed(models),
+        Command::Index { paths, out, json } => commands::index(paths, out, *json, models),
+        Command::Search { dir, query, top_k, json } => commands::search(dir, query, *top_k, *json, models),
+        Command::Convert { dir, out, quant } => {
+            let quantization = match quant {
+                Quant::q8_0 => Quantization::Q8_0,
+                Quant::f16 => Quantization::F16,
+                Quant::f32 => Quantization::F32,
+            };
+            commands::convert_folder(dir, out, quantization)
+        }
+    }
+}

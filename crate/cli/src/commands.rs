@@ -1,0 +1,245 @@
+//! The commands that read, ask and build.
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+
+use lectern_engine::corpus::extract;
+use lectern_engine::index::DenseMode;
+use lectern_engine::model::convert::{Quantization, convert, wants};
+use lectern_engine::model::generate::GenerateOptions;
+use lectern_engine::model::{Message, SamplingOptions};
+use lectern_engine::{AskEvent, AskOptions, EngineError, GenerateRequest};
+use serde_json::json;
+
+use crate::error::CliError;
+use crate::files::{COLLECTION, lay_down, read, read_text, write};
+use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct SamplingArgs {
+    /// Tokens to generate at most
+    #[arg(long, default_value_t = 256)]
+    pub max_tokens: usize,
+    /// 0 is greedy
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f32,
+    /// Likeliest tokens in play; 0 is all
+    #[arg(long = "sample-top-k", default_value_t = 0)]
+    pub sample_top_k: usize,
+    /// Probability that the tokens in play reach together
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f32,
+    #[arg(long, default_value_t = 1.0)]
+    pub repetition_penalty: f32,
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// A text that ends the answer; may be given again
+    #[arg(long)]
+    pub stop: Vec<String>,
+}
+
+impl SamplingArgs {
+    fn sampling(&self) -> SamplingOptions {
+        SamplingOptions {
+            temperature: self.temperature,
+            top_k: self.sample_top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+            seed: self.seed,
+        }
+    }
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct AskArgs {
+    /// Files, folders, or one folder made by `lectern index`
+    #[arg(required_unless_present = "no_rag")]
+    pub paths: Vec<PathBuf>,
+    #[arg(short, long)]
+    pub question: String,
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
+    /// Answer without reading the pages
+    #[arg(long)]
+    pub no_rag: bool,
+    /// Passages shown to the language model
+    #[arg(long, default_value_t = AskOptions::default().top_k)]
+    pub top_k: usize,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
+    let mut session = session(models, true);
+    load_decoder(&mut session, models)?;
+    let voice = args.adapter.load(&mut session)?;
+    if !args.no_rag {
+        load_embedder(&mut session, models)?;
+        lay_down(&mut session, &args.paths)?;
+    }
+    let load_ms = lectern_engine::model::host::Host::now_ms(session.host());
+    let options = AskOptions {
+        rag: !args.no_rag,
+        top_k: args.top_k,
+        max_tokens: args.sampling.max_tokens,
+        sampling: args.sampling.sampling(),
+        stop: args.sampling.stop.clone(),
+        dense: DenseMode::Auto,
+    };
+    let mut on_event = |event: AskEvent| match event {
+        AskEvent::Notice { code, message } => eprintln!("{message} ({code})"),
+        AskEvent::Token(text) if !args.json => {
+            print!("{text}");
+            let _ = std::io::stdout().flush();
+        }
+        _ => {}
+    };
+    let mut answer = pollster::block_on(session.ask(&args.question, voice, &options, &mut on_event))?;
+    answer.timings_ms.load = load_ms;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!();
+    for citation in &answer.citations {
+        println!("[{}] {} {}–{}", citation.marker, citation.source, citation.start, citation.end);
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Precision {
+    /// 16-bit activations; the reference values hold to 0.05 a logit
+    Exact,
+    /// The quickest that keeps the stated tolerance; today that is `exact`
+    Fast,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// A JSON array of {role, content}
+    #[arg(long, value_name = "FILE")]
+    pub messages: PathBuf,
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
+    #[arg(long, value_enum, default_value = "exact")]
+    pub precision: Precision,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn generate(args: &GenerateArgs, models: &ModelArgs) -> Result<(), CliError> {
+    let messages: Vec<Message> = serde_json::from_str(&read_text(&args.messages)?)
+        .map_err(|e| CliError::Input { path: args.messages.clone(), reason: format!("not a JSON array of {{role, content}}: {e}") })?;
+    let mut session = session(models, true);
+    load_decoder(&mut session, models)?;
+    let voice = args.adapter.load(&mut session)?;
+    let load_ms = lectern_engine::model::host::Host::now_ms(session.host());
+    let options = GenerateOptions { max_tokens: args.sampling.max_tokens, sampling: args.sampling.sampling(), stop: args.sampling.stop.clone() };
+    let generated = pollster::block_on(session.generate(&GenerateRequest { messages, options }, voice, &mut |_| ()))?;
+    let generation = generated.generation;
+    if !args.json {
+        println!("{}", generation.text);
+        return Ok(());
+    }
+    let (ids, values): (Vec<u32>, Vec<f32>) = generation.first_logits_top20.into_iter().unzip();
+    print_json(&json!({
+        "text": generation.text,
+        "ids": generation.ids,
+        "prompt_ids": generated.prompt_ids,
+        "first_logits_top20": { "ids": ids, "values": values },
+        "timings_ms": { "load": load_ms, "prefill": generation.prefill_ms, "decode": generation.decode_ms },
+    }))
+}
+
+pub fn perplexity(file: &Path, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
+    let text = read_text(file)?;
+    let mut session = session(models, true);
+    load_decoder(&mut session, models)?;
+    let (tokens, perplexity) = pollster::block_on(session.perplexity(&text))?;
+    match as_json {
+        true => print_json(&json!({ "tokens": tokens, "perplexity": perplexity })),
+        false => Ok(println!("{perplexity:.4} over {tokens} tokens")),
+    }
+}
+
+pub fn extract_file(file: &Path, as_json: bool) -> Result<(), CliError> {
+    let name = file.to_string_lossy();
+    let document = extract(&name, &read(file)?).map_err(|error| EngineError::Corpus { name: name.clone().into_owned(), error })?;
+    if !as_json {
+        println!("{}", document.text);
+        return Ok(());
+    }
+    let sections: Vec<_> = document
+        .sections
+        .iter()
+        .map(|s| json!({ "title": s.title, "level": s.level, "start": s.span.start, "end": s.span.end, "page": s.page }))
+        .collect();
+    print_json(&json!({ "text": document.text, "sections": sections, "status": "text", "warnings": document.warnings, "title": document.title, "encoding": document.encoding }))
+}
+
+/// One vector for each line of stdin.
+pub fn embed(models: &ModelArgs) -> Result<(), CliError> {
+    let lines = std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
+    let mut session = session(models, false);
+    load_embedder(&mut session, models)?;
+    for vector in pollster::block_on(session.embed(&lines))? {
+        print_json(&json!({ "vector": vector }))?;
+    }
+    Ok(())
+}
+
+pub fn index(paths: &[PathBuf], out: &Path, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
+    let mut session = session(models, false);
+    load_embedder(&mut session, models)?;
+    lay_down(&mut session, paths)?;
+    std::fs::create_dir_all(out).map_err(|error| CliError::Write { path: out.to_owned(), error })?;
+    let bytes = session.export_collection()?;
+    write(&out.join(COLLECTION), &bytes)?;
+    let (n_sources, n_chunks) = (session.library().sources().len(), session.library().index().map_or(0, |i| i.len()));
+    match as_json {
+        true => print_json(&json!({ "sources": n_sources, "chunks": n_chunks, "bytes": bytes.len() })),
+        false => Ok(println!("{n_sources} pages, {n_chunks} passages, {} bytes in {}", bytes.len(), out.join(COLLECTION).display())),
+    }
+}
+
+pub fn search(dir: &Path, query: &str, top_k: usize, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
+    let mut session = session(models, false);
+    load_embedder(&mut session, models)?;
+    session.import_collection(&read(&dir.join(COLLECTION))?)?;
+    let found = pollster::block_on(session.search(query, top_k, DenseMode::Auto))?;
+    if as_json {
+        return print_json(&json!({ "hits": found.hits, "dense_path": found.dense_path }));
+    }
+    for hit in &found.hits {
+        println!("{:.4}  {} {}–{}\n        {}", hit.score, hit.source, hit.start, hit.end, hit.text.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    Ok(())
+}
+
+/// A Hugging Face folder to a GGUF file.
+pub fn convert_folder(dir: &Path, out: &Path, quantization: Quantization) -> Result<(), CliError> {
+    let mut files = Vec::new();
+    for path in crate::files::walk(&[dir.to_owned()])? {
+        let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        if wants(&name) {
+            files.push((name, read(&path)?));
+        }
+    }
+    let named: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let model = dir.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+    let bytes = convert(&model, &named, quantization)?;
+    write(out, &bytes)?;
+    println!("{}: {} bytes", out.display(), bytes.len());
+    Ok(())
+}
+
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

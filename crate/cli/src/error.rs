@@ -1,0 +1,42 @@
+//! What ends a command, as one line on stderr.
+
+use std::path::PathBuf;
+
+use lectern_engine::EngineError;
+use lectern_engine::model::ModelError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("{error} ({code})", code = error.code())]
+    Engine { error: EngineError },
+
+    #[error("cannot read {path}: {error}")]
+    Read { path: PathBuf, error: std::io::Error },
+
+    #[error("cannot write {path}: {error}")]
+    Write { path: PathBuf, error: std::io::Error },
+
+    #[error("{path} is not there; run `cargo xtask models`, or set LECTERN_MODELS to the folder that holds the models")]
+    ModelMissing { path: PathBuf },
+
+    #[error("{path}: {reason}")]
+    Input { path: PathBuf, reason: String },
+
+    #[error("none of the files could be read")]
+    NoSources,
+
+    #[error("cannot print: {0}")]
+    Print(#[from] std::io::Error),
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine { error }
+    }
+}
+
+impl From<ModelError> for CliError {
+    fn from(error: ModelError) -> Self {
+        Self::Engine { error: error.into() }
+    }
+}

@@ -1,0 +1,85 @@
+//! Files in, files out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lectern_engine::{IngestEvent, Session};
+
+use crate::error::CliError;
+use crate::host::Terminal;
+
+/// The collection inside a folder that `lectern index` made.
+pub const COLLECTION: &str = "collection.lectern";
+
+pub fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    fs::read(path).map_err(|error| CliError::Read { path: path.to_owned(), error })
+}
+
+pub fn read_text(path: &Path) -> Result<String, CliError> {
+    fs::read_to_string(path).map_err(|error| CliError::Read { path: path.to_owned(), error })
+}
+
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    fs::write(path, bytes).map_err(|error| CliError::Write { path: path.to_owned(), error })
+}
+
+/// The files at `paths`, folders walked, in a fixed order. Hidden files and folders are left out
+/// unless named.
+pub fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            walk_dir(path, &mut files)?;
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn walk_dir(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
+    let failed = |error| CliError::Read { path: dir.to_owned(), error };
+    let mut entries = fs::read_dir(dir).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    entries.sort_by_key(|entry| entry.file_name());
+    for entry in entries {
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        // A link may lead back up; only what lies here is walked.
+        let kind = entry.file_type().map_err(failed)?;
+        match (is_hidden, kind.is_dir(), kind.is_file()) {
+            (false, true, _) => walk_dir(&entry.path(), files)?,
+            (false, _, true) => files.push(entry.path()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Lays files and folders down; a folder made by `lectern index` is taken as it is. A file that
+/// cannot be read is named on stderr and left out.
+///
+/// # Errors
+/// When nothing could be laid down.
+pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<(), CliError> {
+    if let [dir] = paths
+        && dir.join(COLLECTION).is_file()
+    {
+        return Ok(session.import_collection(&read(&dir.join(COLLECTION))?)?);
+    }
+    for file in walk(paths)? {
+        let name = file.to_string_lossy().into_owned();
+        let bytes = read(&file)?;
+        let mut report = |event| {
+            if let IngestEvent::Embedded { done, total } = event {
+                eprint!("\r{name}: {done} of {total} passages");
+            }
+        };
+        match pollster::block_on(session.add_source(&name, &bytes, &mut report)) {
+            Ok(_) => eprintln!(),
+            Err(error) => eprintln!("{error} ({}); left out", error.code()),
+        }
+    }
+    if session.library().is_empty() {
+        return Err(CliError::NoSources);
+    }
+    Ok(session.build_segments()?)
+}

@@ -1,0 +1,113 @@
+//! Where models lie, and a session with them loaded.
+
+use std::path::{Path, PathBuf};
+
+use lectern_engine::model::decoder::Executor;
+use lectern_engine::{ModelInfo, Preference, Session};
+
+use crate::device;
+use crate::error::CliError;
+use crate::files::read;
+use crate::host::Terminal;
+
+const DECODER: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const EMBEDDER: &str = "all-MiniLM-L6-v2.Q8_0.gguf";
+/// The name under which a command's `--adapter` is loaded.
+pub const VOICE: &str = "adapter";
+
+/// Models and executor of a command.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ModelArgs {
+    /// A Llama-architecture GGUF instead of the default language model
+    #[arg(long, value_name = "FILE", global = true)]
+    pub model: Option<PathBuf>,
+    /// A BERT-architecture GGUF instead of the default embedder
+    #[arg(long, value_name = "FILE", global = true)]
+    pub embedder: Option<PathBuf>,
+    /// What runs the models
+    #[arg(long, value_enum, default_value = "auto", global = true)]
+    pub device: DeviceArg,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum DeviceArg {
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+/// A PEFT folder and its strength.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AdapterArgs {
+    /// A folder with adapter_config.json and adapter_model.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
+    /// Strength of the adapter; 0 is off
+    #[arg(long, default_value_t = 1.0)]
+    pub scale: f32,
+}
+
+impl AdapterArgs {
+    /// Loads the adapter, if there is one, and says which voice to speak in.
+    pub fn load(&self, session: &mut Session<Terminal>) -> Result<Option<(&'static str, f32)>, CliError> {
+        let Some(dir) = &self.adapter else { return Ok(None) };
+        let config = read(&dir.join("adapter_config.json"))?;
+        session.add_adapter(VOICE, &config, &read(&dir.join("adapter_model.safetensors"))?)?;
+        Ok(Some((VOICE, self.scale)))
+    }
+}
+
+/// A session without models; `auto` opens the device only for a language model.
+pub fn session(args: &ModelArgs, wants_decoder: bool) -> Session<Terminal> {
+    let preference = match args.device {
+        DeviceArg::Auto => Preference::Auto,
+        DeviceArg::Gpu => Preference::Gpu,
+        DeviceArg::Cpu => Preference::Cpu,
+    };
+    let gpu = match wants_decoder || preference == Preference::Gpu {
+        true => device::open(preference),
+        false => device::open(Preference::Cpu),
+    };
+    Session::new(Terminal::new(), preference, gpu)
+}
+
+/// Loads the language model and says on stderr what runs it.
+pub fn load_decoder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
+    let bytes = read(&path(args.model.as_deref(), DECODER)?)?;
+    let (model, executor) = pollster::block_on(session.load_decoder(&bytes, None))?;
+    let name = match executor.executor {
+        Executor::Cpu => "cpu",
+        Executor::Gpu => "gpu",
+    };
+    let adapter = executor.adapter.map_or(String::new(), |a| format!(" ({a})"));
+    eprintln!("device: {name}{adapter}. {}", executor.reason);
+    Ok(model)
+}
+
+/// Loads the embedder.
+pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
+    let bytes = read(&path(args.embedder.as_deref(), EMBEDDER)?)?;
+    Ok(pollster::block_on(session.load_embedder(&bytes, None))?)
+}
+
+fn path(chosen: Option<&Path>, default: &str) -> Result<PathBuf, CliError> {
+    if let Some(path) = chosen {
+        return Ok(path.to_owned());
+    }
+    let path = models_dir().join(default);
+    if !path.is_file() {
+        return Err(CliError::ModelMissing { path });
+    }
+    Ok(path)
+}
+
+/// `LECTERN_MODELS`, or `models/cache` of the checkout that this binary or this folder lies in.
+fn models_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("LECTERN_MODELS").filter(|dir| !dir.is_empty()) {
+        return dir.into();
+    }
+    let exe = std::env::current_exe().ok();
+    let here = std::env::current_dir().ok();
+    let folders = [exe, here].into_iter().flatten().flat_map(|path| path.ancestors().map(Path::to_owned).collect::<Vec<_>>());
+    folders.map(|dir| dir.join("models/cache")).find(|dir| dir.is_dir()).unwrap_or_else(|| "models/cache".into())
+}
