@@ -40,7 +40,7 @@ for (const [look, options] of looks.filter(([name]) => !only || name === only)) 
   await layExample(second);
   await shoot(second, `${look}-5-example`);
   await ask(second, 'How are the two lists of search results merged?');
-  await answers(second).locator('.text', { hasText: /\w+ \w+ \w+ \w+ \w+/ }).first().waitFor();
+  await answers(second).locator('.text[aria-live]', { hasText: /\w+ \w+ \w+ \w+ \w+/ }).first().waitFor();
   await shoot(second, `${look}-6-answering`);
   await answered(second);
   await shoot(second, `${look}-7-answered`);

@@ -100,8 +100,8 @@ export class LecternAsk extends HTMLElement {
     const index = this.getAttribute('index');
     const models = this.getAttribute('models');
     return new Library({
-      base: new URL('.', import.meta.url),
-      models: models ? at(models) : new URL('models/models.json', import.meta.url),
+      base: new URL(/* @vite-ignore */ '.', import.meta.url),
+      models: models ? at(models) : new URL(/* @vite-ignore */ 'models/models.json', import.meta.url),
       pages: pages ? await pageList(pages, at) : [],
       index: index ? at(index) : null,
       voice: this.getAttribute('voice'),

@@ -31,12 +31,14 @@ export class GpuWatch {
       return device;
     });
     const { counters } = this;
-    for (const method of ['dispatchWorkgroups', 'dispatchWorkgroupsIndirect'] as const) {
-      wrap(GPUComputePassEncoder.prototype, method, (original) => function (this: GPUComputePassEncoder, ...args: Parameters<typeof original>) {
-        counters.dispatches += 1;
-        original.apply(this, args);
-      });
-    }
+    wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroups', (original) => function (this: GPUComputePassEncoder, ...args) {
+      counters.dispatches += 1;
+      original.apply(this, args);
+    });
+    wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroupsIndirect', (original) => function (this: GPUComputePassEncoder, ...args) {
+      counters.dispatches += 1;
+      original.apply(this, args);
+    });
     wrap(GPUQueue.prototype, 'submit', (original) => function (this: GPUQueue, ...args) {
       counters.submits += 1;
       original.apply(this, args);

@@ -1,4 +1,5 @@
 /** A plain static file server, and nothing more: the site must need nothing more. */
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -28,12 +29,16 @@ export async function serve(mounts) {
     response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': found.size, 'access-control-allow-origin': '*' });
     const stream = createReadStream(file, { highWaterMark: 1 << 16 });
     response.on('close', () => stream.destroy());
-    for await (const bytes of stream) {
-      if (response.destroyed) return;
-      response.write(bytes);
-      if (pathname.includes('/models/') && server.bytesPerSecond < Infinity) await new Promise((resolve) => { setTimeout(resolve, (1000 * bytes.length) / server.bytesPerSecond); });
+    try {
+      for await (const bytes of stream) {
+        if (!response.write(bytes)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+        if (pathname.includes('/models/') && server.bytesPerSecond < Infinity) await new Promise((resolve) => { setTimeout(resolve, (1000 * bytes.length) / server.bytesPerSecond); });
+      }
+      response.end();
+    } catch {
+      // The page went away in the middle, or cancelled the download.
+      response.destroy();
     }
-    response.end();
   });
   await new Promise((resolve) => { http.listen(0, '127.0.0.1', resolve); });
   server.url = `http://localhost:${http.address().port}`;

@@ -40,7 +40,7 @@ export class LecternDesk extends DeskElement {
     @media (max-width: 71.99rem) {
       :host { grid-template-columns: 15.5rem minmax(0, 1fr); }
       .veil { position: fixed; inset: 0; z-index: 2; background: var(--veil); }
-      aside.sheet { position: fixed; inset: 0 0 0 auto; z-index: 3; width: min(34rem, 88vw); padding: 0; }
+      div.sheet { position: fixed; inset: 0 0 0 auto; z-index: 3; width: min(34rem, 88vw); padding: 0; }
     }
     @media (max-width: 47.99rem) {
       :host { display: flex; flex-direction: column; height: auto; min-height: 100dvh; }
@@ -51,10 +51,10 @@ export class LecternDesk extends DeskElement {
       main { flex: 1; display: flex; flex-direction: column; }
       lectern-conversation { flex: 1; }
       lectern-composer { position: sticky; bottom: 0; z-index: 1; }
-      aside.sheet { inset: auto 0 0 0; width: 100%; height: 86dvh; }
+      div.sheet { inset: auto 0 0 0; width: 100%; height: 86dvh; }
     }
     @media (max-width: 71.99rem) and (prefers-reduced-motion: no-preference) {
-      aside.sheet { animation: rise 0.22s ease-out; }
+      div.sheet { animation: rise 0.22s ease-out; }
       @keyframes rise { from { transform: translateX(3rem); opacity: 0; } }
     }
     @media (max-width: 47.99rem) and (prefers-reduced-motion: no-preference) {
@@ -84,6 +84,7 @@ export class LecternDesk extends DeskElement {
 
   override render() {
     const { desk } = this;
+    const reader = html`<lectern-reader .desk=${desk}></lectern-reader>`;
     const over = this.sheet && desk.opened !== null;
     return html`
       <header ?inert=${over}>
@@ -99,7 +100,8 @@ export class LecternDesk extends DeskElement {
         <lectern-composer .desk=${desk}></lectern-composer>
       </main>
       ${over ? html`<div class="veil" @click=${() => { desk.close(); }}></div>` : nothing}
-      ${!this.sheet || desk.opened ? html`<aside class=${this.sheet ? 'sheet' : ''} aria-label="Open page"><lectern-reader .desk=${desk}></lectern-reader></aside>` : nothing}
+      ${over ? html`<div class="sheet" role="dialog" aria-modal="true" aria-label="Open page">${reader}</div>` : nothing}
+      ${this.sheet ? nothing : html`<aside aria-label="Open page">${reader}</aside>`}
       <lectern-settings .desk=${desk}></lectern-settings>
       ${this.dropping ? html`<div class="drop">Let go to lay the pages down</div>` : nothing}
     `;

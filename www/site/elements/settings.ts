@@ -52,6 +52,7 @@ export class LecternSettings extends DeskElement {
 
   open(): void {
     this.#dialog?.showModal();
+    this.requestUpdate();
   }
 
   override render() {
@@ -60,7 +61,7 @@ export class LecternSettings extends DeskElement {
     const { decoder } = models;
     const busy = desk.conversation.busy || desk.switching || models.phase === 'loading';
     return html`
-      <dialog aria-labelledby="title">
+      <dialog aria-labelledby="title" @close=${() => { this.requestUpdate(); }}>
         <div class="head"><h2 id="title">Settings</h2><button class="icon" aria-label="Close settings" @click=${() => { this.#dialog?.close(); }}>${icons.close}</button></div>
         <fieldset ?disabled=${busy}>
           <legend>Where it runs</legend>
@@ -77,7 +78,7 @@ export class LecternSettings extends DeskElement {
             ${models.own ? html`<button class="button small" ?disabled=${busy} @click=${() => void models.useSites()}>Back to the site’s model</button>` : nothing}
           </div>
           <input class="gguf" type="file" accept=".gguf" hidden aria-label="GGUF file" @change=${this.#own}>
-          <lectern-notices .desk=${desk}></lectern-notices>
+          ${this.isOpen ? html`<lectern-notices .desk=${desk}></lectern-notices>` : nothing}
         </section>
         <section>
           <h3>Reading and writing</h3>

@@ -1,0 +1,62 @@
+/** `<lectern-ask>` in a page that is not ours: same origin in a sub-path, and from another origin. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { axePath } from './lib/deps.mjs';
+import { assertQuiet, dist, openSite, output, PATIENCE } from './lib/site.mjs';
+import { serve } from './lib/serve.mjs';
+
+let site;
+before(async () => { site = await openSite({ mounts: { '/embed/': fileURLToPath(new URL('embed/', import.meta.url)), '/some/where/lectern/': dist } }); });
+after(() => site.close());
+
+async function askTheWeir(page) {
+  await page.getByRole('textbox', { name: 'Your question' }).fill('When was the weir built to drive the paper mill?');
+  await page.getByRole('button', { name: 'Ask' }).click();
+  const consent = page.getByRole('button', { name: /^Download [\d.]+ MB$/ });
+  await consent.waitFor();
+  return consent;
+}
+
+test('it asks before it downloads, answers, and links to the page', async (t) => {
+  const page = await site.open(await site.context(), '/embed/?widget=/some/where/lectern/widget.js');
+  t.after(() => page.close());
+  site.server.requests.length = 0;
+  const consent = await askTheWeir(page);
+  assert.deepEqual(site.server.requests.filter((path) => /\.(gguf|wasm)$|weir/.test(path)), [], 'nothing is fetched before consent');
+  await page.evaluate(await import('node:fs').then(({ readFileSync }) => readFileSync(axePath, 'utf8')));
+  assert.deepEqual(await page.evaluate(async () => (await window.axe.run()).violations.map(({ id }) => id)), []);
+  const answer = page.evaluate(() => new Promise((resolve) => { document.addEventListener('lectern-answer', ({ detail }) => resolve(detail), { once: true }); }));
+  await consent.click();
+  const { answer: text, hits, citations } = await answer;
+  assert.ok(text.length > 0);
+  assert.match(hits[0].source, /weir/);
+  if (citations.length) await page.locator('lectern-ask li a').first().waitFor();
+  await page.screenshot({ path: join(output, 'embed.png') });
+  assert.deepEqual(await page.evaluate(async () => (await window.axe.run()).violations.map(({ id }) => id)), []);
+  assertQuiet(page);
+});
+
+test('declining downloads nothing, and the question stays', async (t) => {
+  const page = await site.open(await site.context(), '/embed/?widget=/some/where/lectern/widget.js');
+  t.after(() => page.close());
+  await askTheWeir(page);
+  site.server.requests.length = 0;
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await page.getByRole('button', { name: 'Ask' }).waitFor();
+  assert.match(await page.getByRole('textbox', { name: 'Your question' }).inputValue(), /weir/);
+  assert.deepEqual(site.server.requests, []);
+  assertQuiet(page);
+});
+
+test('it works from another origin', async (t) => {
+  const other = await serve({ '/lectern/': dist });
+  t.after(() => other.close());
+  const page = await site.open(await site.context(), `/embed/?widget=${other.url}/lectern/widget.js`);
+  t.after(() => page.close());
+  const consent = await askTheWeir(page);
+  await consent.click();
+  await page.locator('lectern-ask .answer', { hasText: /\w+ \w+/ }).waitFor({ timeout: PATIENCE });
+  assert.deepEqual(page.said, []);
+});
