@@ -51,7 +51,7 @@ pub struct File {
     pub sha256: String,
 }
 
-/// A GGUF made by `lectern convert`; the conversion is deterministic, so its size and hash can be known beforehand.
+/// A GGUF made by `lectern convert`; the conversion is deterministic, so its hash is known beforehand.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Convert {
@@ -60,8 +60,7 @@ pub struct Convert {
     pub quantization: String,
     /// Where the result lies in the models folder.
     pub path: String,
-    /// What the conversion must give; while it is not recorded, any result is taken and its hash is printed.
-    pub sha256: Option<String>,
+    pub sha256: String,
 }
 
 /// LoRA factors that are kept in `models/adapters/<name>`.
@@ -81,14 +80,14 @@ pub struct Adapter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Product<'a> {
     pub path: &'a str,
-    pub sha256: Option<&'a str>,
+    pub sha256: &'a str,
 }
 
 impl Model {
     pub fn product(&self) -> Product<'_> {
         match &self.convert {
-            Some(made) => Product { path: &made.path, sha256: made.sha256.as_deref() },
-            None => Product { path: &self.files[0].path, sha256: Some(&self.files[0].sha256) },
+            Some(made) => Product { path: &made.path, sha256: &made.sha256 },
+            None => Product { path: &self.files[0].path, sha256: &self.files[0].sha256 },
         }
     }
 }
@@ -138,7 +137,7 @@ impl Model {
             ensure!(file.url.starts_with("https://"), "{} is not an https URL", file.url);
         }
         if let Some(convert) = &self.convert {
-            convert.sha256.as_deref().map_or(Ok(()), check_hash)?;
+            check_hash(&convert.sha256)?;
             check_path(&convert.path)?;
             check_path(&convert.folder)?;
         }

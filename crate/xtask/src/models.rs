@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use sha2::{Digest, Sha256};
 
@@ -47,19 +47,15 @@ pub fn get(house: &House, from: Source, cli: impl Fn() -> Result<PathBuf>) -> Re
     Ok(())
 }
 
-/// Whether `path` is a file with the hash wanted; any file will do where no hash is known.
-fn matches(path: &Path, sha256: Option<&str>) -> Result<bool> {
-    Ok(path.is_file()
-        && match sha256 {
-            Some(wanted) => sha256_of(path)? == wanted,
-            None => true,
-        })
+/// Whether `path` is a file with the hash wanted.
+fn matches(path: &Path, sha256: &str) -> Result<bool> {
+    Ok(path.is_file() && sha256_of(path)? == sha256)
 }
 
 fn download(models: &Path, model: &Model, from: Source) -> Result<()> {
     let mut missing = Vec::new();
     for file in &model.files {
-        if !matches(&models.join(&file.path), Some(&file.sha256))? {
+        if !matches(&models.join(&file.path), &file.sha256)? {
             missing.push(file);
         }
     }
@@ -156,15 +152,13 @@ fn convert(models: &Path, made: &Convert, cli: &Path) -> Result<()> {
         command::output(&mut lectern, "the message above says what is wrong")
     })?;
     let found = sha256_of(&part)?;
-    match &made.sha256 {
-        Some(wanted) if *wanted != found => bail!(
-            "{} was converted to SHA-256 {found}, not {wanted}: if `lectern convert` was changed on purpose, record \
-             the new hash in models/manifest.toml",
-            made.path
-        ),
-        Some(_) => {}
-        None => eprintln!("  sha256 = \"{found}\" (record it in models/manifest.toml)"),
-    }
+    ensure!(
+        found == made.sha256,
+        "{} was converted to SHA-256 {found}, not {}: if `lectern convert` was changed on purpose, record the new hash \
+         in models/manifest.toml",
+        made.path,
+        made.sha256
+    );
     Ok(fs::rename(&part, place)?)
 }
 
@@ -240,8 +234,8 @@ mod tests {
         let model = Manifest::parse(SMALL).unwrap().models.remove(0);
         // No such package exists: a download would fail.
         download(folder.path(), &model, Source::Package).unwrap();
-        assert!(!matches(&folder.path().join("missing"), None).unwrap());
+        assert!(!matches(&folder.path().join("missing"), &model.files[0].sha256).unwrap());
         fs::write(folder.path().join("tiny.gguf"), b"abcd").unwrap();
-        assert!(!matches(&folder.path().join("tiny.gguf"), Some(&model.files[0].sha256)).unwrap());
+        assert!(!matches(&folder.path().join("tiny.gguf"), &model.files[0].sha256).unwrap());
     }
 }

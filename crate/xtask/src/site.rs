@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::command::{self, npm};
 use crate::house::House;
 use crate::manifest::{Adapter, Manifest, Role};
-use crate::models::{self, Source, sha256_of};
+use crate::models::{self, Source};
 use crate::native;
 use crate::step;
 use crate::tools;
@@ -29,7 +29,7 @@ struct CatalogModel<'a> {
     file: &'a str,
     url: &'a str,
     n_bytes: u64,
-    sha256: String,
+    sha256: &'a str,
     licence: &'a str,
 }
 
@@ -83,7 +83,8 @@ fn lay_models(manifest: &Manifest, models: &Path, adapters: &Path, folder: &Path
     fs::create_dir_all(folder)?;
     let mut catalog = Catalog { models: Vec::new(), adapters: Vec::new() };
     for model in &manifest.models {
-        let path = model.product().path;
+        let product = model.product();
+        let path = product.path;
         let source = models.join(path);
         place(&source, &folder.join(path))?;
         catalog.models.push(CatalogModel {
@@ -92,7 +93,7 @@ fn lay_models(manifest: &Manifest, models: &Path, adapters: &Path, folder: &Path
             file: path,
             url: path,
             n_bytes: fs::metadata(&source)?.len(),
-            sha256: sha256_of(&source)?,
+            sha256: product.sha256,
             licence: &model.licence,
         });
     }

@@ -1,9 +1,8 @@
 //! Every test of the project, in the order that builds nothing twice.
 
-use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::command::{self, cargo, npm};
 use crate::house::House;
@@ -54,22 +53,8 @@ pub fn test(house: &House, full: bool) -> Result<()> {
     unit.args(["test"]);
     stage("TypeScript tests", unit)?;
     let mut pages = Command::new("node");
-    // One file after another: each drives a browser that wants every core.
-    pages.current_dir(&house.root).args(["--test", "--test-concurrency=1"]).args(browser_tests(house)?);
+    pages.current_dir(&house.root).arg("tests/browser/run.mjs");
     stage("Browser tests", pages)?;
 
     tidy::tidy(house)
-}
-
-/// The files of tests in `tests/browser`, in the order of their names.
-fn browser_tests(house: &House) -> Result<Vec<PathBuf>> {
-    let folder = house.root.join("tests/browser");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .with_context(|| format!("reading {}", folder.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
-        .collect();
-    files.sort();
-    ensure!(!files.is_empty(), "{} holds no *.test.mjs: restore it with git checkout tests", folder.display());
-    Ok(files)
 }
