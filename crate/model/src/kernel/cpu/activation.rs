@@ -3,7 +3,7 @@
 //! `exact` precision: each 32-element block is scaled to ±32767, a relative step of 3e-5 of the
 //! block's largest value; the dot products themselves are exact in i32.
 
-use wide::f32x4;
+use wide::{f32x4, i32x4};
 
 use crate::packed::BLOCK;
 
@@ -34,7 +34,7 @@ impl Activations {
         self.quants.resize(values.len(), 0);
         self.steps.resize(values.len() / BLOCK, 0.0);
         self.sums.resize(values.len() / BLOCK, 0.0);
-        for (b, (block, out)) in values.chunks_exact(BLOCK).zip(self.quants.chunks_exact_mut(BLOCK)).enumerate() {
+        for (b, (block, out)) in values.as_chunks().0.iter().zip(self.quants.as_chunks_mut().0).enumerate() {
             (self.steps[b], self.sums[b]) = quantise_block(block, out);
         }
     }
@@ -60,10 +60,11 @@ impl Activations {
 
 /// Returns the step and the sum of the quantised block.
 #[inline(always)]
-fn quantise_block(block: &[f32], out: &mut [i16]) -> (f32, f32) {
+fn quantise_block(block: &[f32; BLOCK], out: &mut [i16; BLOCK]) -> (f32, f32) {
+    let block = block.as_chunks().0;
     let mut largest = f32x4::ZERO;
-    for v in block.chunks_exact(4) {
-        largest = largest.max(load(v).abs());
+    for v in block {
+        largest = largest.max(f32x4::new(*v).abs());
     }
     let largest = largest.to_array().into_iter().fold(0.0, f32::max);
     if largest == 0.0 {
@@ -71,21 +72,14 @@ fn quantise_block(block: &[f32], out: &mut [i16]) -> (f32, f32) {
         return (0.0, 0.0);
     }
     let inverse = f32x4::splat(I16_MAX / largest);
-    let mut sum = 0i32;
-    for (v, out) in block.chunks_exact(4).zip(out.chunks_exact_mut(4)) {
-        let q = (load(v) * inverse).round_int().to_array();
-        for i in 0..4 {
-            out[i] = q[i] as i16;
-            sum += q[i];
-        }
+    let mut sum = i32x4::ZERO;
+    for (v, out) in block.iter().zip(out.as_chunks_mut::<4>().0) {
+        let q = (f32x4::new(*v) * inverse).round_int();
+        *out = q.to_array().map(|q| q as i16);
+        sum += q;
     }
     let step = largest / I16_MAX;
-    (step, sum as f32 * step)
-}
-
-#[inline(always)]
-pub(crate) fn load(v: &[f32]) -> f32x4 {
-    f32x4::new(v.try_into().unwrap_or_default())
+    (step, sum.reduce_add() as f32 * step)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use wide::f32x4;
 
-use super::activation::load;
 use super::vector::{add_scaled, dot};
 
 /// Heads of a layer.
@@ -50,23 +49,24 @@ pub fn attend(heads: Heads, q: &[f32], keys: &[f32], values: &[f32], len: usize,
 
 /// `exp(s) / Σ exp(s)` in place; the length is a multiple of 4, padding is −∞.
 fn softmax(scores: &mut [f32]) {
+    let scores = scores.as_chunks_mut().0;
     let mut largest = f32x4::splat(f32::NEG_INFINITY);
-    for s in scores.chunks_exact(4) {
-        largest = largest.max(load(s));
+    for s in scores.iter() {
+        largest = largest.max(f32x4::new(*s));
     }
     let largest = f32x4::splat(largest.to_array().into_iter().fold(f32::NEG_INFINITY, f32::max));
     let mut sum = f32x4::ZERO;
     // exp() of −∞ is kept out of the vector routine's range reduction.
     let floor = f32x4::splat(-87.0);
-    for s in scores.chunks_exact_mut(4) {
-        let shifted = load(s) - largest;
+    for s in scores.iter_mut() {
+        let shifted = f32x4::new(*s) - largest;
         let e = shifted.max(floor).exp() & shifted.simd_ge(floor);
-        s.copy_from_slice(&e.to_array());
+        *s = e.to_array();
         sum += e;
     }
     let inverse = f32x4::splat(1.0 / sum.reduce_add());
-    for s in scores.chunks_exact_mut(4) {
-        s.copy_from_slice(&(load(s) * inverse).to_array());
+    for s in scores {
+        *s = (f32x4::new(*s) * inverse).to_array();
     }
 }
 

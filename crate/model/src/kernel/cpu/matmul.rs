@@ -81,16 +81,14 @@ fn packed_dot(w: &PackedMatrix, row: usize, x: &Activations, scratch: &mut Scrat
     unpack_scales(w, row, scratch);
     let quants = w.row_quants(row);
     let mut acc = f32x4::ZERO;
-    let blocks = x.quants.chunks_exact(BLOCK).zip(&x.steps).zip(&scratch.d);
+    let blocks = x.quants.as_chunks::<BLOCK>().0.iter().zip(&x.steps).zip(&scratch.d);
     if w.format == PackedFormat::Q4 {
-        for (q, ((x, step), d)) in quants.chunks_exact(16).zip(blocks) {
-            let w = widen_q4(q);
-            acc += to_f32(dot_block(&w, x)) * f32x4::splat(d * step);
+        for (q, ((x, step), d)) in quants.as_chunks().0.iter().zip(blocks) {
+            acc += to_f32(dot_block(&widen_q4(q), x)) * f32x4::splat(d * step);
         }
     } else {
-        for (q, ((x, step), d)) in quants.chunks_exact(32).zip(blocks) {
-            let w = widen_q8(q);
-            acc += to_f32(dot_block(&w, x)) * f32x4::splat(d * step);
+        for (q, ((x, step), d)) in quants.as_chunks().0.iter().zip(blocks) {
+            acc += to_f32(dot_block(&widen_q8(q), x)) * f32x4::splat(d * step);
         }
     }
     acc.reduce_add() + dot(&scratch.m, &x.sums)
@@ -99,14 +97,16 @@ fn packed_dot(w: &PackedMatrix, row: usize, x: &Activations, scratch: &mut Scrat
 /// The widened row in `scratch` against activation rows `t .. t + T`.
 #[inline(always)]
 fn store_tile<const T: usize>(scratch: &Scratch, x: &Activations, t: usize, row: usize, rows: usize, out: &mut [f32]) {
-    let xs: [&[i16]; T] = std::array::from_fn(|i| x.row_quants(t + i));
-    let steps: [&[f32]; T] = std::array::from_fn(|i| &x.row_steps(t + i)[..scratch.d.len()]);
+    let n = scratch.d.len();
+    let w = &scratch.quants.as_chunks::<BLOCK>().0[..n];
+    let d = &scratch.d[..n];
+    let xs = &x.quants.as_chunks::<BLOCK>().0[t * n..(t + T) * n];
+    let steps = &x.steps[t * n..(t + T) * n];
     let mut acc = [f32x4::ZERO; T];
-    for (b, (w, d)) in scratch.quants.chunks_exact(BLOCK).zip(&scratch.d).enumerate() {
-        let w: [i16x8; 4] = std::array::from_fn(|i| load_i16(&w[i * 8..]));
+    for b in 0..n {
+        let w = load_block(&w[b]);
         for i in 0..T {
-            let sum = dot_block(&w, &xs[i][b * BLOCK..(b + 1) * BLOCK]);
-            acc[i] += to_f32(sum) * f32x4::splat(d * steps[i][b]);
+            acc[i] += to_f32(dot_block(&w, &xs[i * n + b])) * f32x4::splat(d[b] * steps[i * n + b]);
         }
     }
     for i in 0..T {
@@ -115,14 +115,16 @@ fn store_tile<const T: usize>(scratch: &Scratch, x: &Activations, t: usize, row:
 }
 
 #[inline(always)]
-fn dot_block(w: &[i16x8; 4], x: &[i16]) -> i32x4 {
-    let x: &[i16; BLOCK] = x.try_into().unwrap_or(&[0; BLOCK]);
-    (w[0].dot(load_i16(&x[0..])) + w[1].dot(load_i16(&x[8..]))) + (w[2].dot(load_i16(&x[16..])) + w[3].dot(load_i16(&x[24..])))
+fn dot_block(w: &[i16x8; 4], x: &[i16; BLOCK]) -> i32x4 {
+    let x = load_block(x);
+    (w[0].dot(x[0]) + w[1].dot(x[1])) + (w[2].dot(x[2]) + w[3].dot(x[3]))
 }
 
 #[inline(always)]
-fn load_i16(x: &[i16]) -> i16x8 {
-    i16x8::new(x[..8].try_into().unwrap_or_default())
+fn load_block(x: &[i16; BLOCK]) -> [i16x8; 4] {
+    // Spelt out: a closure for each element is a call for each element.
+    let [a, b, c, d]: &[[i16; 8]; 4] = bytemuck::cast_ref(x);
+    [i16x8::new(*a), i16x8::new(*b), i16x8::new(*c), i16x8::new(*d)]
 }
 
 #[inline(always)]
@@ -132,8 +134,8 @@ fn to_f32(v: i32x4) -> f32x4 {
 
 /// 16 bytes of nibbles to the block's 32 elements.
 #[inline(always)]
-fn widen_q4(q: &[u8]) -> [i16x8; 4] {
-    let q = u8x16::new(q.try_into().unwrap_or_default());
+fn widen_q4(q: &[u8; 16]) -> [i16x8; 4] {
+    let q = u8x16::new(*q);
     let mask = u8x16::splat(15);
     let low = q & mask;
     let high = cast::<u16x8, u8x16>(cast::<u8x16, u16x8>(q) >> 4u32) & mask;
@@ -147,20 +149,24 @@ fn widen_q4(q: &[u8]) -> [i16x8; 4] {
 
 /// 32 bytes, stored with an offset of 128 that the row's minimum takes back.
 #[inline(always)]
-fn widen_q8(q: &[u8]) -> [i16x8; 4] {
-    let half = |i: usize| u8x16::new(q[i * 16..(i + 1) * 16].try_into().unwrap_or_default());
-    let (a, b) = (half(0), half(1));
+fn widen_q8(q: &[u8; 32]) -> [i16x8; 4] {
+    let [a, b]: &[[u8; 16]; 2] = bytemuck::cast_ref(q);
+    let (a, b) = (u8x16::new(*a), u8x16::new(*b));
     [i16x8::from_u8x16_low(a), i16x8::from_u8x16_high(a), i16x8::from_u8x16_low(b), i16x8::from_u8x16_high(b)]
 }
 
 fn widen(w: &PackedMatrix, row: usize, out: &mut Vec<i16>) {
     out.resize(w.cols, 0);
-    let bytes = w.format.block_bytes();
-    for (q, out) in w.row_quants(row).chunks_exact(bytes).zip(out.chunks_exact_mut(BLOCK)) {
-        let wide = if w.format == PackedFormat::Q4 { widen_q4(q) } else { widen_q8(q) };
-        for (w, out) in wide.iter().zip(out.chunks_exact_mut(8)) {
-            out.copy_from_slice(&w.to_array());
+    let out = out.as_chunks_mut::<BLOCK>().0;
+    let store = |out: &mut [i16; BLOCK], wide: [i16x8; 4]| {
+        for (out, w) in out.as_chunks_mut().0.iter_mut().zip(wide) {
+            *out = w.to_array();
         }
+    };
+    if w.format == PackedFormat::Q4 {
+        w.row_quants(row).as_chunks().0.iter().zip(out).for_each(|(q, out)| store(out, widen_q4(q)));
+    } else {
+        w.row_quants(row).as_chunks().0.iter().zip(out).for_each(|(q, out)| store(out, widen_q8(q)));
     }
 }
 
@@ -171,17 +177,17 @@ fn unpack_scales(w: &PackedMatrix, row: usize, scratch: &mut Scratch) {
     scratch.d.resize(words.len(), 0.0);
     scratch.m.resize(words.len(), 0.0);
     let q4 = w.format == PackedFormat::Q4;
-    let n = words.len() / 4 * 4;
-    let (d4, d1) = scratch.d.split_at_mut(n);
-    let (m4, m1) = scratch.m.split_at_mut(n);
-    for ((words, d), m) in words.chunks_exact(4).zip(d4.chunks_exact_mut(4)).zip(m4.chunks_exact_mut(4)) {
-        let words = u32x4::new(words.try_into().unwrap_or_default());
+    let (words4, words1) = words.as_chunks();
+    let (d4, d1) = scratch.d.as_chunks_mut();
+    let (m4, m1) = scratch.m.as_chunks_mut();
+    for ((words, d), m) in words4.iter().zip(d4).zip(m4) {
+        let words = u32x4::new(*words);
         let scale = half_to_f32(words);
-        d.copy_from_slice(&scale.to_array());
+        *d = scale.to_array();
         let minimum = if q4 { half_to_f32(words >> 16u32) } else { scale * f32x4::splat(-128.0) };
-        m.copy_from_slice(&minimum.to_array());
+        *m = minimum.to_array();
     }
-    for ((word, d), m) in words[n..].iter().zip(d1).zip(m1) {
+    for ((word, d), m) in words1.iter().zip(d1).zip(m1) {
         *d = f16_to_f32(*word as u16);
         *m = if q4 { f16_to_f32((word >> 16) as u16) } else { -128.0 * *d };
     }

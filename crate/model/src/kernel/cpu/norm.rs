@@ -2,7 +2,6 @@
 
 use wide::f32x4;
 
-use super::activation::load;
 use super::vector::dot;
 
 /// `x / rms(x) · weight` for every row of `x`, `[n, weight.len()]` (Zhang & Sennrich 2019, eq. 4).
@@ -30,17 +29,17 @@ pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
 
 /// `silu(gate) · up`, into `gate`.
 pub fn silu_mul(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.chunks_exact_mut(4).zip(up.chunks_exact(4)) {
-        let g = load(gate);
-        gate.copy_from_slice(&(g / (f32x4::ONE + (-g).exp()) * load(up)).to_array());
+    for (gate, up) in gate.as_chunks_mut().0.iter_mut().zip(up.as_chunks().0) {
+        let g = f32x4::new(*gate);
+        *gate = (g / (f32x4::ONE + (-g).exp()) * f32x4::new(*up)).to_array();
     }
 }
 
 /// Exact GELU, `x · Φ(x)`, in place.
 pub fn gelu(x: &mut [f32]) {
-    for x in x.chunks_exact_mut(4) {
-        let v = load(x);
-        x.copy_from_slice(&(v * f32x4::HALF * (f32x4::ONE + erf(v * f32x4::splat(std::f32::consts::FRAC_1_SQRT_2)))).to_array());
+    for x in x.as_chunks_mut().0 {
+        let v = f32x4::new(*x);
+        *x = (v * f32x4::HALF * (f32x4::ONE + erf(v * f32x4::splat(std::f32::consts::FRAC_1_SQRT_2)))).to_array();
     }
 }
 
