@@ -12,7 +12,7 @@ const PER_THREAD: usize = 4;
 /// Shape of an attention over buffers whose rows hold heads side by side. Offsets and strides are
 /// in vectors of 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Attention {
+pub struct AttentionShape {
     pub num_heads: usize,
     pub num_key_value_heads: usize,
     /// A multiple of 4, at most 128.
@@ -27,7 +27,7 @@ pub struct Attention {
     pub kv_stride: usize,
 }
 
-impl Attention {
+impl AttentionShape {
     const fn vectors(&self) -> usize {
         self.head_dim / 4
     }
@@ -56,7 +56,7 @@ fn attend(
     q_row: usize,
     kv_row: usize,
     len: usize,
-    #[comptime] cfg: Attention,
+    #[comptime] cfg: AttentionShape,
 ) {
     let tid = UNIT_POS as usize;
     let head = CUBE_POS_X as usize;
@@ -150,7 +150,7 @@ fn attend(
 /// # Shapes
 /// `cache` `[k | v | q]` as [`super::gemv_qkv`] writes it, `out` `[num_heads · head_dim]`.
 #[cube(launch_unchecked)]
-pub fn attention_decode(cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] cfg: Attention) {
+pub fn attention_decode(cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
     attend(cache, cache, out, 0usize, 0usize, step[state::POSITION] as usize + 1, cfg);
 }
 
@@ -159,7 +159,7 @@ pub fn attention_decode(cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] 
 /// # Shapes
 /// `q` rows of `q_stride`, `cache` `[k | v | …]`, `out` `[rows, num_heads · head_dim]`.
 #[cube(launch_unchecked)]
-pub fn attention_causal(q: &[V4], cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] cfg: Attention) {
+pub fn attention_causal(q: &[V4], cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
     let row = CUBE_POS_Y as usize;
     attend(q, cache, out, row, 0usize, step[state::POSITION] as usize + row + 1, cfg);
 }
@@ -170,7 +170,7 @@ pub fn attention_causal(q: &[V4], cache: &[V4], step: &[u32], out: &mut [V4], #[
 /// `qkv` `[sequences · width, 3 · hidden]`; `lens` `[width, length of each sequence…]`, lengths at
 /// least 1; `out` `[sequences · width, hidden]`.
 #[cube(launch_unchecked)]
-pub fn attention_bidirectional(qkv: &[V4], lens: &[u32], out: &mut [V4], #[comptime] cfg: Attention) {
+pub fn attention_bidirectional(qkv: &[V4], lens: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
     let row = CUBE_POS_Y as usize;
     let width = lens[0] as usize;
     let sequence = row / width;

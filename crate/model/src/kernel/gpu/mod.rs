@@ -5,10 +5,10 @@
 //! `read_write` to the driver, so no buffer may be bound twice in one launch; what a variant of a
 //! kernel does not read is a [`Gpu::unused`] buffer.
 
-mod argmax;
+mod greedy;
 mod attention;
-mod gemm;
-mod gemv;
+mod matmul;
+mod matvec;
 mod launch;
 mod low_rank;
 mod rows;
@@ -18,14 +18,14 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
-pub use argmax::argmax;
-pub use attention::{Attention, attention_bidirectional, attention_causal, attention_decode};
-pub use gemm::{ColumnOrder, Gemm, GemmEpilogue, gemm};
-pub use gemv::{Gemv, GemvEpilogue, Qkv, gemv, gemv_head, gemv_qkv};
-pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg};
+pub use greedy::{ARGMAX_THREADS, argmax};
+pub use attention::{AttentionShape, attention_bidirectional, attention_causal, attention_decode};
+pub use matmul::{ColumnOrder, GemmEpilogue, GemmShape, MAX_PREFILL_ROWS, gemm};
+pub use matvec::{GemvShape, GemvEpilogue, QkvShape, gemv, gemv_head, gemv_qkv};
+pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg, lost, refused, state_words, unavailable};
 pub use low_rank::{LowRankPart, LowRankShape};
 pub use rows::{
-    Gather, LayerNorm, Pool, RopeScatter, gather, gather_encoder, layer_norm, pool, rms_norm, rope_scatter, silu_mul,
+    GatherShape, LayerNormShape, PoolShape, RopeShape, gather, gather_encoder, layer_norm, pool, rms_norm, rope_scatter, silu_mul,
 };
 pub use tuning::Tuning;
 

@@ -33,7 +33,7 @@ pub enum GemvEpilogue {
 
 /// Shape of a matrix-vector product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Gemv {
+pub struct GemvShape {
     pub format: PackedFormat,
     pub rows: usize,
     pub cols: usize,
@@ -44,7 +44,7 @@ pub struct Gemv {
     pub low_rank: LowRankShape,
 }
 
-impl Gemv {
+impl GemvShape {
     /// Pairs of rows a workgroup computes.
     const fn pairs(&self) -> usize {
         self.threads / self.lanes
@@ -98,7 +98,7 @@ struct Scratch {
 }
 
 #[cube]
-fn scratch(#[comptime] g: Gemv) -> Scratch {
+fn scratch(#[comptime] g: GemvShape) -> Scratch {
     Scratch {
         x: Shared::<[V4]>::new_slice(comptime!(g.chunk() / 4)),
         sums: Shared::<[f32]>::new_slice(comptime!(g.chunk() / 16)),
@@ -109,7 +109,7 @@ fn scratch(#[comptime] g: Gemv) -> Scratch {
 
 /// `1 / rms(x)`, or 1 without a norm.
 #[cube]
-fn inverse_rms(x: &[V4], x_base: usize, s: &mut Scratch, #[comptime] g: Gemv) -> f32 {
+fn inverse_rms(x: &[V4], x_base: usize, s: &mut Scratch, #[comptime] g: GemvShape) -> f32 {
     let mut inverse = f32::new(1.0);
     if comptime!(g.norm_eps.is_some()) {
         let tid = UNIT_POS as usize;
@@ -140,7 +140,7 @@ fn load_chunk(
     s: &mut Scratch,
     #[comptime] first: usize,
     #[comptime] blocks: usize,
-    #[comptime] g: Gemv,
+    #[comptime] g: GemvShape,
 ) {
     for half in range_stepped(UNIT_POS as usize, comptime!(blocks * 2), comptime!(g.threads)) {
         let at = first + half * 4;
@@ -179,7 +179,7 @@ fn load_chunk(
 
 /// One block of a row, `block` in the matrix against `local` in the chunk.
 #[cube]
-fn dot_block(quants: &[U4], scales: &[u32], s: &Scratch, block: usize, local: usize, #[comptime] g: Gemv) -> f32 {
+fn dot_block(quants: &[U4], scales: &[u32], s: &mut Scratch, block: usize, local: usize, #[comptime] g: GemvShape) -> f32 {
     let mut sum = V4::new(0f32);
     let at = local * 8;
     if comptime!(g.format == PackedFormat::Q4) {
@@ -238,7 +238,7 @@ fn low_rank_input(
     end_row: usize,
     #[comptime] chunk: usize,
     #[comptime] all_parts: bool,
-    #[comptime] g: Gemv,
+    #[comptime] g: GemvShape,
 ) {
     let tid = UNIT_POS as usize;
     #[unroll]
@@ -284,7 +284,7 @@ fn low_rank_input(
 
 /// This lane's share of `B[row] · (A x)`, scaled.
 #[cube]
-fn low_rank_row(factors: &[V4], s: &Scratch, scale: f32, row: usize, lane: usize, #[comptime] g: Gemv) -> f32 {
+fn low_rank_row(factors: &[V4], s: &mut Scratch, scale: f32, row: usize, lane: usize, #[comptime] g: GemvShape) -> f32 {
     let mut sum = f32::new(0.0);
     #[unroll]
     for i in 0..comptime!(g.low_rank.n_parts) {
@@ -324,7 +324,7 @@ fn pair_sums(
     row_b: usize,
     s: &mut Scratch,
     #[comptime] halves: bool,
-    #[comptime] g: Gemv,
+    #[comptime] g: GemvShape,
 ) -> (f32, f32) {
     let tid = UNIT_POS as usize;
     let lane = tid % comptime!(g.lanes);
@@ -377,13 +377,13 @@ fn silu(v: f32) -> f32 {
 }
 
 #[cube]
-fn low_rank_scale(step: &[u32], #[comptime] g: Gemv) -> f32 {
+fn low_rank_scale(step: &[u32], #[comptime] g: GemvShape) -> f32 {
     if comptime!(g.low_rank.is_active()) { f32::from_bits(step[state::SCALE]) } else { f32::new(1.0) }
 }
 
 /// The pair of rows of this invocation.
 #[cube]
-fn pair_index(#[comptime] g: Gemv) -> usize {
+fn pair_index(#[comptime] g: GemvShape) -> usize {
     CUBE_POS_X as usize * comptime!(g.pairs()) + UNIT_POS as usize / comptime!(g.lanes)
 }
 
@@ -401,7 +401,7 @@ pub fn gemv(
     step: &[u32],
     out: &mut [f32],
     #[comptime] epilogue: GemvEpilogue,
-    #[comptime] g: Gemv,
+    #[comptime] g: GemvShape,
 ) {
     let mut s = scratch(g);
     let halves = comptime!(epilogue == GemvEpilogue::SiluMul);
@@ -447,7 +447,7 @@ pub fn gemv(
 
 /// Where queries, keys and values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Qkv {
+pub struct QkvShape {
     /// First row of this matrix among all rows `[q | k | v]`.
     pub first_row: usize,
     pub q_dim: usize,
@@ -472,8 +472,8 @@ pub fn gemv_qkv(
     factors: &[V4],
     step: &[u32],
     cache: &mut [f32],
-    #[comptime] to: Qkv,
-    #[comptime] g: Gemv,
+    #[comptime] to: QkvShape,
+    #[comptime] g: GemvShape,
 ) {
     let mut s = scratch(g);
     let pair = pair_index(g);
@@ -527,7 +527,7 @@ pub fn gemv_head(
     step: &[u32],
     logits: &mut [f32],
     best: &mut [u32],
-    #[comptime] g: Gemv,
+    #[comptime] g: GemvShape,
 ) {
     let mut s = scratch(g);
     let tid = UNIT_POS as usize;

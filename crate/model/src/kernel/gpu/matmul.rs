@@ -12,7 +12,7 @@ use crate::packed::{BLOCK, PackedFormat};
 use cubecl::prelude::*;
 
 /// The most rows of input a workgroup takes; inputs are padded to it.
-pub const MAX_ROWS: usize = 64;
+pub const MAX_PREFILL_ROWS: usize = 64;
 
 /// What happens to a tile of sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,9 +37,21 @@ pub enum ColumnOrder {
     Of(PackedFormat),
 }
 
+impl ColumnOrder {
+    /// The column of a block that the weight at `word` belongs to.
+    pub fn natural(self, word: usize) -> usize {
+        let (j, c) = (word / 4, word % 4);
+        match self {
+            Self::Of(PackedFormat::F16) => (j / 2) * 8 + c * 2 + j % 2,
+            Self::Of(PackedFormat::Q4 | PackedFormat::Q8) => (j / 4) * 16 + c * 4 + j % 4,
+            Self::Natural | Self::Of(PackedFormat::F32) => word,
+        }
+    }
+}
+
 /// Shape of a matrix-matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Gemm {
+pub struct GemmShape {
     pub format: PackedFormat,
     pub order: ColumnOrder,
     /// Rows of weights, the outputs.
@@ -53,11 +65,13 @@ pub struct Gemm {
     pub thread_cols: usize,
     /// Columns of an output row, a multiple of 4 not below `rows`.
     pub out_stride: usize,
+    /// Column of the first output, a multiple of 4.
+    pub out_first: usize,
     pub epilogue: GemmEpilogue,
     pub low_rank: LowRankShape,
 }
 
-impl Gemm {
+impl GemmShape {
     const fn row_groups(&self) -> usize {
         self.tile_rows / 4
     }
@@ -94,7 +108,7 @@ impl Gemm {
     }
 }
 
-/// The column of a block that an F32 weight at `word` belongs to.
+/// [`ColumnOrder::natural`] in a kernel.
 #[cube]
 fn natural_column(word: usize, #[comptime] order: ColumnOrder) -> usize {
     let j = word / 4;
@@ -110,7 +124,7 @@ fn natural_column(word: usize, #[comptime] order: ColumnOrder) -> usize {
 
 /// Unpacks block `block` of the tile's weight rows into `[column][row/4]`.
 #[cube]
-fn load_weights(quants: &[u32], scales: &[u32], tile: &mut Shared<[V4]>, first: usize, block: usize, #[comptime] g: Gemm) {
+fn load_weights(quants: &[u32], scales: &[u32], tile: &mut Shared<[V4]>, first: usize, block: usize, #[comptime] g: GemmShape) {
     let words = comptime!(g.words());
     let groups = comptime!(g.col_groups());
     let row_blocks = comptime!(g.cols / BLOCK);
@@ -172,7 +186,7 @@ fn load_weights(quants: &[u32], scales: &[u32], tile: &mut Shared<[V4]>, first: 
 
 /// Loads block `block` of the tile's input rows into `[column][row/4]`.
 #[cube]
-fn load_input(x: &[V4], tile: &mut Shared<[V4]>, first: usize, block: usize, #[comptime] g: Gemm) {
+fn load_input(x: &[V4], tile: &mut Shared<[V4]>, first: usize, block: usize, #[comptime] g: GemmShape) {
     let groups = comptime!(g.row_groups());
     let stride = comptime!(g.cols / 4);
     for task in range_stepped(UNIT_POS as usize, comptime!(g.row_groups() * 8), comptime!(g.threads())) {
@@ -217,7 +231,7 @@ fn add_low_rank(
     scale: f32,
     row: usize,
     input: usize,
-    #[comptime] g: Gemm,
+    #[comptime] g: GemmShape,
 ) -> V4 {
     let mut sum = sum;
     #[unroll]
@@ -231,11 +245,11 @@ fn add_low_rank(
                 let base = comptime!(g.low_rank.parts[i].b) + (row - start) * comptime!(rank / 4);
                 for r in 0..comptime!(rank / 4) {
                     let b = factors[base + r] * V4::new(scale);
-                    let at = (a_row + r * 4) * comptime!(MAX_ROWS / 4) + input / 4;
+                    let at = (a_row + r * 4) * comptime!(MAX_PREFILL_ROWS / 4) + input / 4;
                     sum += V4::new(b.extract(0usize)) * ax[at];
-                    sum += V4::new(b.extract(1usize)) * ax[at + comptime!(MAX_ROWS / 4)];
-                    sum += V4::new(b.extract(2usize)) * ax[at + comptime!(MAX_ROWS / 2)];
-                    sum += V4::new(b.extract(3usize)) * ax[at + comptime!(MAX_ROWS / 4 * 3)];
+                    sum += V4::new(b.extract(1usize)) * ax[at + comptime!(MAX_PREFILL_ROWS / 4)];
+                    sum += V4::new(b.extract(2usize)) * ax[at + comptime!(MAX_PREFILL_ROWS / 2)];
+                    sum += V4::new(b.extract(3usize)) * ax[at + comptime!(MAX_PREFILL_ROWS / 4 * 3)];
                 }
             }
         }
@@ -257,7 +271,7 @@ pub fn gemm(
     ax: &[V4],
     step: &[u32],
     out: &mut [V4],
-    #[comptime] g: Gemm,
+    #[comptime] g: GemmShape,
 ) {
     let tid = UNIT_POS as usize;
     let mut weights = Shared::<[V4]>::new_slice(comptime!(BLOCK * g.col_groups()));
@@ -317,15 +331,15 @@ pub fn gemm(
                     c3 = add_low_rank(c3, extra, ax, scale, col + 3, row, g);
                 }
                 if comptime!(g.epilogue == GemmEpilogue::Transposed) {
-                    let to = col * comptime!(MAX_ROWS / 4) + row / 4;
+                    let to = col * comptime!(MAX_PREFILL_ROWS / 4) + row / 4;
                     out[to] = c0;
-                    out[to + comptime!(MAX_ROWS / 4)] = c1;
-                    out[to + comptime!(MAX_ROWS / 2)] = c2;
-                    out[to + comptime!(MAX_ROWS / 4 * 3)] = c3;
+                    out[to + comptime!(MAX_PREFILL_ROWS / 4)] = c1;
+                    out[to + comptime!(MAX_PREFILL_ROWS / 2)] = c2;
+                    out[to + comptime!(MAX_PREFILL_ROWS / 4 * 3)] = c3;
                 } else {
                     #[unroll]
                     for r in 0..4usize {
-                        let to = (row + r) * comptime!(g.out_stride / 4) + col / 4;
+                        let to = (row + r) * comptime!(g.out_stride / 4) + comptime!(g.out_first / 4) + col / 4;
                         let y = column(c0, c1, c2, c3, r);
                         if comptime!(g.epilogue == GemmEpilogue::Add) {
                             out[to] += y;

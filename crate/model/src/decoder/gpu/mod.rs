@@ -1,0 +1,351 @@
+//! The GPU executor of the decoder: weights stay packed, a greedy token is one replayed graph and
+//! one read of four bytes.
+
+mod batch;
+mod lora;
+mod step;
+mod weights;
+
+use cubecl::client::Graph;
+use cubecl::prelude::BufferArg;
+use cubecl::server::Handle;
+
+use self::lora::{GpuLora, SegmentFactors};
+use self::weights::GpuWeights;
+use crate::Device;
+use crate::decoder::config::DecoderConfig;
+use crate::decoder::weights::DecoderWeights;
+use crate::error::ModelError;
+use crate::kernel::gpu::{Gpu, MAX_PREFILL_ROWS, Tuning, arg, lost, state, state_words, unavailable};
+use crate::lora::ActiveLora;
+
+/// Workgroup memory that WebGPU guarantees, in bytes.
+const WORKGROUP_BYTES: usize = 16 << 10;
+
+/// A buffer of floats or words.
+pub(crate) struct Buffer {
+    handle: Handle,
+    len: usize,
+}
+
+impl Buffer {
+    fn new(gpu: &Gpu, len: usize) -> Result<Self, ModelError> {
+        Ok(Self { handle: gpu.empty(len)?, len })
+    }
+
+    fn arg(&self) -> BufferArg {
+        arg(&self.handle, self.len)
+    }
+
+    fn arg4(&self) -> BufferArg {
+        arg(&self.handle, self.len / 4)
+    }
+}
+
+/// Activations, for as many rows as a batch has.
+struct Buffers {
+    state: Buffer,
+    /// `[64, hidden_size]` and a rotary row behind it.
+    x: Buffer,
+    /// `[64, hidden_size]`
+    normed: Buffer,
+    /// `[64, q_dim + 2 · kv_dim]`
+    qkv: Buffer,
+    /// `[64, q_dim]`
+    attended: Buffer,
+    /// `[64, 2 · intermediate_size]`
+    gate_up: Buffer,
+    /// `[64, intermediate_size]`
+    activated: Buffer,
+    /// `[vocab_size]`
+    logits: Buffer,
+    /// `[workgroups of the head][value, index]`
+    best: Buffer,
+    hidden_size: usize,
+}
+
+impl Buffers {
+    /// Offset of the rotary row in `x`, in vectors of 4.
+    fn rope_offset(&self) -> usize {
+        MAX_PREFILL_ROWS * self.hidden_size / 4
+    }
+}
+
+/// Runs a decoder's weights on a GPU.
+pub struct GpuDecoder {
+    gpu: Gpu,
+    config: DecoderConfig,
+    n_ctx: usize,
+    weights: GpuWeights,
+    buffers: Buffers,
+    /// Logits of a whole batch, made when first asked for.
+    batch_logits: Option<Buffer>,
+    loras: Vec<GpuLora>,
+    /// Which of `loras` is on, and its scale.
+    active: Option<(usize, f32)>,
+    /// The captured step without an adapter.
+    graph: Option<Graph>,
+    len: usize,
+    dispatches: usize,
+}
+
+impl GpuDecoder {
+    /// Uploads the weights and runs one step, so that a device that cannot says so here.
+    ///
+    /// # Errors
+    /// `gpu-unavailable` for a device or a model that does not fit the other, `gpu-lost`.
+    pub async fn new(device: &Device, weights: &DecoderWeights, n_ctx: usize) -> Result<Self, ModelError> {
+        let gpu = Gpu::new(device)?;
+        Self::with_gpu(gpu, weights, n_ctx).await
+    }
+
+    /// [`Self::new`] with chosen workgroup shapes.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub async fn with_tuning(device: &Device, weights: &DecoderWeights, n_ctx: usize, tuning: Tuning) -> Result<Self, ModelError> {
+        let mut gpu = Gpu::new(device)?;
+        gpu.tuning = tuning;
+        Self::with_gpu(gpu, weights, n_ctx).await
+    }
+
+    async fn with_gpu(gpu: Gpu, weights: &DecoderWeights, n_ctx: usize) -> Result<Self, ModelError> {
+        let config = weights.config.clone();
+        if config.head_dim > 128 {
+            return Err(unavailable(format!("attention heads of {} dimensions; 128 at most run", config.head_dim)));
+        }
+        let rows = MAX_PREFILL_ROWS;
+        let vocab_words = 2 * config.vocab_size.div_ceil(2);
+        let buffers = Buffers {
+            state: Buffer::new(&gpu, state::IDS + rows)?,
+            x: Buffer::new(&gpu, rows * config.hidden_size + config.head_dim)?,
+            normed: Buffer::new(&gpu, rows * config.hidden_size)?,
+            qkv: Buffer::new(&gpu, rows * (config.q_dim() + 2 * config.kv_dim()))?,
+            attended: Buffer::new(&gpu, rows * config.q_dim())?,
+            gate_up: Buffer::new(&gpu, rows * 2 * config.intermediate_size)?,
+            activated: Buffer::new(&gpu, rows * config.intermediate_size)?,
+            logits: Buffer::new(&gpu, config.vocab_size)?,
+            // At least one pair of rows a workgroup.
+            best: Buffer::new(&gpu, vocab_words)?,
+            hidden_size: config.hidden_size,
+        };
+        let weights = GpuWeights::new(&gpu, weights, n_ctx)?;
+        let mut decoder = Self {
+            gpu,
+            config,
+            n_ctx,
+            weights,
+            buffers,
+            batch_logits: None,
+            loras: Vec::new(),
+            active: None,
+            graph: None,
+            len: 0,
+            dispatches: 0,
+        };
+        decoder.decode_greedy(0).await?;
+        decoder.reset();
+        Ok(decoder)
+    }
+
+    /// Switches an adapter on, or all off. Factors are uploaded when an adapter is first seen and
+    /// kept as long as someone holds it; what was read before keeps its keys and values.
+    ///
+    /// # Errors
+    /// `gpu-unavailable` when the factors are too large.
+    pub fn set_adapter(&mut self, lora: Option<&ActiveLora>) -> Result<(), ModelError> {
+        self.active = None;
+        self.loras.retain(GpuLora::is_alive);
+        let Some(lora) = lora else { return Ok(()) };
+        let index = match self.loras.iter().position(|uploaded| uploaded.is(&lora.set)) {
+            Some(index) => index,
+            None => {
+                let uploaded = GpuLora::new(&self.gpu, &self.weights, &lora.set)?;
+                if self.workgroup_bytes(&uploaded) > WORKGROUP_BYTES {
+                    return Err(unavailable("the adapter's rank is too high for graphics memory"));
+                }
+                self.loras.push(uploaded);
+                self.loras.len() - 1
+            }
+        };
+        if lora.scale != 0.0 {
+            self.active = Some((index, lora.scale));
+        }
+        Ok(())
+    }
+
+    /// Forgets everything read.
+    pub fn reset(&mut self) {
+        self.len = 0;
+    }
+
+    /// Forgets the positions from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Positions read so far.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Kernel launches of one token, counted at the launches of the last step that was not a
+    /// replay; a replay repeats exactly those.
+    pub fn dispatches_per_token(&self) -> usize {
+        self.dispatches
+    }
+
+    /// Reads `ids` at the next positions and returns the logits after the last, `[vocab_size]`.
+    ///
+    /// # Errors
+    /// `prompt-too-long` past the context, `gpu-lost`.
+    pub async fn prefill(&mut self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
+        self.room(ids.len())?;
+        for batch in ids.chunks(MAX_PREFILL_ROWS) {
+            self.write_state(batch);
+            self.launch_batch(batch.len());
+            self.len += batch.len();
+        }
+        self.launch_head();
+        self.gpu.take_count();
+        checked(self.gpu.read(&self.buffers.logits.handle, 0, self.config.vocab_size).await?)
+    }
+
+    /// Reads `ids` at the next positions and returns the logits after each, `[n, vocab_size]`.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub async fn prefill_all(&mut self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
+        self.room(ids.len())?;
+        let vocab = self.config.vocab_size;
+        let stride = vocab.next_multiple_of(4);
+        if self.batch_logits.is_none() {
+            self.batch_logits = Some(Buffer::new(&self.gpu, MAX_PREFILL_ROWS * stride)?);
+        }
+        let mut all = Vec::with_capacity(ids.len() * vocab);
+        for batch in ids.chunks(MAX_PREFILL_ROWS) {
+            self.write_state(batch);
+            self.launch_batch(batch.len());
+            self.len += batch.len();
+            let Some(out) = &self.batch_logits else { return Err(lost("no buffer for logits")) };
+            self.launch_head_batch(out, batch.len());
+            let rows: Vec<f32> = self.gpu.read(&out.handle, 0, batch.len() * stride).await?;
+            for row in rows.chunks_exact(stride) {
+                all.extend(checked(row[..vocab].to_vec())?);
+            }
+        }
+        self.gpu.take_count();
+        Ok(all)
+    }
+
+    /// Reads one id and returns the logits after it, `[vocab_size]`.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub async fn decode(&mut self, id: u32) -> Result<Vec<f32>, ModelError> {
+        self.run_step(id)?;
+        checked(self.gpu.read(&self.buffers.logits.handle, 0, self.config.vocab_size).await?)
+    }
+
+    /// Reads one id and returns the most likely next one (the lowest among equals): one replay and
+    /// one read of four bytes.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub async fn decode_greedy(&mut self, id: u32) -> Result<u32, ModelError> {
+        self.run_step(id)?;
+        let result: Vec<u32> = self.gpu.read(&self.buffers.state.handle, state::RESULT, 1).await?;
+        match result[..] {
+            [state::BROKEN] => Err(lost("the logits are not finite or all zero")),
+            [token] if token > 0 => Ok(token - 1),
+            _ => Err(lost("the last step did not run")),
+        }
+    }
+
+    /// Runs a step, captured on its first run with the current adapter and replayed afterwards.
+    fn run_step(&mut self, id: u32) -> Result<(), ModelError> {
+        self.room(1)?;
+        self.write_state(&[id]);
+        let client = self.gpu.client.clone();
+        match self.current_graph() {
+            // SAFETY: every buffer of the graph is owned by `self`, and used from this client alone.
+            Some(graph) => unsafe { graph.replay() }.map_err(lost)?,
+            None => {
+                client.graph_prepare().map_err(lost)?;
+                self.gpu.take_count();
+                self.launch_step();
+                self.dispatches = self.gpu.take_count();
+                client.start_capture().map_err(lost)?;
+                self.launch_step();
+                let graph = client.stop_capture().map_err(lost)?;
+                self.gpu.take_count();
+                match self.active {
+                    Some((index, _)) => self.loras[index].graph = Some(graph),
+                    None => self.graph = Some(graph),
+                }
+            }
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    fn current_graph(&self) -> Option<&Graph> {
+        match self.active {
+            Some((index, _)) => self.loras[index].graph.as_ref(),
+            None => self.graph.as_ref(),
+        }
+    }
+
+    fn write_state(&self, ids: &[u32]) {
+        let row = ids.len() - 1;
+        let scale = self.active.map_or(0.0, |(_, scale)| scale);
+        self.gpu.write(&self.buffers.state.handle, &state_words(self.len, row, scale, ids, MAX_PREFILL_ROWS));
+    }
+
+    fn room(&self, n: usize) -> Result<(), ModelError> {
+        if n == 0 {
+            return Err(ModelError::invalid("prompt", "it has no tokens"));
+        }
+        if self.len + n > self.n_ctx {
+            return Err(ModelError::PromptTooLong { n_tokens: self.len + n, n_ctx: self.n_ctx });
+        }
+        Ok(())
+    }
+
+    /// The most workgroup memory a step with an adapter needs.
+    fn workgroup_bytes(&self, lora: &GpuLora) -> usize {
+        let layers = self.weights.layers.iter().enumerate();
+        let segments = layers.flat_map(|(index, layer)| {
+            let fused = layer.fused.iter().enumerate();
+            fused.flat_map(move |(f, fused)| fused.segments.iter().enumerate().map(move |(s, segment)| (index, f, s, segment)))
+        });
+        segments
+            .map(|(index, fused, i, segment)| {
+                let mut shape = self.gemv_shape(&segment.matrix, true);
+                shape.low_rank = lora.factors(index, fused, i).map_or(Default::default(), |f| f.shape);
+                shape.workgroup_bytes()
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn lora(&self) -> Option<&GpuLora> {
+        self.active.map(|(index, _)| &self.loras[index])
+    }
+
+    fn factors(&self, layer: usize, fused: usize, segment: usize) -> Option<&SegmentFactors> {
+        self.lora()?.factors(layer, fused, segment)
+    }
+}
+
+/// Logits of one row, unless a shader that did not run left them empty or broken.
+fn checked(logits: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+    if logits.iter().any(|v| !v.is_finite()) || logits.iter().all(|&v| v == 0.0) {
+        return Err(lost("the logits are not finite or all zero"));
+    }
+    Ok(logits)
+}
