@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { answered, answers, ask, chooseDevice, composer, engineWorker, layExample, layFiles, modelsOpen } from './lib/desk.mjs';
-import { assertQuiet, catalog, dist, isFake, openSite, PATIENCE } from './lib/site.mjs';
+import { assertQuiet, catalog, dist, openSite, PATIENCE } from './lib/site.mjs';
 
 let site;
 let context;
@@ -71,7 +71,7 @@ test('a truncated model of one’s own and a file that is none are refused; the 
   assertQuiet(page);
 });
 
-test('a model that arrives damaged is thrown away, said, and fetched anew on the next try', { skip: isFake && 'the fake engine checks no hashes' }, async (t) => {
+test('a model that arrives damaged is thrown away, said, and fetched anew on the next try', async (t) => {
   const fresh = await site.context();
   const url = catalog.models.find(({ role }) => role === 'embedder').url;
   let damage = true;

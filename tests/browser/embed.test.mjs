@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { axePath } from './lib/deps.mjs';
+import { layExample } from './lib/desk.mjs';
 import { assertQuiet, dist, openSite, output, PATIENCE } from './lib/site.mjs';
 import { serve } from './lib/serve.mjs';
 
@@ -59,4 +60,25 @@ test('it works from another origin', async (t) => {
   await consent.click();
   await page.locator('lectern-ask .answer', { hasText: /\w+ \w+/ }).waitFor({ timeout: PATIENCE });
   assert.deepEqual(page.said, []);
+});
+
+test('it answers from an index folder instead of pages', async (t) => {
+  const context = await site.context();
+  const desk = await site.open(context);
+  await layExample(desk);
+  const collection = await desk.evaluate(async () => Array.from(await document.querySelector('lectern-desk').desk.client.exportCollection()));
+  await desk.close();
+  await context.route('**/shelf/collection.lectern', (route) => route.fulfill({ body: Buffer.from(collection) }));
+  const page = await site.open(context, '/embed/?widget=/some/where/lectern/widget.js');
+  t.after(() => page.close());
+  const source = await page.evaluate(() => new Promise((resolve, reject) => {
+    const element = document.querySelector('lectern-ask');
+    element.removeAttribute('pages');
+    element.setAttribute('index', 'shelf');
+    element.addEventListener('lectern-answer', ({ detail }) => { resolve(detail.hits[0].source); });
+    element.addEventListener('lectern-error', ({ detail }) => { reject(new Error(detail.code)); });
+    void customElements.whenDefined('lectern-ask').then(() => element.ask('How are the two lists of search results merged?'));
+  }));
+  assert.equal(source, 'how-lectern-finds-passages.md', 'and asks for no consent when the models are here already');
+  assertQuiet(page);
 });

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { agreeToDownload, answered, answers, ask, composer, layExample, layFiles, marks, modelsOpen } from './lib/desk.mjs';
-import { assertQuiet, catalog, openSite, PATIENCE } from './lib/site.mjs';
+import { assertQuiet, catalog, dist, openSite, PATIENCE } from './lib/site.mjs';
 
 let site;
 let context;
 before(async () => {
-  site = await openSite();
+  site = await openSite({ mounts: { '/deep/down/': dist } });
   context = await site.context();
 });
 after(() => site.close());
@@ -85,6 +85,16 @@ test('three files of one’s own are read one by one and answered from', async (
   assert.equal(await page.title(), 'Lectern');
   await page.getByRole('button', { name: 'Take otters.txt off the desk' }).click();
   await page.getByText('2 of 2 read').waitFor();
+  assertQuiet(page);
+});
+
+test('it works from any folder of a server', async (t) => {
+  const page = await site.open(context, '/deep/down/');
+  t.after(() => page.close());
+  await layExample(page);
+  await ask(page, 'What does the reading model do?');
+  assert.ok((await answered(page)).length > 0);
+  assert.ok(site.server.requests.includes('/deep/down/worker/engine.js'));
   assertQuiet(page);
 });
 

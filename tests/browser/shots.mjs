@@ -51,11 +51,9 @@ for (const [look, options] of looks.filter(([name]) => !only || name === only)) 
   await second.getByRole('combobox', { name: 'Voice' }).selectOption('pirate');
   await second.getByRole('switch', { name: 'Hear both' }).check();
   await ask(second, 'What happens when the strength of a voice is zero?');
-  await second.waitForTimeout(300);
   await answered(second);
   await shoot(second, `${look}-9-both`);
   await ask(second, 'Who won the cup in 1974?');
-  await second.waitForTimeout(300);
   await answered(second);
   await second.locator('lectern-facts summary').last().click();
   await composer(second).focus();

@@ -31,7 +31,12 @@ export async function ask(page, question) {
 
 /** Resolves with the last answer's text once nothing is being written any more. */
 export async function answered(page) {
-  await page.getByRole('button', { name: 'Ask', exact: true }).waitFor({ timeout: PATIENCE });
+  await page.waitForFunction(() => {
+    const { list, busy } = document.querySelector('lectern-desk').desk.conversation;
+    return list.length > 0 && !busy;
+  }, null, { timeout: PATIENCE });
+  await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
+  await page.getByRole('button', { name: 'Ask', exact: true }).waitFor();
   return answers(page).last().locator('.text').first().innerText();
 }
 

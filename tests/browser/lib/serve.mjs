@@ -1,5 +1,4 @@
 /** A plain static file server, and nothing more: the site must need nothing more. */
-import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -31,7 +30,7 @@ export async function serve(mounts) {
     response.on('close', () => stream.destroy());
     try {
       for await (const bytes of stream) {
-        if (!response.write(bytes)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+        await new Promise((resolve, reject) => { response.write(bytes, (error) => { if (error) reject(error); else resolve(); }); });
         if (pathname.includes('/models/') && server.bytesPerSecond < Infinity) await new Promise((resolve) => { setTimeout(resolve, (1000 * bytes.length) / server.bytesPerSecond); });
       }
       response.end();

@@ -236,8 +236,13 @@ async function open(bytes: Uint8Array, name: string, sha256: string | null): Pro
   await wait(20);
   if (String.fromCharCode(...bytes.subarray(0, 4)) !== 'GGUF') fail('model-magic', 'This is not a GGUF file. Choose a model in GGUF format.');
   if (bytes.length < 8 || new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true) !== bytes.length) fail('model-truncated', 'The model file ends too early. Download it again.');
-  if (sha256?.startsWith('bad')) fail('model-hash-mismatch', `${name} arrived damaged. Try again to fetch it anew.`);
+  if (sha256 && sha256 !== (await digest(bytes))) fail('model-hash-mismatch', `${name} arrived damaged. Try again to fetch it anew.`);
   return { name, architecture: 'llama', n_layers: 30, n_ctx: 2048, n_bytes: bytes.length, quantization: 'Q4_1', sha256: sha256 ?? '' };
+}
+
+async function digest(bytes: Uint8Array): Promise<string> {
+  const sha256 = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as BufferSource));
+  return Array.from(sha256, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function composed(question: string, hits: Hit[]): string {

@@ -41,6 +41,9 @@ interface ExampleSet {
   questions: string[];
 }
 
+/** Milliseconds between looks at a page that nobody sees, where no frames come. */
+const HIDDEN_FRAME = 250;
+
 export class Desk extends EventTarget {
   readonly client: Lectern;
   readonly models: Models;
@@ -60,6 +63,7 @@ export class Desk extends EventTarget {
   questions: string[] = [];
   exampleLaid = false;
   #base: URL;
+  #due = false;
   #pending: string | null = null;
   #lastKey = 0;
 
@@ -88,8 +92,16 @@ export class Desk extends EventTarget {
     return this.models.begin(new URL('models/models.json', this.#base));
   }
 
+  /** Shows what changed with the next frame: tokens and progress may come faster than that. */
   changed(): void {
-    this.dispatchEvent(new Event('change'));
+    if (this.#due) return;
+    this.#due = true;
+    const show = () => {
+      this.#due = false;
+      this.dispatchEvent(new Event('change'));
+    };
+    if (document.hidden) setTimeout(show, HIDDEN_FRAME);
+    else requestAnimationFrame(show);
   }
 
   notify(error: ErrorInfo, kind: Notice['kind']): void {

@@ -6,7 +6,7 @@ import * as icons from './icons';
 
 export class LecternComposer extends DeskElement {
   static override styles = [controls, css`
-    :host { display: block; padding: 0 2rem 1.25rem; overflow: hidden; scrollbar-gutter: stable both-edges; background: linear-gradient(to bottom, transparent, var(--desk) 1.25rem); }
+    :host { display: block; padding: 0.6rem 2rem 1.25rem; overflow: hidden; scrollbar-gutter: stable both-edges; background: linear-gradient(to bottom, transparent, var(--desk) 1.25rem); }
     .measure { max-width: 42rem; margin: 0 auto; }
     form { border: 1px solid var(--rule-strong); border-radius: 10px; background: var(--paper); box-shadow: var(--shadow); }
     form:focus-within { border-color: var(--accent); box-shadow: var(--shadow), 0 0 0 1px var(--accent); }

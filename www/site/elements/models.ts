@@ -15,7 +15,17 @@ export class LecternModels extends DeskElement {
     li:last-child { border-bottom: 1px solid var(--rule); }
     li .bar { grid-column: 1 / -1; margin-top: 0.45rem; }
     .row { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+    @media (max-width: 47.99rem) { section { scroll-margin-bottom: 9rem; padding: 1.2rem 1.25rem 1.3rem; } }
   `];
+
+  #shown = false;
+
+  /** On a phone it may lie below what the person is looking at. */
+  override updated(): void {
+    const section = this.renderRoot.querySelector('section');
+    if (section && !this.#shown) section.scrollIntoView({ block: 'nearest' });
+    this.#shown = section !== null;
+  }
 
   override render() {
     const { models } = this.desk;

@@ -1,0 +1,89 @@
+/** The reference's own numbers, through the page's worker, on both executors. Needs the real models. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { chooseDevice, layExample } from './lib/desk.mjs';
+import { assertQuiet, isFake, openSite } from './lib/site.mjs';
+
+const golden = (name) => JSON.parse(readFileSync(new URL(`../golden/${name}.json`, import.meta.url), 'utf8'));
+const LOGIT_TOLERANCE = 0.05;
+/** Below this margin between the two likeliest tokens, rounding may choose the other. */
+const MARGIN = 0.1;
+const N_LAYERS = 30;
+/** WebGPU is emulated on most test machines: some one token a second. */
+const N_TOKENS = { cpu: 24, gpu: process.env.LECTERN_FULL ? 24 : 5 };
+
+/** Cases of the pirate voice whose messages are known: its first two prompts at 1, ½, 0 and off. */
+function cases() {
+  const chat = golden('chat').cases;
+  const known = golden('adapters').adapters.pirate.cases.map((one) => ({
+    ...one,
+    messages: chat.find(({ prompt_ids }) => JSON.stringify(prompt_ids) === JSON.stringify(one.prompt_ids))?.messages,
+  })).filter(({ messages }) => messages);
+  assert.ok(known.length >= 4, 'the chat goldens hold the messages of the adapter goldens');
+  return known;
+}
+
+describe('goldens in the page', { skip: isFake && 'the fake engine knows no language' }, () => {
+  let site;
+  let page;
+  before(async () => {
+    site = await openSite();
+    page = await site.open(await site.context());
+    await layExample(page);
+    await page.evaluate(async () => {
+      const { desk } = document.querySelector('lectern-desk');
+      await desk.models.voice(desk.models.catalog.adapters.find(({ name }) => name === 'pirate'));
+    });
+  });
+  after(() => site?.close());
+
+  const generate = (messages, adapter, scale, nTokens) => page.evaluate(async ([messages, adapter, scale, max_tokens]) => {
+    const { client } = document.querySelector('lectern-desk').desk;
+    const dispatches = async () => (await client.gpuCounters()).dispatches;
+    const before = await dispatches();
+    const sampling = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
+    const generation = await client.generate(messages, { max_tokens, adapter, scale, sampling, stop: [] });
+    return { ...generation, dispatches: (await dispatches()) - before };
+  }, [messages, adapter, scale, nTokens]);
+
+  function assertGolden(got, one) {
+    assert.deepEqual(got.prompt_ids, one.prompt_ids);
+    for (const [i, id] of got.first_logits_top20.ids.entries()) {
+      const at = one.first_logits_top20.ids.indexOf(id);
+      if (at < 0) continue;
+      const difference = Math.abs(got.first_logits_top20.values[i] - one.first_logits_top20.values[at]);
+      assert.ok(difference <= LOGIT_TOLERANCE, `logit of ${id} is ${difference} off`);
+    }
+    const close = one.margins.findIndex((margin) => margin <= MARGIN);
+    const n = Math.min(got.ids.length, close < 0 ? one.generated_ids.length : close);
+    assert.deepEqual(got.ids.slice(0, n), one.generated_ids.slice(0, n));
+  }
+
+  for (const [device, name, choice] of [['cpu', 'the processor', 'Processor'], ['gpu', 'WebGPU', 'Graphics processor']]) {
+    test(`ids and logits of the reference on ${name}, voice on, half, silent and off`, async () => {
+      await chooseDevice(page, choice);
+      await page.evaluate(async () => {
+        const { desk } = document.querySelector('lectern-desk');
+        await desk.models.voice(desk.models.catalog.adapters.find(({ name }) => name === 'pirate'));
+      });
+      const { executor, reason } = await page.evaluate(() => document.querySelector('lectern-desk').desk.executor);
+      assert.equal(executor, device, reason);
+      for (const one of cases()) {
+        const got = await generate(one.messages, one.scale === null ? null : 'pirate', one.scale ?? 0, N_TOKENS[device]);
+        assertGolden(got, one);
+      }
+      assertQuiet(page);
+    });
+  }
+
+  test('a token on WebGPU takes at most five dispatches a layer and three more', async () => {
+    const { executor } = await page.evaluate(() => document.querySelector('lectern-desk').desk.executor);
+    assert.equal(executor, 'gpu');
+    const messages = [{ role: 'user', content: 'Count slowly from one to twenty.' }];
+    const short = await generate(messages, null, 0, 2);
+    const long = await generate(messages, null, 0, 6);
+    const perToken = (long.dispatches - short.dispatches) / (long.ids.length - short.ids.length);
+    assert.ok(perToken > 0 && perToken <= 5 * N_LAYERS + 3, `${perToken} dispatches a token`);
+  });
+});
