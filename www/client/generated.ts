@@ -1,41 +1,53 @@
-/** The data that crosses the wasm boundary. `start` and `end` are UTF-8 byte offsets into a source's text. */
+/** The data that crosses the wasm boundary, generated from crate/wasm/src/dto.rs. `start` and `end` are UTF-8 byte offsets into a source's text. */
 
-export type Device = 'auto' | 'gpu' | 'cpu';
+export type Device = "auto" | "gpu" | "cpu";
 
-export type ExecutorInfo = { executor: 'gpu' | 'cpu'; reason: string; adapter: string | null; self_test_max_error: number | null };
+export type Executor = "gpu" | "cpu";
 
-export type ModelInfo = { name: string; architecture: string; n_layers: number; n_ctx: number; n_bytes: number; quantization: string; sha256: string };
+export type ExecutorInfo = { executor: Executor, reason: string, adapter: string | null, self_test_max_error: number | null, };
 
-export type AdapterInfo = { name: string; rank: number; alpha: number; target_modules: Array<string>; n_bytes: number };
+export type ModelInfo = { name: string, architecture: string, n_layers: number, n_ctx: number, n_bytes: number, quantization: string, sha256: string, };
 
-export type SourceInfo = { id: number; name: string; format: 'markdown' | 'html' | 'plain'; title: string | null; n_bytes: number; n_chunks: number; warnings: Array<string> };
+export type LoadedDecoder = { model: ModelInfo, executor: ExecutorInfo, };
 
-export type Section = { title: string; level: number; start: number; end: number; page: number | null };
+export type AdapterInfo = { name: string, rank: number, alpha: number, target_modules: Array<string>, n_bytes: number, };
 
-export type SourceText = { id: number; name: string; text: string; sections: Array<Section> };
+export type SourceFormat = "markdown" | "html" | "plain";
 
-export type Hit = { source_id: number; source: string; start: number; end: number; text: string; headings: Array<string>; score: number; dense: number | null; bm25: number | null };
+export type SourceInfo = { id: number, name: string, format: SourceFormat, title: string | null, n_bytes: number, n_chunks: number, warnings: Array<string>, };
 
-export type SearchResult = { hits: Array<Hit>; dense_path: 'none' | 'exact' | 'graph' | 'mixed'; embed_ms: number; retrieve_ms: number };
+export type Section = { title: string, level: number, start: number, end: number, page: number | null, };
 
-export type SamplingOptions = { temperature: number; top_k: number; top_p: number; repetition_penalty: number; seed: number };
+export type SourceText = { id: number, name: string, text: string, sections: Array<Section>, };
 
-export type AskOptions = { rag: boolean; top_k: number; max_tokens: number; adapter: string | null; scale: number; sampling: SamplingOptions; stop: Array<string> };
+export type Hit = { source_id: number, source: string, start: number, end: number, text: string, headings: Array<string>, score: number, dense: number | null, bm25: number | null, };
 
-export type Citation = { marker: number; source_id: number; source: string; start: number; end: number; text: string };
+export type DensePath = "none" | "exact" | "graph" | "mixed";
 
-export type Usage = { prompt_tokens: number; completion_tokens: number };
+export type SearchResult = { hits: Array<Hit>, dense_path: DensePath, embed_ms: number, retrieve_ms: number, };
 
-export type Timings = { load: number; embed: number; retrieve: number; prefill: number; decode: number; total: number };
+export type SamplingOptions = { temperature: number, top_k: number, top_p: number, repetition_penalty: number, seed: number, };
 
-export type Answer = { answer: string; refused: boolean; citations: Array<Citation>; hits: Array<Hit>; usage: Usage; timings_ms: Timings; executor: 'gpu' | 'cpu'; dense_path: 'none' | 'exact' | 'graph' | 'mixed'; n_passages: number; n_passages_dropped: number; stopped: 'end' | 'length' | 'cancelled' | 'stop' | 'refused'; dispatches_per_token: number | null };
+export type AskOptions = { rag: boolean, top_k: number, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
 
-export type AskEvent = { type: 'retrieved'; hits: Array<Hit> } | { type: 'prefill'; done: number; total: number } | { type: 'token'; text: string } | { type: 'notice'; code: string; message: string } | { type: 'executor'; info: ExecutorInfo };
+export type GenerateOptions = { max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
 
-export type IngestEvent = { type: 'extracted'; n_chars: number } | { type: 'chunked'; n_chunks: number } | { type: 'embedded'; done: number; total: number };
+export type Citation = { marker: number, source_id: number, source: string, start: number, end: number, text: string, };
 
-export type Generation = { text: string; ids: Array<number>; prompt_ids: Array<number>; first_logits_top20: { ids: Array<number>; values: Array<number> }; usage: Usage; timings_ms: Timings; stopped: 'end' | 'length' | 'cancelled' | 'stop' | 'refused' };
+export type Usage = { prompt_tokens: number, completion_tokens: number, };
 
-export type GenerateOptions = { max_tokens: number; adapter: string | null; scale: number; sampling: SamplingOptions; stop: Array<string> };
+export type Timings = { load: number, embed: number, retrieve: number, prefill: number, decode: number, total: number, };
 
-export type ErrorInfo = { code: string; message: string };
+export type Stopped = "end" | "length" | "cancelled" | "stop" | "refused";
+
+export type Answer = { answer: string, refused: boolean, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, };
+
+export type AskEvent = { "type": "retrieved", hits: Array<Hit>, } | { "type": "prefill", done: number, total: number, } | { "type": "token", text: string, } | { "type": "notice", code: string, message: string, } | { "type": "executor", info: ExecutorInfo, };
+
+export type IngestEvent = { "type": "extracted", n_chars: number, } | { "type": "chunked", n_chunks: number, } | { "type": "embedded", done: number, total: number, };
+
+export type TopLogits = { ids: Array<number>, values: Array<number>, };
+
+export type Generation = { text: string, ids: Array<number>, prompt_ids: Array<number>, first_logits_top20: TopLogits, usage: Usage, timings_ms: Timings, stopped: Stopped, };
+
+export type ErrorInfo = { code: string, message: string, };

@@ -78,6 +78,11 @@ impl<H: Host> Session<H> {
         Self { host, preference, gpu, reader: None, embedder: None, voices: Vec::new(), voice: None, library: Library::default() }
     }
 
+    /// What runs the models that are loaded from now on.
+    pub fn set_device(&mut self, preference: Preference, gpu: Gpu) {
+        (self.preference, self.gpu) = (preference, gpu);
+    }
+
     pub fn host(&self) -> &H {
         &self.host
     }

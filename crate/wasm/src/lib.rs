@@ -1,1 +1,28 @@
+//! The engine as a page's worker sees it: parse, delegate, convert.
 
+pub mod dto;
+mod device;
+mod engine;
+mod error;
+mod host;
+
+pub use engine::{Engine, build_segment};
+
+use wasm_bindgen::prelude::*;
+
+#[cfg(target_family = "wasm")]
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// Runs once, when the module starts.
+#[wasm_bindgen(start)]
+pub fn start() {
+    // Some crates of the GPU stack register constructors. Unless they are called from inside, the
+    // linker wraps every export in a shim that runs them all again on each call.
+    #[cfg(target_family = "wasm")]
+    unsafe {
+        __wasm_call_ctors();
+    }
+    host::install_log();
+}

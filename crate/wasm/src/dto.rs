@@ -1,0 +1,322 @@
+//! The data that crosses to JavaScript. `start` and `end` are UTF-8 byte offsets into a source's text.
+//! TypeScript's types of these are generated into `www/client/generated.ts`.
+
+use lectern_engine as engine;
+use lectern_engine::corpus::Format;
+use lectern_engine::index::DenseMode;
+use lectern_engine::model::decoder::Executor as ModelExecutor;
+use lectern_engine::model::generate as model;
+use serde::{Deserialize, Serialize};
+#[cfg(test)]
+use ts_rs::TS;
+use wasm_bindgen::JsValue;
+
+/// A value for JavaScript; what is missing is `null`.
+pub fn to_js(value: &impl Serialize) -> JsValue {
+    let serializer = serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true);
+    value.serialize(&serializer).unwrap_or(JsValue::NULL)
+}
+
+/// Names a data type once for serde and once for TypeScript.
+macro_rules! dto {
+    ($($(#[$attribute:meta])* pub $kind:ident $name:ident $body:tt)*) => {$(
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(TS))]
+        $(#[$attribute])*
+        pub $kind $name $body
+    )*};
+}
+
+dto! {
+    #[serde(rename_all = "kebab-case")]
+    pub enum Device { Auto, Gpu, Cpu }
+
+    #[serde(rename_all = "kebab-case")]
+    pub enum Executor { Gpu, Cpu }
+
+    pub struct ExecutorInfo { pub executor: Executor, pub reason: String, pub adapter: Option<String>, pub self_test_max_error: Option<f32> }
+
+    pub struct ModelInfo { pub name: String, pub architecture: String, pub n_layers: usize, pub n_ctx: usize, pub n_bytes: usize, pub quantization: String, pub sha256: String }
+
+    pub struct LoadedDecoder { pub model: ModelInfo, pub executor: ExecutorInfo }
+
+    pub struct AdapterInfo { pub name: String, pub rank: usize, pub alpha: f32, pub target_modules: Vec<String>, pub n_bytes: usize }
+
+    #[serde(rename_all = "kebab-case")]
+    pub enum SourceFormat { Markdown, Html, Plain }
+
+    pub struct SourceInfo { pub id: u32, pub name: String, pub format: SourceFormat, pub title: Option<String>, pub n_bytes: usize, pub n_chunks: usize, pub warnings: Vec<String> }
+
+    pub struct Section { pub title: String, pub level: u8, pub start: usize, pub end: usize, pub page: Option<u32> }
+
+    pub struct SourceText { pub id: u32, pub name: String, pub text: String, pub sections: Vec<Section> }
+
+    pub struct Hit { pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub text: String, pub headings: Vec<String>, pub score: f32, pub dense: Option<f32>, pub bm25: Option<f32> }
+
+    #[serde(rename_all = "kebab-case")]
+    pub enum DensePath { None, Exact, Graph, Mixed }
+
+    pub struct SearchResult { pub hits: Vec<Hit>, pub dense_path: DensePath, pub embed_ms: f64, pub retrieve_ms: f64 }
+
+    pub struct SamplingOptions { pub temperature: f32, pub top_k: usize, pub top_p: f32, pub repetition_penalty: f32, pub seed: u32 }
+
+    pub struct AskOptions { pub rag: bool, pub top_k: usize, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String> }
+
+    pub struct GenerateOptions { pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String> }
+
+    pub struct Citation { pub marker: usize, pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub text: String }
+
+    pub struct Usage { pub prompt_tokens: usize, pub completion_tokens: usize }
+
+    pub struct Timings { pub load: f64, pub embed: f64, pub retrieve: f64, pub prefill: f64, pub decode: f64, pub total: f64 }
+
+    #[serde(rename_all = "kebab-case")]
+    pub enum Stopped { End, Length, Cancelled, Stop, Refused }
+
+    pub struct Answer {
+        pub answer: String,
+        pub refused: bool,
+        pub citations: Vec<Citation>,
+        pub hits: Vec<Hit>,
+        pub usage: Usage,
+        pub timings_ms: Timings,
+        pub executor: Executor,
+        pub dense_path: DensePath,
+        pub n_passages: usize,
+        pub n_passages_dropped: usize,
+        pub stopped: Stopped,
+        pub dispatches_per_token: Option<usize>,
+    }
+
+    #[serde(tag = "type", rename_all = "kebab-case")]
+    pub enum AskEvent {
+        Retrieved { hits: Vec<Hit> },
+        Prefill { done: usize, total: usize },
+        Token { text: String },
+        Notice { code: String, message: String },
+        Executor { info: ExecutorInfo },
+    }
+
+    #[serde(tag = "type", rename_all = "kebab-case")]
+    pub enum IngestEvent {
+        Extracted { n_chars: usize },
+        Chunked { n_chunks: usize },
+        Embedded { done: usize, total: usize },
+    }
+
+    pub struct TopLogits { pub ids: Vec<u32>, pub values: Vec<f32> }
+
+    pub struct Generation { pub text: String, pub ids: Vec<u32>, pub prompt_ids: Vec<u32>, pub first_logits_top20: TopLogits, pub usage: Usage, pub timings_ms: Timings, pub stopped: Stopped }
+
+    pub struct ErrorInfo { pub code: String, pub message: String }
+}
+
+impl From<Device> for engine::Preference {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Auto => Self::Auto,
+            Device::Gpu => Self::Gpu,
+            Device::Cpu => Self::Cpu,
+        }
+    }
+}
+
+impl From<ModelExecutor> for Executor {
+    fn from(executor: ModelExecutor) -> Self {
+        match executor {
+            ModelExecutor::Cpu => Self::Cpu,
+            ModelExecutor::Gpu => Self::Gpu,
+        }
+    }
+}
+
+impl From<engine::ExecutorInfo> for ExecutorInfo {
+    fn from(info: engine::ExecutorInfo) -> Self {
+        Self { executor: info.executor.into(), reason: info.reason, adapter: info.adapter, self_test_max_error: info.self_test_max_error }
+    }
+}
+
+impl From<engine::ModelInfo> for ModelInfo {
+    fn from(info: engine::ModelInfo) -> Self {
+        let engine::ModelInfo { name, architecture, n_layers, n_ctx, n_bytes, quantization, sha256 } = info;
+        Self { name, architecture, n_layers, n_ctx, n_bytes, quantization, sha256 }
+    }
+}
+
+impl From<engine::AdapterInfo> for AdapterInfo {
+    fn from(info: engine::AdapterInfo) -> Self {
+        let engine::AdapterInfo { name, rank, alpha, target_modules, n_bytes } = info;
+        Self { name, rank, alpha, target_modules, n_bytes }
+    }
+}
+
+impl From<engine::SourceInfo> for SourceInfo {
+    fn from(info: engine::SourceInfo) -> Self {
+        let format = match info.format {
+            Format::Markdown => SourceFormat::Markdown,
+            Format::Html => SourceFormat::Html,
+            Format::Plain => SourceFormat::Plain,
+        };
+        let engine::SourceInfo { id, name, title, n_bytes, n_chunks, warnings, .. } = info;
+        Self { id, name, format, title, n_bytes, n_chunks, warnings }
+    }
+}
+
+/// All sources of a library.
+pub fn sources(library: &engine::Library) -> Vec<SourceInfo> {
+    library.sources().iter().map(|source| source.info().into()).collect()
+}
+
+impl From<&engine::library::Source> for SourceText {
+    fn from(source: &engine::library::Source) -> Self {
+        let section = |s: &engine::corpus::Section| Section { title: s.title.clone(), level: s.level, start: s.span.start, end: s.span.end, page: s.page };
+        Self { id: source.id, name: source.name.clone(), text: source.text.clone(), sections: source.sections.iter().map(section).collect() }
+    }
+}
+
+impl From<engine::Hit> for Hit {
+    fn from(hit: engine::Hit) -> Self {
+        let engine::Hit { source_id, source, start, end, text, headings, score, dense, bm25 } = hit;
+        Self { source_id, source, start, end, text, headings, score, dense, bm25 }
+    }
+}
+
+impl From<engine::index::DensePath> for DensePath {
+    fn from(path: engine::index::DensePath) -> Self {
+        match path {
+            engine::index::DensePath::None => Self::None,
+            engine::index::DensePath::Exact => Self::Exact,
+            engine::index::DensePath::Graph => Self::Graph,
+            engine::index::DensePath::Mixed => Self::Mixed,
+        }
+    }
+}
+
+impl From<engine::Retrieval> for SearchResult {
+    fn from(found: engine::Retrieval) -> Self {
+        Self { hits: found.hits.into_iter().map(Hit::from).collect(), dense_path: found.dense_path.into(), embed_ms: found.embed_ms, retrieve_ms: found.retrieve_ms }
+    }
+}
+
+impl From<&SamplingOptions> for engine::model::SamplingOptions {
+    fn from(options: &SamplingOptions) -> Self {
+        let SamplingOptions { temperature, top_k, top_p, repetition_penalty, seed } = options.clone();
+        Self { temperature, top_k, top_p, repetition_penalty, seed: seed.into() }
+    }
+}
+
+impl AskOptions {
+    /// What the engine is asked for; the voice is set beside it.
+    pub fn engine(&self) -> engine::AskOptions {
+        engine::AskOptions { rag: self.rag, top_k: self.top_k, max_tokens: self.max_tokens, sampling: (&self.sampling).into(), stop: self.stop.clone(), dense: DenseMode::Auto }
+    }
+}
+
+impl GenerateOptions {
+    /// What the engine is asked for; the voice is set beside it.
+    pub fn engine(&self) -> model::GenerateOptions {
+        model::GenerateOptions { max_tokens: self.max_tokens, sampling: (&self.sampling).into(), stop: self.stop.clone() }
+    }
+}
+
+impl From<engine::Citation> for Citation {
+    fn from(citation: engine::Citation) -> Self {
+        let engine::Citation { marker, source_id, source, start, end, text } = citation;
+        Self { marker, source_id, source, start, end, text }
+    }
+}
+
+impl From<engine::Timings> for Timings {
+    fn from(timings: engine::Timings) -> Self {
+        let engine::Timings { load, embed, retrieve, prefill, decode, total } = timings;
+        Self { load, embed, retrieve, prefill, decode, total }
+    }
+}
+
+impl From<engine::Ending> for Stopped {
+    fn from(ending: engine::Ending) -> Self {
+        match ending {
+            engine::Ending::End => Self::End,
+            engine::Ending::Length => Self::Length,
+            engine::Ending::Cancelled => Self::Cancelled,
+            engine::Ending::Stop => Self::Stop,
+            engine::Ending::Refused => Self::Refused,
+        }
+    }
+}
+
+impl From<engine::Answer> for Answer {
+    fn from(answer: engine::Answer) -> Self {
+        Self {
+            answer: answer.answer,
+            refused: answer.refused,
+            citations: answer.citations.into_iter().map(Citation::from).collect(),
+            hits: answer.hits.into_iter().map(Hit::from).collect(),
+            usage: Usage { prompt_tokens: answer.usage.prompt_tokens, completion_tokens: answer.usage.completion_tokens },
+            timings_ms: answer.timings_ms.into(),
+            executor: answer.executor.into(),
+            dense_path: answer.dense_path.into(),
+            n_passages: answer.n_passages,
+            n_passages_dropped: answer.n_passages_dropped,
+            stopped: answer.stopped.into(),
+            dispatches_per_token: answer.dispatches_per_token,
+        }
+    }
+}
+
+impl From<engine::AskEvent> for AskEvent {
+    fn from(event: engine::AskEvent) -> Self {
+        match event {
+            engine::AskEvent::Retrieved(hits) => Self::Retrieved { hits: hits.into_iter().map(Hit::from).collect() },
+            engine::AskEvent::Prefill { done, total } => Self::Prefill { done, total },
+            engine::AskEvent::Token(text) => Self::Token { text },
+            engine::AskEvent::Notice { code, message } => Self::Notice { code: code.to_owned(), message },
+        }
+    }
+}
+
+impl From<engine::IngestEvent> for IngestEvent {
+    fn from(event: engine::IngestEvent) -> Self {
+        match event {
+            engine::IngestEvent::Extracted { n_chars } => Self::Extracted { n_chars },
+            engine::IngestEvent::Chunked { n_chunks } => Self::Chunked { n_chunks },
+            engine::IngestEvent::Embedded { done, total } => Self::Embedded { done, total },
+        }
+    }
+}
+
+impl Generation {
+    pub fn new(generated: engine::Generated, total_ms: f64) -> Self {
+        let engine::Generated { generation, prompt_ids } = generated;
+        let (ids, values) = generation.first_logits_top20.into_iter().unzip();
+        Self {
+            usage: Usage { prompt_tokens: prompt_ids.len(), completion_tokens: generation.ids.len() },
+            timings_ms: Timings { load: 0.0, embed: 0.0, retrieve: 0.0, prefill: generation.prefill_ms, decode: generation.decode_ms, total: total_ms },
+            stopped: engine::Ending::from(generation.stopped).into(),
+            first_logits_top20: TopLogits { ids, values },
+            text: generation.text,
+            ids: generation.ids,
+            prompt_ids,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_EXPECT=1 cargo test -p lectern-wasm` writes the file anew.
+    #[test]
+    fn the_types_of_the_page_are_those_of_the_engine() {
+        let config = ts_rs::Config::default();
+        let mut file = String::from("/** The data that crosses the wasm boundary, generated from crate/wasm/src/dto.rs. `start` and `end` are UTF-8 byte offsets into a source's text. */\n");
+        macro_rules! declare {
+            ($($name:ident),*) => {$( file += &format!("\nexport {}\n", $name::decl(&config)); )*};
+        }
+        declare!(
+            Device, Executor, ExecutorInfo, ModelInfo, LoadedDecoder, AdapterInfo, SourceFormat, SourceInfo, Section, SourceText, Hit, DensePath, SearchResult,
+            SamplingOptions, AskOptions, GenerateOptions, Citation, Usage, Timings, Stopped, Answer, AskEvent, IngestEvent, TopLogits, Generation, ErrorInfo
+        );
+        expect_test::expect_file!["../../../www/client/generated.ts"].assert_eq(&file);
+    }
+}

@@ -1,0 +1,202 @@
+//! The class a worker holds. Long calls take the session out; a second one meanwhile is `busy`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::{Float32Array, Function, Uint8Array};
+use lectern_engine::index::DenseMode;
+use lectern_engine::model::Message;
+use lectern_engine::model::decoder::Executor;
+use lectern_engine::model::host::Host;
+use lectern_engine::{ExecutorInfo, GenerateRequest, Preference, Session};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+
+use crate::device;
+use crate::dto::{self, to_js};
+use crate::error::Rejection;
+use crate::host::{PageHost, Signals};
+
+type PageSession = Session<PageHost>;
+
+/// The product in a page's worker.
+#[wasm_bindgen]
+pub struct Engine {
+    session: Rc<RefCell<Option<PageSession>>>,
+    signals: Rc<Signals>,
+}
+
+/// The session while a call has it; it goes back when the call ends, however it ends.
+struct Turn {
+    home: Rc<RefCell<Option<PageSession>>>,
+    session: Option<PageSession>,
+}
+
+impl Turn {
+    fn session(&mut self) -> Result<&mut PageSession, Rejection> {
+        self.session.as_mut().ok_or_else(Rejection::busy)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.home.borrow_mut() = self.session.take();
+    }
+}
+
+impl Engine {
+    fn turn(&self) -> Result<Turn, Rejection> {
+        let session = self.session.borrow_mut().take().ok_or_else(Rejection::busy)?;
+        self.signals.cancelled.set(false);
+        Ok(Turn { home: Rc::clone(&self.session), session: Some(session) })
+    }
+}
+
+#[wasm_bindgen]
+impl Engine {
+    #[wasm_bindgen(constructor)]
+    #[allow(clippy::new_without_default, reason = "JavaScript's constructor")]
+    pub fn new() -> Self {
+        let signals = Rc::new(Signals::default());
+        let session = Session::new(PageHost::new(Rc::clone(&signals)), Preference::Cpu, lectern_engine::Gpu::None("it was not asked for".into()));
+        Self { session: Rc::new(RefCell::new(Some(session))), signals }
+    }
+
+    /// Decides what is asked of the GPU; models loaded after this follow it.
+    pub async fn start(&self, device: JsValue) -> Result<JsValue, Rejection> {
+        let preference = parse::<dto::Device>(device)?.into();
+        let mut turn = self.turn()?;
+        let gpu = device::open(preference).await;
+        let info = match &gpu {
+            lectern_engine::Gpu::None(reason) => ExecutorInfo { executor: Executor::Cpu, reason: format!("On the CPU: {reason}."), adapter: None, self_test_max_error: None },
+            lectern_engine::Gpu::Device { name, .. } => ExecutorInfo {
+                executor: Executor::Gpu,
+                reason: "The GPU is there; its self-test runs with the model.".into(),
+                adapter: Some(name.clone()),
+                self_test_max_error: None,
+            },
+        };
+        turn.session()?.set_device(preference, gpu);
+        Ok(to_js(&dto::ExecutorInfo::from(info)))
+    }
+
+    pub async fn load_decoder(&self, bytes: Vec<u8>, sha256: Option<String>) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        let (model, executor) = turn.session()?.load_decoder(&bytes, sha256.as_deref()).await?;
+        Ok(to_js(&dto::LoadedDecoder { model: model.into(), executor: executor.into() }))
+    }
+
+    pub async fn load_embedder(&self, bytes: Vec<u8>, sha256: Option<String>) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        let model = turn.session()?.load_embedder(&bytes, sha256.as_deref()).await?;
+        Ok(to_js(&dto::ModelInfo::from(model)))
+    }
+
+    pub fn add_adapter(&self, name: &str, config_json: &[u8], safetensors: &[u8]) -> Result<JsValue, Rejection> {
+        let info = self.turn()?.session()?.add_adapter(name, config_json, safetensors)?;
+        Ok(to_js(&dto::AdapterInfo::from(info)))
+    }
+
+    pub fn remove_adapter(&self, name: &str) -> Result<(), Rejection> {
+        self.turn()?.session()?.remove_adapter(name);
+        Ok(())
+    }
+
+    pub async fn add_source(&self, name: String, bytes: Vec<u8>, on_event: Function) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        let info = turn.session()?.add_source(&name, &bytes, &mut |event| emit(&on_event, &dto::IngestEvent::from(event))).await?;
+        Ok(to_js(&dto::SourceInfo::from(info)))
+    }
+
+    pub fn remove_source(&self, id: u32) -> Result<(), Rejection> {
+        Ok(self.turn()?.session()?.remove_source(id)?)
+    }
+
+    pub fn sources(&self) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        Ok(to_js(&dto::sources(turn.session()?.library())))
+    }
+
+    pub fn source_text(&self, id: u32) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        Ok(to_js(&dto::SourceText::from(turn.session()?.library().source(id)?)))
+    }
+
+    pub fn next_segment_job(&self) -> Result<Option<Uint8Array>, Rejection> {
+        let mut turn = self.turn()?;
+        Ok(turn.session()?.next_segment_job().map(|job| Uint8Array::from(job.as_slice())))
+    }
+
+    pub fn install_segment(&self, built: &[u8]) -> Result<(), Rejection> {
+        Ok(self.turn()?.session()?.install_segment(built)?)
+    }
+
+    pub async fn search(&self, query: String, top_k: usize) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        let found = turn.session()?.search(&query, top_k, DenseMode::Auto).await?;
+        Ok(to_js(&dto::SearchResult::from(found)))
+    }
+
+    pub async fn ask(&self, question: String, options: JsValue, on_event: Function) -> Result<JsValue, Rejection> {
+        let options: dto::AskOptions = parse(options)?;
+        let mut turn = self.turn()?;
+        let voice = options.adapter.as_deref().map(|name| (name, options.scale));
+        let answer = turn.session()?.ask(&question, voice, &options.engine(), &mut |event| emit(&on_event, &dto::AskEvent::from(event))).await?;
+        Ok(to_js(&dto::Answer::from(answer)))
+    }
+
+    pub async fn generate(&self, messages: JsValue, options: JsValue, on_event: Function) -> Result<JsValue, Rejection> {
+        let messages: Vec<Message> = parse(messages)?;
+        let options: dto::GenerateOptions = parse(options)?;
+        let mut turn = self.turn()?;
+        let voice = options.adapter.as_deref().map(|name| (name, options.scale));
+        let request = GenerateRequest { messages, options: options.engine() };
+        let session = turn.session()?;
+        let started = session.host().now_ms();
+        let generated = session.generate(&request, voice, &mut |event| emit(&on_event, &dto::AskEvent::from(event))).await?;
+        let total = session.host().now_ms() - started;
+        Ok(to_js(&dto::Generation::new(generated, total)))
+    }
+
+    pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Float32Array>, Rejection> {
+        let mut turn = self.turn()?;
+        let vectors = turn.session()?.embed(&texts).await?;
+        Ok(vectors.iter().map(|v| Float32Array::from(v.as_slice())).collect())
+    }
+
+    pub fn export_collection(&self) -> Result<Vec<u8>, Rejection> {
+        Ok(self.turn()?.session()?.export_collection()?)
+    }
+
+    pub fn import_collection(&self, bytes: &[u8]) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        let session = turn.session()?;
+        session.import_collection(bytes)?;
+        Ok(to_js(&dto::sources(session.library())))
+    }
+
+    /// Stops the long call that runs, if one does.
+    pub fn cancel(&self) {
+        self.signals.cancelled.set(true);
+    }
+
+    /// Tells what the worker saw of the GPU; the next step runs on the CPU.
+    pub fn gpu_failed(&self, message: String) {
+        *self.signals.gpu_failure.borrow_mut() = Some(message);
+    }
+}
+
+/// Builds a graph over the vectors of a job; one long call, for another worker.
+#[wasm_bindgen]
+pub fn build_segment(job: &[u8]) -> Result<Vec<u8>, Rejection> {
+    Ok(lectern_engine::index::build_segment(job)?)
+}
+
+fn parse<T: DeserializeOwned>(value: JsValue) -> Result<T, Rejection> {
+    serde_wasm_bindgen::from_value(value).map_err(|error| Rejection::new("bad-call", format!("the call does not fit: {error}")))
+}
+
+fn emit(on_event: &Function, event: &impl serde::Serialize) {
+    // A listener that throws must not end the work it listens to.
+    let _ = on_event.call1(&JsValue::NULL, &to_js(event));
+}
