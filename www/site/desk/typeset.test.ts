@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { blocksOf, piecesOf } from './typeset';
+import { blocksOf, partsOf, piecesOf } from './typeset';
 
 const text = 'Übersicht\n\nErster Absatz,\nzweite Zeile.\n\n  \n\nTeil\nDer Text folgt sogleich.';
 const source = { id: 0, name: 'a.md', text, sections: [
@@ -26,4 +26,11 @@ it('cuts overlapping passages into pieces that lose no character', () => {
     { from: 20, to: 30, names: [], active: false },
   ]);
   expect(piecesOf(10, 30, [])).toEqual([{ from: 10, to: 30, names: [], active: false }]);
+});
+
+it('finds the marks of an answer, alone, in pairs and after a space, and loses no character', () => {
+  const answer = 'Built in 1843 [1], mended [2][13]. See [sic] a[0] and [x].';
+  const parts = partsOf(answer);
+  expect(parts.map(({ text }) => text).join('')).toBe(answer);
+  expect(parts.filter(({ marker }) => marker !== null).map(({ word, marker }) => [word, marker])).toEqual([['1843', 1], ['mended', 2], ['', 13], ['a', 0]]);
 });

@@ -57,3 +57,18 @@ export function piecesOf(start: number, end: number, ranges: Range[]): Piece[] {
   }
   return pieces;
 }
+
+export interface Part {
+  text: string;
+  /** The word that a mark follows, and must stay on one line with. */
+  word: string;
+  marker: number | null;
+}
+
+/** An answer's text cut at its bracketed numbers; the parts' texts add up to it. */
+export function partsOf(text: string): Part[] {
+  return text.split(/([^\s[\]]*\s?\[\d+\])/).filter(Boolean).map((part) => {
+    const [, word, number] = /^([^\s[\]]*)\s?\[(\d+)\]$/.exec(part) ?? [];
+    return { text: part, word: word ?? '', marker: number === undefined ? null : Number(number) };
+  });
+}

@@ -3,6 +3,7 @@ import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations, TemplateResult } from 'lit';
 import type { Citation } from '../../client/index';
 import type { Reply } from '../desk/conversation';
+import { partsOf } from '../desk/typeset';
 import { DeskElement, controls } from './base';
 
 export class LecternAnswer extends DeskElement {
@@ -22,6 +23,7 @@ export class LecternAnswer extends DeskElement {
     .note code { color: var(--ink-quiet); }
     .actions { display: flex; flex-wrap: wrap; gap: 0.4rem; margin-top: 0.75rem; }
 
+    .kept { white-space: nowrap; }
     .mark {
       position: relative; display: inline-block; min-width: 1.5em; margin: 0 0.12em; padding: 0 0.32em; vertical-align: 0.34em;
       border: 1px solid color-mix(in srgb, var(--accent) 45%, transparent); border-radius: 4px; background: none;
@@ -73,12 +75,11 @@ export class LecternAnswer extends DeskElement {
 
   /** Numbers in brackets become marks; they open once the answer says which passage each stands for. */
   #text(text: string, citations: Citation[] | null): (TemplateResult | string)[] {
-    return text.trim().split(/(\s?\[\d+\])/).map((part) => {
-      const number = /^\s?\[(\d+)\]$/.exec(part)?.[1];
-      if (!number) return part;
-      if (!citations) return html`<span class="mark">${number}</span>`;
-      const citation = citations.find(({ marker }) => marker === Number(number));
-      return citation ? this.#mark(citation) : part;
+    return partsOf(text.trim()).map(({ text: written, word, marker }) => {
+      if (marker === null) return written;
+      const citation = citations?.find((other) => other.marker === marker);
+      if (citations && !citation) return written;
+      return html`<span class="kept">${word}${citation ? this.#mark(citation) : html`<span class="mark">${marker}</span>`}</span>`;
     });
   }
 

@@ -17,7 +17,7 @@ export class LecternDesk extends DeskElement {
   #depth = 0;
 
   static override styles = [controls, css`
-    :host { display: grid; grid-template: auto minmax(0, 1fr) / 17rem minmax(0, 1fr) minmax(22rem, 29rem); height: 100dvh; }
+    :host { display: grid; grid-template: auto minmax(0, 1fr) / 17rem minmax(0, 1fr) clamp(23rem, 31vw, 38rem); height: 100dvh; }
 
     header { grid-column: 1 / -1; display: flex; align-items: center; gap: 0.75rem; padding: 0.9rem 1.5rem 0.7rem; }
     h1 { display: flex; align-items: center; gap: 0.55rem; margin: 0; font: 600 1.3125rem/1 var(--serif); font-size-adjust: 0.49; letter-spacing: 0.005em; }

@@ -8,7 +8,7 @@ const WHAT_FOR = { decoder: 'writes the answers', embedder: 'reads your pages' }
 export class LecternModels extends DeskElement {
   static override styles = [controls, css`
     section { padding: 1.4rem 1.5rem 1.5rem; margin-bottom: 0.75rem; border-radius: 10px; background: var(--paper); box-shadow: var(--shadow); }
-    h2 { font: 600 1.25rem/1.25 var(--serif); font-size-adjust: 0.49; margin-bottom: 0.4rem; }
+    h2 { font: 600 1.25rem/1.25 var(--serif); font-size-adjust: 0.49; margin-bottom: 0.4rem; text-wrap: balance; }
     section > p { max-width: 34rem; color: var(--ink-soft); }
     ul { margin: 1rem 0 1.1rem; }
     li { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0 1rem; padding: 0.55rem 0; border-top: 1px solid var(--rule); }
