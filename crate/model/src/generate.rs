@@ -91,7 +91,7 @@ pub async fn generate<H: Host>(
     }
     decoder.reset();
     let mut answer = Answer::new(tokenizer, options);
-    let mut sampler = Sampler::new(options.sampling.clone());
+    let mut sampler = Sampler::new(options.sampling);
     let started = host.now_ms();
     let mut logits = Vec::new();
     for (i, batch) in prompt.chunks(PREFILL_BATCH).enumerate() {

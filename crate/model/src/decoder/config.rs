@@ -102,10 +102,10 @@ impl DecoderConfig {
         if sizes.contains(&0) || self.num_key_value_heads == 0 {
             return fail("a dimension of the model is 0");
         }
-        if self.num_attention_heads % self.num_key_value_heads != 0 {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return fail("the number of attention heads is not a multiple of the key-value heads");
         }
-        if self.head_dim % 4 != 0 {
+        if !self.head_dim.is_multiple_of(4) {
             return Err(ModelError::unsupported(format!("it has heads of {} dimensions; multiples of 4 can be run", self.head_dim)));
         }
         if rope_dimensions.is_some_and(|n| n != self.head_dim) {

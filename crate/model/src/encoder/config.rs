@@ -53,7 +53,7 @@ impl EncoderConfig {
             },
         };
         let sizes = [config.vocab_size, config.hidden_size, config.intermediate_size, config.num_attention_heads, config.max_tokens];
-        if sizes.contains(&0) || config.hidden_size % (4 * config.num_attention_heads) != 0 {
+        if sizes.contains(&0) || !config.hidden_size.is_multiple_of(4 * config.num_attention_heads) {
             return Err(ModelError::invalid("metadata", "the encoder's dimensions contradict each other"));
         }
         Ok(config)
