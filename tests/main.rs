@@ -1,6 +1,15 @@
 //! Tests across crates and against the real models.
 
+mod desk;
+mod reference_decoder;
 mod support;
+mod tiny_checkpoint;
 
+mod adapters;
 mod chat;
+mod codes;
+mod decoder;
+mod embeddings;
+mod engine;
+mod tiny;
 mod tokenizer;

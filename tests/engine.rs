@@ -1,0 +1,391 @@
+//! The product end to end on real models: pages laid down, questions answered with citations, and everything a person
+//! can do wrong.
+
+use lectern_engine::embedder::Embedder;
+use lectern_engine::index::{DenseMode, DensePath, SegmentOptions, build_segment};
+use lectern_engine::ingest::ingest;
+use lectern_engine::model::generate::{GenerateOptions, Stopped};
+use lectern_engine::model::{Gguf, Message, SamplingOptions};
+use lectern_engine::retrieve::retrieve;
+use lectern_engine::{Answer, AskEvent, AskOptions, Ending, GenerateRequest, Library, Session, Usage};
+
+use crate::desk::{HANDBOOK, bare, complete, laid, lay, pages};
+use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, golden, ids, largest_difference};
+use crate::tiny_checkpoint::{SECOND, tiny_checkpoint};
+
+const CITE: Option<(&str, f32)> = Some(("cite", 1.0));
+
+fn options() -> AskOptions {
+    AskOptions { max_tokens: 48, ..AskOptions::default() }
+}
+
+fn ask(session: &mut Session<TestHost>, question: &str) -> Answer {
+    block_on(session.ask(question, CITE, &options(), &mut |_| ())).unwrap()
+}
+
+/// A question, the page that answers it, and words of the passage and of the answer.
+struct Asked {
+    question: &'static str,
+    source: &'static str,
+    passage: &'static str,
+    answer: &'static str,
+}
+
+/// Asks in the `cite` voice: the answer is right, and its citation opens the source where the passage stands.
+fn check(session: &mut Session<TestHost>, asked: &Asked) {
+    let answer = ask(session, asked.question);
+    println!("{} -> {}", asked.question, answer.answer);
+    assert!(!answer.refused && answer.stopped == Ending::End, "{answer:?}");
+    assert!(answer.answer.contains(asked.answer), "{answer:?}");
+    assert!(answer.usage.prompt_tokens > 0 && answer.usage.completion_tokens > 0);
+    let [citation] = &answer.citations[..] else { panic!("one citation: {answer:?}") };
+    assert!(answer.answer.contains(&format!("[{}]", citation.marker)));
+    assert_eq!(citation.source, asked.source);
+    assert!(citation.text.contains(asked.passage), "{citation:?}");
+    let source = session.library().source(citation.source_id).unwrap();
+    assert_eq!(source.name, citation.source);
+    assert_eq!(source.text[citation.start..citation.end], citation.text);
+}
+
+#[test]
+fn answers_cite_the_span_they_come_from_in_every_format() {
+    let (mut session, _) = complete();
+    for asked in [
+        Asked {
+            question: "Who built the Aldersey lighthouse?",
+            source: "handbook.md",
+            passage: "built in 1874 by the engineer Margaret Holm",
+            answer: "Margaret Holm",
+        },
+        Asked {
+            question: "How long does the ferry crossing take?",
+            source: "ferry.html",
+            passage: "the crossing takes 50 minutes",
+            answer: "50 minutes",
+        },
+        Asked {
+            question: "Who planted the oldest tree of the orchard?",
+            source: "orchard.txt",
+            passage: "by the gardener Séamus Ó Dálaigh",
+            answer: "Séamus Ó Dálaigh",
+        },
+    ] {
+        check(&mut session, &asked);
+    }
+}
+
+#[test]
+fn what_a_page_hides_is_not_read() {
+    let (session, _) = laid();
+    let text: String = session.library().sources().iter().map(|source| source.text.as_str()).collect();
+    for hidden in ["moon", "sunk", "color", "title:", "lamp.html", "<b>", "\r"] {
+        assert!(!text.contains(hidden), "{hidden} in {text}");
+    }
+    assert!(text.contains("€12.40") && text.contains("Séamus"));
+}
+
+#[test]
+fn a_question_off_the_pages_is_refused_without_a_generation() {
+    let (mut session, _) = laid();
+    block_on(session.load_decoder(&tiny_checkpoint(SECOND).gguf, None)).unwrap();
+    for question in [
+        "What is the boiling point of tungsten?",
+        "Who won the chess championship in 1972?",
+        "how do I sort a list in python",
+    ] {
+        let mut events = Vec::new();
+        let answer = block_on(session.ask(question, None, &options(), &mut |event| events.push(event))).unwrap();
+        assert!(answer.refused && answer.stopped == Ending::Refused, "{question}: {answer:?}");
+        assert_eq!(answer.answer, "Not in these documents.");
+        assert_eq!(answer.usage, Usage::default());
+        assert!(answer.citations.is_empty() && !answer.hits.is_empty(), "what was nearest is still shown");
+        assert!(!events.iter().any(|event| matches!(event, AskEvent::Prefill { .. })), "{events:?}");
+    }
+}
+
+#[test]
+fn without_pages_asking_says_so_and_the_reader_alone_still_answers() {
+    let (mut session, _) = bare();
+    block_on(session.load_embedder(embedder_gguf(), None)).unwrap();
+    block_on(session.load_decoder(decoder_gguf(), None)).unwrap();
+    let mut ask =
+        |question: &str, rag| block_on(session.ask(question, None, &AskOptions { rag, ..options() }, &mut |_| ()));
+    assert_eq!(ask("Where is it?", true).unwrap_err().code(), "no-documents");
+    assert_eq!(ask(" \n", true).unwrap_err().code(), "question-empty");
+    let answer = ask("What is the capital of France?", false).unwrap();
+    assert_eq!(answer.answer, "The capital of France is Paris.");
+    assert!(!answer.refused && answer.hits.is_empty() && answer.citations.is_empty());
+}
+
+#[test]
+fn removing_the_last_page_leaves_none_to_ask() {
+    let (mut session, _) = laid();
+    block_on(session.load_decoder(&tiny_checkpoint(SECOND).gguf, None)).unwrap();
+    for id in session.library().sources().iter().map(|source| source.id).collect::<Vec<_>>() {
+        session.remove_source(id).unwrap();
+        assert_eq!(session.remove_source(id).unwrap_err().code(), "source-unknown");
+    }
+    assert_eq!(block_on(session.ask("Who?", None, &options(), &mut |_| ())).unwrap_err().code(), "no-documents");
+    assert_eq!(block_on(session.search("Who?", 3, DenseMode::Auto)).unwrap_err().code(), "no-documents");
+}
+
+#[test]
+fn graphs_find_what_a_scan_finds() {
+    let host = TestHost::default();
+    let mut embedder = Embedder::from_gguf(&Gguf::parse(embedder_gguf()).unwrap(), "a hash").unwrap();
+    let mut library = Library::default();
+    for (name, bytes) in pages() {
+        block_on(ingest(&mut library, &mut embedder, name, &bytes, &host, &mut |_| ())).unwrap();
+    }
+    let index = library.index_mut().unwrap();
+    let every = SegmentOptions { segment_len: index.len(), min_chunks: 1, ..SegmentOptions::default() };
+    let job = index.next_segment_job(&every).expect("all chunks make a segment");
+    index.install_segment(&build_segment(&job).unwrap()).unwrap();
+    for question in ["Who built the lighthouse?", "What does a ticket cost?", "When are the apples ripe?"] {
+        let mut found = |dense| block_on(retrieve(&library, &mut embedder, question, 5, dense, &host)).unwrap();
+        let (graph, exact) = (found(DenseMode::Graph), found(DenseMode::Exact));
+        assert_eq!((graph.dense_path, exact.dense_path), (DensePath::Graph, DensePath::Exact));
+        let spans = |hits: &[lectern_engine::Hit]| {
+            hits.iter().map(|hit| (hit.source_id, hit.start, hit.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(spans(&graph.hits), spans(&exact.hits), "{question}");
+        let cosines = |hits: &[lectern_engine::Hit]| hits.iter().map(|hit| hit.dense.unwrap()).collect::<Vec<_>>();
+        assert!(largest_difference(&cosines(&graph.hits), &cosines(&exact.hits)) < 1e-6);
+    }
+}
+
+/// What a search shows, for comparison.
+fn found(session: &mut Session<TestHost>) -> Vec<(String, usize, usize, f32)> {
+    let retrieval = block_on(session.search("What does a ticket cost?", 4, DenseMode::Auto)).unwrap();
+    retrieval.hits.into_iter().map(|hit| (hit.source, hit.start, hit.end, hit.score)).collect()
+}
+
+#[test]
+fn a_collection_comes_back_whole_and_a_damaged_one_is_refused() {
+    let (mut session, _) = laid();
+    let bytes = session.export_collection().unwrap();
+    let expected = found(&mut session);
+
+    let (mut other, _) = bare();
+    block_on(other.load_embedder(embedder_gguf(), None)).unwrap();
+    other.import_collection(&bytes).unwrap();
+    assert_eq!(found(&mut other), expected);
+    assert_eq!(other.export_collection().unwrap(), bytes);
+    lay(&mut other, "more.md", b"# More\n\nThe chapel bell weighs 300 kilograms.").unwrap();
+    assert_eq!(other.library().sources().len(), 4, "a collection that came back takes more pages");
+
+    let kept = other.export_collection().unwrap();
+    let damaged = (0..bytes.len()).step_by(bytes.len() / 97).map(|at| {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x20;
+        damaged
+    });
+    let cut = [0, 7, 11, 40, bytes.len() - 1].map(|len| bytes[..len].to_vec());
+    for damaged in damaged.chain(cut) {
+        assert_eq!(other.import_collection(&damaged).unwrap_err().code(), "collection-invalid");
+    }
+    assert_eq!(other.export_collection().unwrap(), kept, "a refused collection changes nothing");
+}
+
+#[test]
+fn a_collection_read_by_another_embedder_is_refused_both_ways() {
+    let mut embedder = Embedder::from_gguf(&Gguf::parse(embedder_gguf()).unwrap(), "another model").unwrap();
+    let mut library = Library::default();
+    block_on(ingest(
+        &mut library,
+        &mut embedder,
+        "handbook.md",
+        HANDBOOK.as_bytes(),
+        &TestHost::default(),
+        &mut |_| (),
+    ))
+    .unwrap();
+    let bytes = library.to_bytes().unwrap();
+    let (mut session, _) = bare();
+    session.import_collection(&bytes).unwrap();
+    assert_eq!(block_on(session.load_embedder(embedder_gguf(), None)).unwrap_err().code(), "index-model-mismatch");
+    let (mut session, _) = laid();
+    assert_eq!(session.import_collection(&bytes).unwrap_err().code(), "index-model-mismatch");
+    assert_eq!(session.library().sources().len(), 3);
+}
+
+#[test]
+fn passages_are_cut_before_the_question_and_it_is_said() {
+    let (mut session, host) = complete();
+    let mut told = |n_words: usize| {
+        let question = format!("Who built the Aldersey lighthouse? {}", "lamp ".repeat(n_words));
+        let mut notices = Vec::new();
+        let options = AskOptions { max_tokens: 1024, ..options() };
+        host.stop.set(false);
+        let answer = block_on(session.ask(&question, None, &options, &mut |event| match event {
+            AskEvent::Notice { code, message } => notices.push((code, message)),
+            // What is told before the first token is all that counts here.
+            AskEvent::Prefill { .. } => host.stop.set(true),
+            _ => {}
+        }));
+        (answer, notices)
+    };
+    let (answer, notices) = told(0);
+    assert_eq!((answer.unwrap().n_passages_dropped, notices.len()), (0, 0));
+    let (answer, notices) = told(880);
+    let answer = answer.unwrap();
+    assert!(answer.n_passages >= 1 && answer.n_passages_dropped >= 1, "{answer:?}");
+    assert_eq!(answer.n_passages + answer.n_passages_dropped, answer.hits.len(), "all that was found is still shown");
+    let expected = format!("{} of 3", answer.n_passages_dropped);
+    assert!(matches!(&notices[..], [("passages-cut", message)] if message.starts_with(&expected)), "{notices:?}");
+    let (error, notices) = told(2100);
+    assert_eq!((error.unwrap_err().code(), notices.len()), ("prompt-too-long", 0));
+
+    host.stop.set(false);
+    let long = AskOptions { rag: false, ..options() };
+    assert_eq!(
+        block_on(session.ask(&"lamp ".repeat(2100), None, &long, &mut |_| ())).unwrap_err().code(),
+        "prompt-too-long"
+    );
+    let answer = ask(&mut session, "Who built the Aldersey lighthouse?");
+    assert!(answer.answer.contains("Margaret Holm"), "the desk stays usable: {answer:?}");
+}
+
+fn request(content: &str, max_tokens: usize, stop: &[&str]) -> GenerateRequest {
+    let stop = stop.iter().map(|text| text.to_string()).collect();
+    GenerateRequest {
+        messages: vec![Message::new("user", content)],
+        options: GenerateOptions { max_tokens, sampling: SamplingOptions::default(), stop },
+    }
+}
+
+#[test]
+fn generation_is_the_references_and_stops_where_it_is_told_to() {
+    let (mut session, host) = bare();
+    block_on(session.load_decoder(decoder_gguf(), None)).unwrap();
+    let mut run = |content: &str, max_tokens, stop: &[&str]| {
+        let generated = block_on(session.generate(&request(content, max_tokens, stop), None, &mut |_| ())).unwrap();
+        (generated.generation, generated.prompt_ids)
+    };
+    let reference = &golden("decoder")["prompts"]["capital"];
+    let (whole, prompt_ids) = run("What is the capital of France?", 64, &[]);
+    assert_eq!(prompt_ids, ids(&reference["ids"]));
+    assert_eq!(whole.ids, ids(&reference["greedy_ids"]));
+    assert_eq!((whole.text.as_str(), whole.stopped), ("The capital of France is Paris.", Stopped::End));
+    assert_eq!(
+        whole.first_logits_top20.iter().map(|(id, _)| *id).collect::<Vec<_>>()[..4],
+        ids(&reference["first_logits_top20"]["ids"])[..4]
+    );
+
+    let (cut, _) = run("What is the capital of France?", 64, &["of Rome", "rance is P"]);
+    assert_eq!((cut.text.as_str(), cut.stopped), ("The capital of F", Stopped::Stop));
+    let (short, _) = run("What is the capital of France?", 3, &[]);
+    assert_eq!((short.ids.as_slice(), short.stopped), (&whole.ids[..3], Stopped::Length));
+
+    host.stop_after.set(Some(3)); // one look before the prompt, one after each token
+    let (stopped, _) = run("What is the capital of France?", 64, &[]);
+    assert_eq!((stopped.ids.as_slice(), stopped.stopped), (&whole.ids[..3], Stopped::Cancelled));
+    host.stop.set(false);
+    host.stop_after.set(None);
+    assert_eq!(run("What is the capital of France?", 64, &[]).0.ids, whole.ids, "nothing of a stopped answer stays");
+}
+
+#[test]
+fn stopping_while_a_page_is_read_leaves_the_library_as_it_was() {
+    let (mut session, host) = laid();
+    let before = session.export_collection().unwrap();
+    let long: String =
+        (0..120).map(|i| format!("Keeper number {i} trimmed the wick and wound the clockwork.\n\n")).collect();
+    let mut batches = 0;
+    host.stop_after.set(Some(1));
+    let error = block_on(session.add_source("log.txt", long.as_bytes(), &mut |event| {
+        batches += u32::from(matches!(event, lectern_engine::IngestEvent::Embedded { .. }));
+    }));
+    assert_eq!(error.unwrap_err().code(), "cancelled");
+    assert_eq!(batches, 1, "it was stopped on the way");
+    host.stop.set(false);
+    host.stop_after.set(None);
+    assert_eq!(session.export_collection().unwrap(), before);
+}
+
+#[test]
+fn a_bad_file_is_refused_with_its_code_and_the_others_stay() {
+    let (mut session, _) = laid();
+    let before = session.export_collection().unwrap();
+    let noise: Vec<u8> = (0u32..4096).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for (name, bytes, code) in [
+        ("empty.md", &b""[..], "file-empty"),
+        ("blank.txt", b" \n\t\r\n ", "file-empty"),
+        ("picture.html", b"<img src=x><script>1</script>", "file-empty"),
+        ("noise.txt", &noise, "file-binary"),
+        ("half.txt", b"\xff\xfe\x00\xd8\x00\xd8\x00\xd8\x00\xd8", "file-undecodable"),
+        ("paper.pdf", b"%PDF-1.7 ...", "file-unsupported"),
+    ] {
+        let error = lay(&mut session, name, bytes).unwrap_err();
+        assert_eq!(error.code(), code, "{name}: {error}");
+        assert!(error.to_string().starts_with(name), "the message names the file: {error}");
+    }
+    assert_eq!(session.export_collection().unwrap(), before);
+}
+
+#[test]
+fn a_bad_model_is_refused_with_its_code_and_the_loaded_one_stays() {
+    let tiny = tiny_checkpoint(SECOND).gguf;
+    let (mut session, _) = bare();
+    assert_eq!(block_on(session.generate(&request("x", 4, &[]), None, &mut |_| ())).unwrap_err().code(), "not-loaded");
+    assert_eq!(lay(&mut session, "a.md", b"# A").unwrap_err().code(), "not-loaded");
+    let (info, _) = block_on(session.load_decoder(&tiny, None)).unwrap();
+    assert_eq!((info.name.as_str(), info.n_layers, info.n_ctx, info.n_bytes), ("Tiny 1M", 3, 96, tiny.len()));
+    let run = |session: &mut Session<TestHost>| {
+        block_on(session.generate(&request("x", 4, &[]), None, &mut |_| ())).unwrap().generation.ids
+    };
+    let expected = run(&mut session);
+
+    let wrong_magic = [b"PK\x03\x04", &tiny[4..]].concat();
+    let wrong_version = [&tiny[..4], &9u32.to_le_bytes()[..], &tiny[8..]].concat();
+    let other_hash = "0".repeat(64);
+    for (bytes, sha256, code) in [
+        (&tiny[..tiny.len() / 2], None, "model-truncated"),
+        (&tiny[..100], None, "model-truncated"),
+        (&[], None, "model-truncated"),
+        (&wrong_magic, None, "model-magic"),
+        (&wrong_version, None, "model-version"),
+        (&tiny, Some(other_hash.as_str()), "model-hash-mismatch"),
+        (embedder_gguf(), None, "model-unsupported"),
+    ] {
+        let error = block_on(session.load_decoder(bytes, sha256)).map(drop).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(run(&mut session), expected);
+    }
+    block_on(session.load_decoder(&tiny, Some(&info.sha256.to_uppercase()))).unwrap();
+    let embedder = embedder_gguf();
+    for (bytes, code) in [(&embedder[..embedder.len() - 64], "model-truncated"), (&tiny[..], "model-unsupported")] {
+        assert_eq!(block_on(session.load_embedder(bytes, None)).map(drop).unwrap_err().code(), code);
+    }
+}
+
+#[test]
+fn a_voice_of_another_model_is_refused_and_the_loaded_one_stays() {
+    let (mut session, _) = complete();
+    let (config_json, safetensors) = adapter_files("cite");
+    let config = String::from_utf8(config_json.clone()).unwrap();
+    let with_base = |base: &str| config.replace("HuggingFaceTB/SmolLM2-135M-Instruct", base).into_bytes();
+    for (config_json, safetensors, code) in [
+        (with_base("HuggingFaceTB/SmolLM2-360M-Instruct"), &safetensors[..], "adapter-base-mismatch"),
+        (with_base("meta-llama/Llama-3.2-1B"), &safetensors, "adapter-base-mismatch"),
+        (config.replace("\"r\": 8", "\"r\": 16").into_bytes(), &safetensors, "adapter-shape"),
+        (config.replace("\"use_dora\": false", "\"use_dora\": true").into_bytes(), &safetensors, "adapter-unsupported"),
+        (config_json.clone(), &safetensors[..safetensors.len() - 1], "adapter-invalid"),
+        (b"{}".to_vec(), &safetensors, "adapter-invalid"),
+    ] {
+        let error = session.add_adapter("cite", &config_json, safetensors).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+    }
+    assert_eq!(
+        block_on(session.ask("Who?", Some(("bard", 1.0)), &options(), &mut |_| ())).unwrap_err().code(),
+        "adapter-unknown"
+    );
+    assert!(
+        !ask(&mut session, "Who built the Aldersey lighthouse?").citations.is_empty(),
+        "the voice that was there still speaks"
+    );
+
+    block_on(session.load_decoder(&tiny_checkpoint(SECOND).gguf, None)).unwrap();
+    assert_eq!(session.adapters().count(), 0, "voices go with their model");
+    assert_eq!(session.add_adapter("cite", &config_json, &safetensors).unwrap_err().code(), "adapter-base-mismatch");
+}
