@@ -3,6 +3,7 @@
 mod commands;
 mod device;
 mod error;
+mod eval;
 mod files;
 mod host;
 mod models;
@@ -15,6 +16,7 @@ use lectern_engine::model::convert::Quantization;
 
 use crate::commands::{AskArgs, GenerateArgs, Precision};
 use crate::error::CliError;
+use crate::eval::EvalCommand;
 use crate::models::ModelArgs;
 
 /// Answers from your own pages, in the voice you choose, on this machine alone.
@@ -70,6 +72,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure retrieval, answers and adapters on data of known answers
+    #[command(subcommand)]
+    Eval(EvalCommand),
     /// Hugging Face safetensors to GGUF
     Convert {
         dir: PathBuf,
@@ -108,6 +113,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Embed { .. } => commands::embed(models),
         Command::Index { paths, out, json } => commands::index(paths, out, *json, models),
         Command::Search { dir, query, top_k, json } => commands::search(dir, query, *top_k, *json, models),
+        Command::Eval(command) => eval::run(command, models),
         Command::Convert { dir, out, quant } => {
             let quantization = match quant {
                 Quant::q8_0 => Quantization::Q8_0,

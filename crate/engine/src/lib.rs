@@ -4,6 +4,7 @@ pub mod answer;
 pub mod cite;
 pub mod embedder;
 pub mod error;
+pub mod evaluate;
 pub mod executor;
 pub mod ingest;
 pub mod library;
