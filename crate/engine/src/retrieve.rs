@@ -8,10 +8,11 @@ use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::library::Library;
 
-/// Cosine below which the best passage is taken to be about something else, and
-/// BM25 below which words shared with the question are taken to be chance.
-/// Measured: see [`is_relevant`].
-pub const MIN_COSINE: f32 = 0.3;
+/// Cosine below which the best passage is taken to be about something else, unless BM25 says that it is
+/// not: measured with all-MiniLM-L6-v2, see [`is_relevant`].
+pub const MIN_COSINE: f32 = 0.28;
+/// BM25 from which the words shared with the question are taken to be more than chance. It grows with
+/// the collection, so that this stands well above what chance reached in small ones.
 pub const MIN_BM25: f32 = 12.0;
 
 /// A passage with its scores.
@@ -75,6 +76,19 @@ pub async fn retrieve<H: Host>(library: &Library, embedder: &mut Embedder, quest
 
 /// Whether any hit is near enough to be worth reading. On the scores themselves, never on the fused
 /// rank, which is as high for the best of nothing.
+///
+/// Measured on the first three hits of `lectern eval qa --retrieval-only --run`, for questions that the
+/// collection answers and for 40 about something else (cooking, sport, programming, pets, …):
+///
+/// | collection | chunks' best cosine, 3rd percentile of answerable | refused: answerable | refused: off-topic |
+/// |---|---|---|---|
+/// | SQuAD 2.0, 7 articles, 200 questions | 0.37 | 0.5 % | 90 % |
+/// | CLAP NQ, 80 questions to a search engine | 0.29 | 2.5 % | 92.5 % |
+/// | mdBook guide, 40 page queries | 0.33 | 0 % | 92.5 % |
+///
+/// No off-topic question reached a BM25 above 8.2, half of SQuAD's answerable ones exceed 9.9. Questions
+/// that are on the topic but not answered (SQuAD's unanswerable ones) pass nearly all: those are the
+/// reader's to refuse.
 pub fn is_relevant(hits: &[Hit]) -> bool {
     hits.iter().any(|hit| hit.dense.unwrap_or(0.0) >= MIN_COSINE || hit.bm25.unwrap_or(0.0) >= MIN_BM25)
 }

@@ -147,7 +147,7 @@ pub async fn run<H: Host>(
             tally.push_all(&values);
             let gold = places.gold(question, session.library());
             on_event(Event::Record(&RunRecord {
-                hits: hit_records(&answer.hits[..answer.n_passages.max(answer.hits.len().min(ask.top_k))], places),
+                hits: hit_records(&answer.hits, places),
                 answer: Some(&answer.answer),
                 citations: Some(&answer.citations),
                 refused: Some(is_refusal(&answer)),
