@@ -1,11 +1,10 @@
 //! A Chromium for the browser tests: the one that is there, or one from apt.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::command;
+use crate::apt;
 use crate::step;
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -38,27 +37,7 @@ fn find(folders: &[PathBuf]) -> Option<PathBuf> {
 }
 
 fn install() -> Result<()> {
-    let advice = "install Chromium by hand and name it in CHROME_BIN";
-    ensure!(Path::new("/usr/bin/apt-get").exists(), "no Chromium was found and there is no apt-get: {advice}");
-    step::quiet("Updating apt's package lists", || command::output(apt()?.arg("update"), advice))?;
-    step::quiet("Installing Chromium with apt", || {
-        command::output(apt()?.args(["install", "--yes", "--no-install-recommends", "chromium"]), advice)
-    })?;
-    Ok(())
-}
-
-/// apt-get as root, through sudo where need be.
-fn apt() -> Result<Command> {
-    let user = command::output(Command::new("id").arg("--user"), "coreutils are missing")?;
-    let mut command = if user.trim() == "0" {
-        Command::new("apt-get")
-    } else {
-        let mut sudo = Command::new("sudo");
-        sudo.args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
-        sudo
-    };
-    command.env("DEBIAN_FRONTEND", "noninteractive");
-    Ok(command)
+    apt::install("Chromium", &["chromium"], "install Chromium by hand and name it in CHROME_BIN")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Each command does its own set-up on a fresh machine, says each step in one line, and skips what is done.
 
+mod apt;
 mod browser;
 mod command;
 mod house;
@@ -14,6 +15,7 @@ mod step;
 mod test;
 mod tidy;
 mod tools;
+mod vulkan;
 mod wasm;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use crate::command::{self, cargo, npm};
 use crate::house::House;
 use crate::models::{self, Source};
 use crate::wasm::Optimize;
-use crate::{browser, native, site, step, tidy, tools};
+use crate::{browser, native, site, step, tidy, tools, vulkan};
 
 const ADVICE: &str = "the failing tests are named above";
 
@@ -19,6 +19,7 @@ const ADVICE: &str = "the failing tests are named above";
 pub fn test(house: &House, full: bool) -> Result<()> {
     tools::npm_packages(house)?;
     let chromium = browser::chromium()?;
+    vulkan::driver()?;
     native::build_all(house)?;
     models::get(house, Source::Package, || Ok(house.cli()))?;
 
