@@ -18,10 +18,13 @@ pub fn driver() -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    let has_driver = |folder: &&str| Path::new(folder).read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    if let Some(folder) = DRIVERS.iter().find(has_driver) {
+    if let Some(folder) = DRIVERS.iter().find(|folder| has_entries(Path::new(folder))) {
         step::skip(format_args!("Vulkan driver in {folder}"));
         return Ok(());
     }
     apt::install("a Vulkan driver", &["libvulkan1", "mesa-vulkan-drivers"], "install a Vulkan driver such as mesa-vulkan-drivers by hand")
+}
+
+fn has_entries(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|mut entries| entries.next().is_some())
 }
