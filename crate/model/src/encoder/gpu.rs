@@ -307,7 +307,7 @@ impl GpuEncoder {
             num_heads: c.num_attention_heads,
             num_key_value_heads: c.num_attention_heads,
             head_dim: c.head_dim(),
-            threads: self.gpu.tuning.attention_threads,
+            threads: self.gpu.tuning.attention_threads.max(c.head_dim() / 4),
             q_offset: 0,
             q_stride: 3 * hidden4,
             k_offset: hidden4,

@@ -193,6 +193,7 @@ impl GpuDecoder {
             cols: matrix.cols,
             threads: self.gpu.tuning.gemv_threads,
             lanes: self.gpu.tuning.gemv_lanes,
+            lane_pairs: self.gpu.tuning.gemv_lane_pairs,
             norm_eps: norm.then(|| self.config.rms_norm_eps.to_bits()),
             low_rank: Default::default(),
         }
@@ -205,7 +206,7 @@ impl GpuDecoder {
             num_heads: c.num_attention_heads,
             num_key_value_heads: c.num_key_value_heads,
             head_dim: c.head_dim,
-            threads: self.gpu.tuning.attention_threads,
+            threads: self.gpu.tuning.attention_threads.max(c.head_dim / 4),
             q_offset: if single { 2 * self.n_ctx * c.kv_dim() / 4 } else { 0 },
             q_stride: (c.q_dim() + 2 * c.kv_dim()) / 4,
             k_offset: 0,

@@ -90,9 +90,8 @@ fn attend(
     for t in 0..len.div_ceil(tile) {
         let first = t * tile;
         let mut largest = max;
-        #[unroll]
         for i in 0..PER_THREAD {
-            let at = comptime!(i * cfg.threads) + tid;
+            let at = i * threads + tid;
             let mut score = f32::new(-1.0e30);
             if first + at < len {
                 let base = k_base + (first + at) * comptime!(cfg.kv_stride);
@@ -112,9 +111,8 @@ fn attend(
         }
         let correction = f32::exp(max - largest);
         total *= correction;
-        #[unroll]
         for i in 0..PER_THREAD {
-            let at = comptime!(i * cfg.threads) + tid;
+            let at = i * threads + tid;
             let weight = f32::exp(scores[at] - largest);
             scores[at] = weight;
             total += weight;

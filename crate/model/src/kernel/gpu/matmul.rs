@@ -222,39 +222,59 @@ fn gelu(v: V4) -> V4 {
     V4::new(0.5f32) * v + magnitude
 }
 
-/// Adds `scale · B[row] · (A x)` to the sums of one row of weights against four of input.
+/// Loads 32 of the adapter's ranks as if they were columns: `scale · B` as weights, `A x` as input.
 #[cube]
-fn add_low_rank(
-    sum: V4,
+fn load_low_rank(
     factors: &[V4],
     ax: &[V4],
     scale: f32,
-    row: usize,
-    input: usize,
+    weights: &mut Shared<[V4]>,
+    input: &mut Shared<[V4]>,
+    first_col: usize,
+    first_row: usize,
+    first_rank: usize,
     #[comptime] g: GemmShape,
-) -> V4 {
-    let mut sum = sum;
-    #[unroll]
-    for i in 0..comptime!(g.low_rank.n_parts) {
-        let rank = comptime!(g.low_rank.parts[i].rank);
-        if comptime!(rank > 0) {
+) {
+    let groups = comptime!(g.col_groups());
+    for task in range_stepped(UNIT_POS as usize, comptime!(g.col_groups() * 8), comptime!(g.threads())) {
+        let group = task / 8;
+        let vector = task % 8;
+        let row = first_col + group * 4;
+        let rank = first_rank + vector * 4;
+        let mut b0 = V4::new(0f32);
+        let mut b1 = V4::new(0f32);
+        let mut b2 = V4::new(0f32);
+        let mut b3 = V4::new(0f32);
+        #[unroll]
+        for i in 0..comptime!(g.low_rank.n_parts) {
+            let part = comptime!(g.low_rank.parts[i]);
+            let a_row = comptime!(g.low_rank.a_row(i));
             let start = comptime!(g.low_rank.start(i));
-            let end = comptime!(g.low_rank.parts[i].end);
-            if row >= start && row < end {
-                let a_row = comptime!(g.low_rank.a_row(i));
-                let base = comptime!(g.low_rank.parts[i].b) + (row - start) * comptime!(rank / 4);
-                for r in 0..comptime!(rank / 4) {
-                    let b = factors[base + r] * V4::new(scale);
-                    let at = (a_row + r * 4) * comptime!(MAX_PREFILL_ROWS / 4) + input / 4;
-                    sum += V4::new(b.extract(0usize)) * ax[at];
-                    sum += V4::new(b.extract(1usize)) * ax[at + comptime!(MAX_PREFILL_ROWS / 4)];
-                    sum += V4::new(b.extract(2usize)) * ax[at + comptime!(MAX_PREFILL_ROWS / 2)];
-                    sum += V4::new(b.extract(3usize)) * ax[at + comptime!(MAX_PREFILL_ROWS / 4 * 3)];
-                }
+            if rank >= a_row && rank < comptime!(a_row + part.rank) && row >= start && row < comptime!(part.end) {
+                let stride = comptime!(part.rank / 4);
+                let at = comptime!(part.b) + (row - start) * stride + (rank - a_row) / 4;
+                b0 = factors[at];
+                b1 = factors[at + stride];
+                b2 = factors[at + stride * 2];
+                b3 = factors[at + stride * 3];
             }
         }
+        let to = vector * 4 * groups + group;
+        let scale = V4::new(scale);
+        weights[to] = column(b0, b1, b2, b3, 0usize) * scale;
+        weights[to + groups] = column(b0, b1, b2, b3, 1usize) * scale;
+        weights[to + groups * 2] = column(b0, b1, b2, b3, 2usize) * scale;
+        weights[to + groups * 3] = column(b0, b1, b2, b3, 3usize) * scale;
     }
-    sum
+    for task in range_stepped(UNIT_POS as usize, comptime!(g.row_groups() * BLOCK), comptime!(g.threads())) {
+        let k = task / comptime!(g.row_groups());
+        let group = task % comptime!(g.row_groups());
+        let mut v = V4::new(0f32);
+        if first_rank + k < comptime!(g.low_rank.total_rank()) {
+            v = ax[(first_rank + k) * comptime!(MAX_PREFILL_ROWS / 4) + first_row / 4 + group];
+        }
+        input[task] = v;
+    }
 }
 
 /// `out = epilogue(x Wᵀ)` for a batch of rows.
@@ -288,9 +308,19 @@ pub fn gemm(
     for i in 0..comptime!(g.thread_rows / 4 * g.thread_cols) {
         sums[i] = V4::new(0f32);
     }
-    for block in 0..comptime!(g.cols / BLOCK) {
-        load_weights(quants, scales, &mut weights, first_col, block, g);
-        load_input(x, &mut input, first_row, block, g);
+    let blocks = comptime!(g.cols / BLOCK);
+    for block in 0..comptime!(g.cols / BLOCK + g.low_rank.total_rank().div_ceil(BLOCK)) {
+        if block < blocks {
+            load_weights(quants, scales, &mut weights, first_col, block, g);
+            load_input(x, &mut input, first_row, block, g);
+        }
+        if comptime!(g.low_rank.is_active()) {
+            if block >= blocks {
+                let scale = f32::from_bits(step[state::SCALE]);
+                let rank = (block - blocks) * BLOCK;
+                load_low_rank(extra, ax, scale, &mut weights, &mut input, first_col, first_row, rank, g);
+            }
+        }
         sync_cube();
         for k in 0..BLOCK {
             let row_base = k * comptime!(g.row_groups()) + ty;
@@ -319,17 +349,10 @@ pub fn gemm(
             for i in 0..n_i {
                 let row = first_row + (ty + comptime!(i * g.row_threads())) * 4;
                 let at = comptime!(i * g.thread_cols + j * 4);
-                let mut c0 = sums[at];
-                let mut c1 = sums[comptime!(at + 1)];
-                let mut c2 = sums[comptime!(at + 2)];
-                let mut c3 = sums[comptime!(at + 3)];
-                if comptime!(g.low_rank.is_active()) {
-                    let scale = f32::from_bits(step[state::SCALE]);
-                    c0 = add_low_rank(c0, extra, ax, scale, col, row, g);
-                    c1 = add_low_rank(c1, extra, ax, scale, col + 1, row, g);
-                    c2 = add_low_rank(c2, extra, ax, scale, col + 2, row, g);
-                    c3 = add_low_rank(c3, extra, ax, scale, col + 3, row, g);
-                }
+                let c0 = sums[at];
+                let c1 = sums[comptime!(at + 1)];
+                let c2 = sums[comptime!(at + 2)];
+                let c3 = sums[comptime!(at + 3)];
                 if comptime!(g.epilogue == GemmEpilogue::Transposed) {
                     let to = col * comptime!(MAX_PREFILL_ROWS / 4) + row / 4;
                     out[to] = c0;

@@ -4,7 +4,8 @@
 //!
 //! A workgroup loads the input into workgroup memory once, in the order in which words of weights
 //! unpack: component `w` of a vector belongs to word `w` of four, so that one vector operation
-//! multiplies four words. `lanes` invocations share a pair of rows.
+//! multiplies four words. `lanes` invocations share pairs of rows, so that what is loaded of the
+//! input serves all of them.
 
 use super::low_rank::LowRankShape;
 use super::state;
@@ -39,6 +40,8 @@ pub struct GemvShape {
     pub cols: usize,
     pub threads: usize,
     pub lanes: usize,
+    /// Pairs of rows that the same lanes compute.
+    pub lane_pairs: usize,
     /// Bits of RMSNorm's epsilon, when the input is normalised first.
     pub norm_eps: Option<u32>,
     pub low_rank: LowRankShape,
@@ -47,7 +50,17 @@ pub struct GemvShape {
 impl GemvShape {
     /// Pairs of rows a workgroup computes.
     const fn pairs(&self) -> usize {
+        self.groups() * self.lane_pairs
+    }
+
+    /// Groups of lanes.
+    const fn groups(&self) -> usize {
         self.threads / self.lanes
+    }
+
+    /// Rows that the same lanes compute.
+    const fn lane_rows(&self) -> usize {
+        2 * self.lane_pairs
     }
 
     /// Workgroups of a launch.
@@ -80,7 +93,7 @@ impl GemvShape {
 
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(&self) -> usize {
-        4 * (self.chunk() + self.chunk() / 16 + 2 * self.threads + self.low_rank.total_rank().max(4))
+        4 * (self.chunk() + self.chunk() / 16 + self.lane_rows() * self.threads + self.low_rank.total_rank().max(4))
     }
 }
 
@@ -91,7 +104,7 @@ struct Scratch {
     x: Shared<[V4]>,
     /// Sum of each half block of it.
     sums: Shared<[f32]>,
-    /// One or two numbers an invocation.
+    /// A number an invocation and row.
     reduce: Shared<[f32]>,
     /// `A x` of the adapter.
     ax: Shared<[f32]>,
@@ -102,7 +115,7 @@ fn scratch(#[comptime] g: GemvShape) -> Scratch {
     Scratch {
         x: Shared::<[V4]>::new_slice(comptime!(g.chunk() / 4)),
         sums: Shared::<[f32]>::new_slice(comptime!(g.chunk() / 16)),
-        reduce: Shared::<[f32]>::new_slice(comptime!(g.threads * 2)),
+        reduce: Shared::<[f32]>::new_slice(comptime!(g.threads * g.lane_rows())),
         ax: Shared::<[f32]>::new_slice(comptime!(g.low_rank.total_rank().max(4))),
     }
 }
@@ -177,56 +190,100 @@ fn load_chunk(
     sync_cube();
 }
 
-/// One block of a row, `block` in the matrix against `local` in the chunk.
+/// Adds block `local` of the chunk to this invocation's rows, whose blocks in the matrix `blocks` are.
 #[cube]
-fn dot_block(quants: &[U4], scales: &[u32], s: &mut Scratch, block: usize, local: usize, #[comptime] g: GemvShape) -> f32 {
-    let mut sum = V4::new(0f32);
+fn add_block(
+    quants: &[U4],
+    scales: &[u32],
+    s: &mut Scratch,
+    sums: &mut Array<f32>,
+    first_blocks: &Array<usize>,
+    block: usize,
+    local: usize,
+    #[comptime] g: GemvShape,
+) {
     let at = local * 8;
+    let n_rows = comptime!(g.lane_rows());
+    let mut dots = Array::<V4>::new(n_rows);
+    let mut words = Array::<U4>::new(n_rows);
+    #[unroll]
+    for r in 0..n_rows {
+        dots[r] = V4::new(0f32);
+    }
     if comptime!(g.format == PackedFormat::Q4) {
-        let q = quants[block];
+        #[unroll]
+        for r in 0..n_rows {
+            words[r] = quants[first_blocks[r] + block];
+        }
         #[unroll]
         for p in 0..8usize {
             let shift = comptime!(p as u32 * 4);
             let index = comptime!((p % 2) * 4 + p / 2);
-            sum += V4::cast_from((q >> U4::new(shift)) & U4::new(15u32)) * s.x[at + index];
+            let x = s.x[at + index];
+            #[unroll]
+            for r in 0..n_rows {
+                dots[r] += V4::cast_from((words[r] >> U4::new(shift)) & U4::new(15u32)) * x;
+            }
         }
     } else if comptime!(g.format == PackedFormat::Q8) {
         #[unroll]
         for half in 0..2usize {
-            let q = quants[block * 2 + half];
+            #[unroll]
+            for r in 0..n_rows {
+                words[r] = quants[(first_blocks[r] + block) * 2 + half];
+            }
             #[unroll]
             for byte in 0..4usize {
                 let shift = comptime!(byte as u32 * 8);
                 let index = comptime!(half * 4 + byte);
-                sum += V4::cast_from((q >> U4::new(shift)) & U4::new(255u32)) * s.x[at + index];
+                let x = s.x[at + index];
+                #[unroll]
+                for r in 0..n_rows {
+                    dots[r] += V4::cast_from((words[r] >> U4::new(shift)) & U4::new(255u32)) * x;
+                }
             }
         }
     } else if comptime!(g.format == PackedFormat::F16) {
         #[unroll]
         for v in 0..4usize {
-            let q = quants[block * 4 + v];
             let index = comptime!(v * 2);
-            sum += f16_bits4(q & U4::new(0xffffu32)) * s.x[at + index];
-            sum += f16_bits4(q >> U4::new(16u32)) * s.x[at + index + 1];
+            let low = s.x[at + index];
+            let high = s.x[at + index + 1];
+            #[unroll]
+            for r in 0..n_rows {
+                let q = quants[(first_blocks[r] + block) * 4 + v];
+                dots[r] += f16_bits4(q & U4::new(0xffffu32)) * low;
+                dots[r] += f16_bits4(q >> U4::new(16u32)) * high;
+            }
         }
     } else {
         #[unroll]
         for v in 0..8usize {
-            sum += V4::reinterpret(quants[block * 8 + v]) * s.x[at + v];
+            let x = s.x[at + v];
+            #[unroll]
+            for r in 0..n_rows {
+                dots[r] += V4::reinterpret(quants[(first_blocks[r] + block) * 8 + v]) * x;
+            }
         }
     }
-    let mut y = sum4(sum);
     if comptime!(g.format.has_scales()) {
-        let scale = scales[block];
-        let d = f16_bits(scale & 0xffffu32);
         let x_sum = s.sums[local * 2] + s.sums[local * 2 + 1];
-        if comptime!(g.format == PackedFormat::Q4) {
-            y = y * d + f16_bits(scale >> 16u32) * x_sum;
-        } else {
-            y = (y - 128f32 * x_sum) * d;
+        #[unroll]
+        for r in 0..n_rows {
+            let scale = scales[first_blocks[r] + block];
+            let d = f16_bits(scale & 0xffffu32);
+            if comptime!(g.format == PackedFormat::Q4) {
+                sums[r] += sum4(dots[r]) * d + f16_bits(scale >> 16u32) * x_sum;
+            } else {
+                sums[r] += (sum4(dots[r]) - 128f32 * x_sum) * d;
+            }
+        }
+    } else {
+        #[unroll]
+        for r in 0..n_rows {
+            sums[r] += sum4(dots[r]);
         }
     }
-    y
 }
 
 /// Adds this chunk's `A x` to `s.ax`, for the parts whose rows this workgroup computes.
@@ -310,9 +367,23 @@ fn low_rank_row(factors: &[V4], s: &mut Scratch, scale: f32, row: usize, lane: u
     sum * scale
 }
 
-/// Both rows' sums of this invocation's pair; whole on lane 0.
+/// Pair `i` of this invocation's pairs.
 #[cube]
-fn pair_sums(
+fn pair_index(#[comptime] i: usize, #[comptime] g: GemvShape) -> usize {
+    CUBE_POS_X as usize * comptime!(g.pairs()) + comptime!(i * g.groups()) + UNIT_POS as usize / comptime!(g.lanes)
+}
+
+/// Row `r` of this invocation's rows: neighbours are a pair, or with `halves` as far apart as the
+/// halves of the matrix. May lie outside the matrix.
+#[cube]
+fn row_index(#[comptime] r: usize, #[comptime] halves: bool, #[comptime] g: GemvShape) -> usize {
+    let pair = pair_index(comptime!(r / 2), g);
+    if halves { pair + comptime!(r % 2 * (g.rows / 2)) } else { pair * 2 + comptime!(r % 2) }
+}
+
+/// The sums of this invocation's rows, whole on lane 0.
+#[cube]
+fn row_sums(
     quants: &[U4],
     scales: &[u32],
     x: &[V4],
@@ -320,18 +391,22 @@ fn pair_sums(
     factors: &[V4],
     x_base: usize,
     scale: f32,
-    row_a: usize,
-    row_b: usize,
     s: &mut Scratch,
     #[comptime] halves: bool,
     #[comptime] g: GemvShape,
-) -> (f32, f32) {
+) -> Array<f32> {
     let tid = UNIT_POS as usize;
     let lane = tid % comptime!(g.lanes);
+    let n_rows = comptime!(g.lane_rows());
+    let last = comptime!(g.rows - 1);
     let inverse = inverse_rms(x, x_base, s, g);
-    let row_blocks = comptime!(g.cols / BLOCK);
-    let mut a = f32::new(0.0);
-    let mut b = f32::new(0.0);
+    let mut sums = Array::<f32>::new(n_rows);
+    let mut first_blocks = Array::<usize>::new(n_rows);
+    #[unroll]
+    for r in 0..n_rows {
+        sums[r] = 0f32;
+        first_blocks[r] = usize::min(row_index(r, halves, g), last) * comptime!(g.cols / BLOCK);
+    }
     #[unroll]
     for chunk in 0..comptime!(g.n_chunks()) {
         let first = comptime!(chunk * g.chunk() / 4);
@@ -339,8 +414,7 @@ fn pair_sums(
         load_chunk(x, norm, x_base, inverse, s, first, blocks, g);
         for block in range_stepped(lane, blocks, comptime!(g.lanes)) {
             let at = block + comptime!(chunk * g.chunk() / BLOCK);
-            a += dot_block(quants, scales, s, row_a * row_blocks + at, block, g);
-            b += dot_block(quants, scales, s, row_b * row_blocks + at, block, g);
+            add_block(quants, scales, s, &mut sums, &first_blocks, at, block, g);
         }
         if comptime!(g.low_rank.is_active()) {
             let first_row = CUBE_POS_X as usize * comptime!(g.pairs() * 2);
@@ -351,24 +425,30 @@ fn pair_sums(
         }
     }
     if comptime!(g.low_rank.is_active()) {
-        a += low_rank_row(factors, s, scale, row_a, lane, g);
-        b += low_rank_row(factors, s, scale, row_b, lane, g);
+        #[unroll]
+        for r in 0..n_rows {
+            sums[r] += low_rank_row(factors, s, scale, usize::min(row_index(r, halves, g), last), lane, g);
+        }
     }
     if comptime!(g.lanes > 1) {
-        s.reduce[tid] = a;
-        s.reduce[tid + comptime!(g.threads)] = b;
+        #[unroll]
+        for r in 0..n_rows {
+            s.reduce[comptime!(r * g.threads) + tid] = sums[r];
+        }
         sync_cube();
         if lane == 0 {
-            a = f32::new(0.0);
-            b = f32::new(0.0);
             #[unroll]
-            for i in 0..comptime!(g.lanes) {
-                a += s.reduce[tid + i];
-                b += s.reduce[tid + i + comptime!(g.threads)];
+            for r in 0..n_rows {
+                let mut sum = f32::new(0.0);
+                #[unroll]
+                for i in 0..comptime!(g.lanes) {
+                    sum += s.reduce[comptime!(r * g.threads) + tid + i];
+                }
+                sums[r] = sum;
             }
         }
     }
-    (a, b)
+    sums
 }
 
 #[cube]
@@ -379,12 +459,6 @@ fn silu(v: f32) -> f32 {
 #[cube]
 fn low_rank_scale(step: &[u32], #[comptime] g: GemvShape) -> f32 {
     if comptime!(g.low_rank.is_active()) { f32::from_bits(step[state::SCALE]) } else { f32::new(1.0) }
-}
-
-/// The pair of rows of this invocation.
-#[cube]
-fn pair_index(#[comptime] g: GemvShape) -> usize {
-    CUBE_POS_X as usize * comptime!(g.pairs()) + UNIT_POS as usize / comptime!(g.lanes)
 }
 
 /// `out = epilogue(W norm(x) + scale · B A norm(x))`.
@@ -405,40 +479,29 @@ pub fn gemv(
 ) {
     let mut s = scratch(g);
     let halves = comptime!(epilogue == GemvEpilogue::SiluMul);
-    let pair = pair_index(g);
-    let last = comptime!(g.rows - 1);
-    let mut row_a = pair * 2;
-    let mut row_b = pair * 2 + 1;
-    if halves {
-        row_a = pair;
-        row_b = pair + comptime!(g.rows / 2);
-    }
     let scale = low_rank_scale(step, g);
-    let (a, b) = pair_sums(
-        quants, scales, x, norm, factors, 0usize, scale, usize::min(row_a, last), usize::min(row_b, last), &mut s, halves, g,
-    );
+    let sums = row_sums(quants, scales, x, norm, factors, 0usize, scale, &mut s, halves, g);
     if UNIT_POS as usize % comptime!(g.lanes) == 0 {
         if halves {
-            if pair < comptime!(g.rows / 2) {
-                out[pair] = silu(a) * b;
-            }
-        } else {
-            if row_a < comptime!(g.rows) {
-                if comptime!(epilogue == GemvEpilogue::Add) {
-                    out[row_a] += a;
-                } else if comptime!(epilogue == GemvEpilogue::MulSilu) {
-                    out[row_a] = silu(out[row_a]) * a;
-                } else {
-                    out[row_a] = a;
+            #[unroll]
+            for i in 0..comptime!(g.lane_pairs) {
+                let pair = pair_index(i, g);
+                if pair < comptime!(g.rows / 2) {
+                    out[pair] = silu(sums[comptime!(i * 2)]) * sums[comptime!(i * 2 + 1)];
                 }
             }
-            if row_b < comptime!(g.rows) {
-                if comptime!(epilogue == GemvEpilogue::Add) {
-                    out[row_b] += b;
-                } else if comptime!(epilogue == GemvEpilogue::MulSilu) {
-                    out[row_b] = silu(out[row_b]) * b;
-                } else {
-                    out[row_b] = b;
+        } else {
+            #[unroll]
+            for r in 0..comptime!(g.lane_rows()) {
+                let row = row_index(r, halves, g);
+                if row < comptime!(g.rows) {
+                    if comptime!(epilogue == GemvEpilogue::Add) {
+                        out[row] += sums[r];
+                    } else if comptime!(epilogue == GemvEpilogue::MulSilu) {
+                        out[row] = silu(out[row]) * sums[r];
+                    } else {
+                        out[row] = sums[r];
+                    }
                 }
             }
         }
@@ -476,36 +539,39 @@ pub fn gemv_qkv(
     #[comptime] g: GemvShape,
 ) {
     let mut s = scratch(g);
-    let pair = pair_index(g);
-    let row_a = usize::min(pair * 2, comptime!(g.rows - 2));
     let scale = low_rank_scale(step, g);
-    let (a, b) =
-        pair_sums(quants, scales, x, norm, factors, 0usize, scale, row_a, row_a + 1, &mut s, false, g);
-    if UNIT_POS as usize % comptime!(g.lanes) == 0 && pair * 2 < comptime!(g.rows) {
-        let row = row_a + comptime!(to.first_row);
+    let sums = row_sums(quants, scales, x, norm, factors, 0usize, scale, &mut s, false, g);
+    if UNIT_POS as usize % comptime!(g.lanes) == 0 {
         let position = step[state::POSITION] as usize;
-        let values = comptime!(to.n_ctx * to.kv_dim);
-        if row < comptime!(to.q_dim + to.kv_dim) {
-            let index = (row % comptime!(to.head_dim)) / 2;
-            let both = x[comptime!(to.rope) + index / 2];
-            let mut cos = both.extract(0usize);
-            let mut sin = both.extract(1usize);
-            if index % 2 == 1 {
-                cos = both.extract(2usize);
-                sin = both.extract(3usize);
+        #[unroll]
+        for i in 0..comptime!(g.lane_pairs) {
+            let local = pair_index(i, g) * 2;
+            if local < comptime!(g.rows) {
+                let row = local + comptime!(to.first_row);
+                let a = sums[comptime!(i * 2)];
+                let b = sums[comptime!(i * 2 + 1)];
+                if row < comptime!(to.q_dim + to.kv_dim) {
+                    let index = (row % comptime!(to.head_dim)) / 2;
+                    let both = x[comptime!(to.rope) + index / 2];
+                    let mut cos = both.extract(0usize);
+                    let mut sin = both.extract(1usize);
+                    if index % 2 == 1 {
+                        cos = both.extract(2usize);
+                        sin = both.extract(3usize);
+                    }
+                    let mut at = position * comptime!(to.kv_dim) + row - comptime!(to.q_dim);
+                    if row < comptime!(to.q_dim) {
+                        at = comptime!(2 * to.n_ctx * to.kv_dim) + row;
+                    }
+                    cache[at] = a * cos - b * sin;
+                    cache[at + 1] = a * sin + b * cos;
+                } else {
+                    let at = comptime!(to.n_ctx * to.kv_dim) + position * comptime!(to.kv_dim) + row
+                        - comptime!(to.q_dim + to.kv_dim);
+                    cache[at] = a;
+                    cache[at + 1] = b;
+                }
             }
-            let first = a * cos - b * sin;
-            let second = a * sin + b * cos;
-            let mut at = position * comptime!(to.kv_dim) + row - comptime!(to.q_dim);
-            if row < comptime!(to.q_dim) {
-                at = comptime!(2 * to.n_ctx * to.kv_dim) + row;
-            }
-            cache[at] = first;
-            cache[at + 1] = second;
-        } else {
-            let at = values + position * comptime!(to.kv_dim) + row - comptime!(to.q_dim + to.kv_dim);
-            cache[at] = a;
-            cache[at + 1] = b;
         }
     }
 }
@@ -530,44 +596,41 @@ pub fn gemv_head(
     #[comptime] g: GemvShape,
 ) {
     let mut s = scratch(g);
+    let mut indices = Shared::<[u32]>::new_slice(comptime!(g.groups()));
     let tid = UNIT_POS as usize;
-    let pair = pair_index(g);
-    let last = comptime!(g.rows - 1);
-    let row_a = usize::min(pair * 2, last);
-    let row_b = usize::min(pair * 2 + 1, last);
     let x_base = step[state::ROW] as usize * comptime!(g.cols / 4);
-    let (a, b) = pair_sums(quants, scales, x, norm, norm, x_base, 1f32, row_a, row_b, &mut s, false, g);
+    let sums = row_sums(quants, scales, x, norm, norm, x_base, 1f32, &mut s, false, g);
     sync_cube();
     if tid % comptime!(g.lanes) == 0 {
-        logits[row_a] = a;
-        logits[row_b] = b;
-        s.reduce[tid] = a;
-        s.reduce[tid + comptime!(g.threads)] = b;
+        let mut value = f32::new(-3.0e38);
+        let mut index = 0u32;
+        #[unroll]
+        for r in 0..comptime!(g.lane_rows()) {
+            let row = row_index(r, false, g);
+            if row < comptime!(g.rows) {
+                logits[row] = sums[r];
+                if !is_finite(sums[r]) {
+                    value = f32::new(3.0e38);
+                    index = state::BROKEN;
+                } else if sums[r] > value {
+                    value = sums[r];
+                    index = row as u32;
+                }
+            }
+        }
+        s.reduce[tid / comptime!(g.lanes)] = value;
+        indices[tid / comptime!(g.lanes)] = index;
     }
     sync_cube();
     if tid == 0 {
-        let first = CUBE_POS_X as usize * comptime!(g.pairs() * 2);
-        let mut value = f32::new(-3.0e38);
-        let mut index = 0u32;
-        let mut broken = false;
-        for p in 0..comptime!(g.pairs()) {
-            let a = s.reduce[p * comptime!(g.lanes)];
-            let b = s.reduce[p * comptime!(g.lanes) + comptime!(g.threads)];
-            if !is_finite(a) || !is_finite(b) {
-                broken = true;
+        let mut value = s.reduce[0];
+        let mut index = indices[0];
+        for i in 1..comptime!(g.groups()) {
+            let v = s.reduce[i];
+            if v > value || (v == value && indices[i] < index) {
+                value = v;
+                index = indices[i];
             }
-            if a > value {
-                value = a;
-                index = usize::min(first + p * 2, last) as u32;
-            }
-            if b > value {
-                value = b;
-                index = usize::min(first + p * 2 + 1, last) as u32;
-            }
-        }
-        if broken {
-            value = f32::new(3.0e38);
-            index = state::BROKEN;
         }
         best[CUBE_POS_X as usize * 2] = value.to_bits();
         best[CUBE_POS_X as usize * 2 + 1] = index;

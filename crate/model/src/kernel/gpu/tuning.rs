@@ -8,24 +8,41 @@ use cubecl::client::Client;
 /// Shapes that suit an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
-    /// Invocations of a matrix-vector workgroup.
+    /// Invocations of a matrix-vector workgroup, how many share rows, and how many pairs of rows.
     pub gemv_threads: usize,
-    /// Invocations that share a pair of rows.
     pub gemv_lanes: usize,
-    /// Invocations of an attention workgroup.
+    pub gemv_lane_pairs: usize,
+    /// Invocations of an attention workgroup; at least as many as a head has vectors.
     pub attention_threads: usize,
-    /// Weight rows of a matrix-matrix tile, and how many vectors of them one invocation keeps.
+    /// Weight rows of a matrix-matrix tile, and how many weight rows and input rows of a full tile
+    /// one invocation keeps.
     pub gemm_cols: usize,
-    pub gemm_cols_per_thread: usize,
+    pub gemm_thread_cols: usize,
+    pub gemm_thread_rows: usize,
 }
 
 impl Tuning {
-    /// A CPU that pretends to be a GPU: few invocations with much work each.
-    pub const SOFTWARE: Self =
-        Self { gemv_threads: 32, gemv_lanes: 1, attention_threads: 32, gemm_cols: 32, gemm_cols_per_thread: 8 };
+    /// A CPU that pretends to be a GPU: loads cost many times what arithmetic does, so few
+    /// invocations with many sums each.
+    pub const SOFTWARE: Self = Self {
+        gemv_threads: 32,
+        gemv_lanes: 1,
+        gemv_lane_pairs: 2,
+        attention_threads: 16,
+        gemm_cols: 64,
+        gemm_thread_cols: 8,
+        gemm_thread_rows: 16,
+    };
     /// A GPU: many invocations, neighbours reading neighbouring words.
-    pub const HARDWARE: Self =
-        Self { gemv_threads: 64, gemv_lanes: 8, attention_threads: 64, gemm_cols: 32, gemm_cols_per_thread: 4 };
+    pub const HARDWARE: Self = Self {
+        gemv_threads: 64,
+        gemv_lanes: 8,
+        gemv_lane_pairs: 1,
+        attention_threads: 64,
+        gemm_cols: 32,
+        gemm_thread_cols: 4,
+        gemm_thread_rows: 8,
+    };
 
     /// Chooses by the adapter's name, which software rasterizers carry natively, and by the width of
     /// its planes: a browser hides the name, and only rasterizers in SIMD registers have planes of 4.
@@ -47,7 +64,7 @@ impl Tuning {
         out_stride: usize,
         epilogue: GemmEpilogue,
     ) -> GemmShape {
-        let (tile_rows, thread_rows) = if n <= 16 { (16, 4) } else { (64, 8) };
+        let (tile_rows, thread_rows) = if n <= 16 { (16, 4) } else { (64, self.gemm_thread_rows) };
         GemmShape {
             format,
             order: ColumnOrder::Natural,
@@ -56,7 +73,7 @@ impl Tuning {
             tile_rows,
             tile_cols: self.gemm_cols,
             thread_rows,
-            thread_cols: self.gemm_cols_per_thread,
+            thread_cols: self.gemm_thread_cols,
             out_stride,
             out_first: 0,
             epilogue,
