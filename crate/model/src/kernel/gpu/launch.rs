@@ -8,7 +8,7 @@ use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 use cubecl::client::Client;
 use cubecl::prelude::*;
-use cubecl::server::{Handle, ServerError};
+use cubecl::server::Handle;
 use std::cell::Cell;
 
 /// The largest storage binding that WebGPU guarantees.
@@ -112,11 +112,6 @@ pub fn lost(reason: impl std::fmt::Display) -> ModelError {
 /// `gpu-unavailable` for a reason.
 pub fn unavailable(reason: impl std::fmt::Display) -> ModelError {
     ModelError::GpuUnavailable { reason: reason.to_string() }
-}
-
-/// A refused capture or replay.
-pub fn refused(error: ServerError) -> ModelError {
-    lost(error)
 }
 
 /// `len` elements of a buffer as a kernel's argument.

@@ -1,7 +1,7 @@
 //! How an adapter's factors for one fused matrix lie in a buffer.
 //!
 //! First the `A` of all its parts, `[Σ rank, cols]` with columns in the order in which the kernel
-//! keeps its input (see [`super::unpack_order`]); then each part's `B`, `[rows, rank]`, multiplied by
+//! keeps its input (see [`super::ColumnOrder`]); then each part's `B`, `[rows, rank]`, multiplied by
 //! the factor's own `scaling`. Ranks are padded to multiples of 4 with zeros.
 
 /// The most fused projections of one matrix (q, k, v).

@@ -5,12 +5,13 @@
 //! `read_write` to the driver, so no buffer may be bound twice in one launch; what a variant of a
 //! kernel does not read is a [`Gpu::unused`] buffer.
 
-mod greedy;
 mod attention;
-mod matmul;
-mod matvec;
+mod greedy;
 mod launch;
 mod low_rank;
+mod matmul;
+mod matvec;
+mod row_sums;
 mod rows;
 mod tuning;
 mod unpack;
@@ -18,14 +19,16 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
-pub use greedy::{ARGMAX_THREADS, argmax};
 pub use attention::{AttentionShape, attention_bidirectional, attention_causal, attention_decode};
-pub use matmul::{ColumnOrder, GemmEpilogue, GemmShape, MAX_PREFILL_ROWS, gemm};
-pub use matvec::{GemvShape, GemvEpilogue, QkvShape, gemv, gemv_head, gemv_qkv};
-pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg, lost, refused, state_words, unavailable};
+pub use greedy::{ARGMAX_THREADS, argmax};
+pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg, lost, state_words, unavailable};
 pub use low_rank::{LowRankPart, LowRankShape};
+pub use matmul::{ColumnOrder, GemmEpilogue, GemmShape, MAX_PREFILL_ROWS, gemm};
+pub use matvec::{QkvShape, gemv, gemv_head, gemv_qkv};
+pub use row_sums::{GemvEpilogue, GemvShape};
 pub use rows::{
-    GatherShape, LayerNormShape, PoolShape, RopeShape, gather, gather_encoder, layer_norm, pool, rms_norm, rope_scatter, silu_mul,
+    GatherShape, LayerNormShape, PoolShape, RopeShape, gather, gather_encoder, layer_norm, pool, rms_norm, rope_scatter,
+    silu_mul,
 };
 pub use tuning::Tuning;
 
