@@ -11,5 +11,7 @@ mod codes;
 mod decoder;
 mod embeddings;
 mod engine;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod tiny;
 mod tokenizer;

@@ -273,7 +273,15 @@ impl GpuEncoder {
         self.gpu.count();
     }
 
-    fn launch_linear(&self, linears: &[GpuLinear], x: &Handle, out: &Handle, out_cols: usize, epilogue: GemmEpilogue, rows: usize) {
+    fn launch_linear(
+        &self,
+        linears: &[GpuLinear],
+        x: &Handle,
+        out: &Handle,
+        out_cols: usize,
+        epilogue: GemmEpilogue,
+        rows: usize,
+    ) {
         for linear in linears {
             let matrix = &linear.matrix;
             let mut shape = self.gpu.tuning.gemm(matrix.format, matrix.rows, matrix.cols, rows, out_cols, epilogue);

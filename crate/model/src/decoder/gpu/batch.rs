@@ -5,7 +5,8 @@ use cubecl::prelude::*;
 use super::weights::{DOWN, GATE_UP, GpuVector, O, QKV};
 use super::{Buffer, GpuDecoder};
 use crate::kernel::gpu::{
-    ColumnOrder, GemmEpilogue, GemmShape, GpuMatrix, RopeShape, attention_causal, gemm, rms_norm, rope_scatter, silu_mul,
+    ColumnOrder, GemmEpilogue, GemmShape, GpuMatrix, RopeShape, attention_causal, gemm, rms_norm, rope_scatter,
+    silu_mul,
 };
 use crate::packed::PackedFormat;
 
@@ -36,7 +37,15 @@ impl GpuDecoder {
         let head = self.weights.head();
         let shape = self.gemm_shape(head, rows, head.rows.next_multiple_of(4), GemmEpilogue::Store);
         let unused = [self.gpu.unused(1), self.gpu.unused(2)];
-        self.launch_gemm_shape(shape, head.quants(), head.scales(&self.gpu), &self.buffers.normed, unused, out.arg4(), rows);
+        self.launch_gemm_shape(
+            shape,
+            head.quants(),
+            head.scales(&self.gpu),
+            &self.buffers.normed,
+            unused,
+            out.arg4(),
+            rows,
+        );
     }
 
     fn launch_norm(&self, weight: &GpuVector, rows: usize) {

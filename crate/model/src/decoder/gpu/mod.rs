@@ -103,7 +103,12 @@ impl GpuDecoder {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub async fn with_tuning(device: &Device, weights: &DecoderWeights, n_ctx: usize, tuning: Tuning) -> Result<Self, ModelError> {
+    pub async fn with_tuning(
+        device: &Device,
+        weights: &DecoderWeights,
+        n_ctx: usize,
+        tuning: Tuning,
+    ) -> Result<Self, ModelError> {
         let mut gpu = Gpu::new(device)?;
         gpu.tuning = tuning;
         Self::with_gpu(gpu, weights, n_ctx).await
@@ -321,7 +326,9 @@ impl GpuDecoder {
         let layers = self.weights.layers.iter().enumerate();
         let segments = layers.flat_map(|(index, layer)| {
             let fused = layer.fused.iter().enumerate();
-            fused.flat_map(move |(f, fused)| fused.segments.iter().enumerate().map(move |(s, segment)| (index, f, s, segment)))
+            fused.flat_map(move |(f, fused)| {
+                fused.segments.iter().enumerate().map(move |(s, segment)| (index, f, s, segment))
+            })
         });
         segments
             .map(|(index, fused, i, segment)| {

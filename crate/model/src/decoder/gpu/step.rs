@@ -66,7 +66,8 @@ impl GpuDecoder {
         self.launch_qkv(index, layer);
         self.launch_attention(layer);
         self.launch_gemv(index, O, &b.attended, None, &b.x, GemvEpilogue::Add);
-        let gate_up = if layer.fused[GATE_UP].segments.len() == 1 { GemvEpilogue::SiluMul } else { GemvEpilogue::Store };
+        let gate_up =
+            if layer.fused[GATE_UP].segments.len() == 1 { GemvEpilogue::SiluMul } else { GemvEpilogue::Store };
         self.launch_gemv(index, GATE_UP, &b.x, Some(&layer.mlp_norm), &b.activated, gate_up);
         self.launch_gemv(index, DOWN, &b.activated, None, &b.x, GemvEpilogue::Add);
     }

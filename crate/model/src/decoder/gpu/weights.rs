@@ -132,7 +132,11 @@ impl GpuWeights {
             .collect();
         Ok(Self {
             embedding: GpuMatrix::new(gpu, &[&weights.embedding])?,
-            layers: weights.layers.iter().map(|layer| GpuLayer::new(gpu, layer, config, n_ctx)).collect::<Result<_, _>>()?,
+            layers: weights
+                .layers
+                .iter()
+                .map(|layer| GpuLayer::new(gpu, layer, config, n_ctx))
+                .collect::<Result<_, _>>()?,
             output_norm: GpuVector::new(gpu, &weights.output_norm)?,
             output: weights.output.as_ref().map(|output| GpuMatrix::new(gpu, &[output])).transpose()?,
             rope: GpuVector::new(gpu, &rope)?,

@@ -124,7 +124,14 @@ fn natural_column(word: usize, #[comptime] order: ColumnOrder) -> usize {
 
 /// Unpacks block `block` of the tile's weight rows into `[column][row/4]`.
 #[cube]
-fn load_weights(quants: &[u32], scales: &[u32], tile: &mut Shared<[V4]>, first: usize, block: usize, #[comptime] g: GemmShape) {
+fn load_weights(
+    quants: &[u32],
+    scales: &[u32],
+    tile: &mut Shared<[V4]>,
+    first: usize,
+    block: usize,
+    #[comptime] g: GemmShape,
+) {
     let words = comptime!(g.words());
     let groups = comptime!(g.col_groups());
     let row_blocks = comptime!(g.cols / BLOCK);
@@ -155,12 +162,8 @@ fn load_weights(quants: &[u32], scales: &[u32], tile: &mut Shared<[V4]>, first: 
                 f16_bits(s3 & 0xffffu32),
             );
             if comptime!(g.format == PackedFormat::Q4) {
-                let m = vec4(
-                    f16_bits(s0 >> 16u32),
-                    f16_bits(s1 >> 16u32),
-                    f16_bits(s2 >> 16u32),
-                    f16_bits(s3 >> 16u32),
-                );
+                let m =
+                    vec4(f16_bits(s0 >> 16u32), f16_bits(s1 >> 16u32), f16_bits(s2 >> 16u32), f16_bits(s3 >> 16u32));
                 #[unroll]
                 for p in 0..8usize {
                     let shift = comptime!(p as u32 * 4);

@@ -5,6 +5,9 @@
 //! `read_write` to the driver, so no buffer may be bound twice in one launch; what a variant of a
 //! kernel does not read is a [`Gpu::unused`] buffer.
 
+// A kernel's arguments are its bindings.
+#![allow(clippy::too_many_arguments)]
+
 mod attention;
 mod greedy;
 mod launch;
@@ -27,8 +30,8 @@ pub use matmul::{ColumnOrder, GemmEpilogue, GemmShape, MAX_PREFILL_ROWS, gemm};
 pub use matvec::{QkvShape, gemv, gemv_head, gemv_qkv};
 pub use row_sums::{GemvEpilogue, GemvShape};
 pub use rows::{
-    GatherShape, LayerNormShape, PoolShape, RopeShape, gather, gather_encoder, layer_norm, pool, rms_norm, rope_scatter,
-    silu_mul,
+    GatherShape, LayerNormShape, PoolShape, RopeShape, gather, gather_encoder, layer_norm, pool, rms_norm,
+    rope_scatter, silu_mul,
 };
 pub use tuning::Tuning;
 

@@ -19,7 +19,14 @@ pub struct GatherShape {
 
 /// Unpacks one block of 32 to `x[to..to + 8]`.
 #[cube]
-fn unpack_block(quants: &[U4], scales: &[u32], x: &mut [V4], block: usize, to: usize, #[comptime] format: PackedFormat) {
+fn unpack_block(
+    quants: &[U4],
+    scales: &[u32],
+    x: &mut [V4],
+    block: usize,
+    to: usize,
+    #[comptime] format: PackedFormat,
+) {
     if comptime!(format.has_scales()) {
         let scale = scales[block];
         let d = V4::new(f16_bits(scale & 0xffffu32));

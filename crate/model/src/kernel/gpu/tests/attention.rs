@@ -1,5 +1,7 @@
 use super::*;
-use crate::kernel::gpu::{AttentionShape, arg, attention_bidirectional, attention_causal, attention_decode, state, state_words};
+use crate::kernel::gpu::{
+    AttentionShape, arg, attention_bidirectional, attention_causal, attention_decode, state, state_words,
+};
 use cubecl::prelude::*;
 
 /// One head: `q` `[d]`, keys and values `[len][d]`.
@@ -51,7 +53,8 @@ fn check_cached(tuning: Tuning, heads: usize, kv_heads: usize, head_dim: usize, 
     let cache_handle = gpu.upload(&cache).unwrap();
     let words = gpu.upload(&state_words(position, 0, 1.0, &[], 0)).unwrap();
     let (count, dim) = (CubeCount::Static(heads as u32, rows as u32, 1), CubeDim::new_1d(shape.threads as u32));
-    let (cache_arg, step, out_arg) = (arg(&cache_handle, cache.len() / 4), arg(&words, state::IDS), arg(&out, rows * q_dim / 4));
+    let (cache_arg, step, out_arg) =
+        (arg(&cache_handle, cache.len() / 4), arg(&words, state::IDS), arg(&out, rows * q_dim / 4));
     unsafe {
         if single {
             attention_decode::launch_unchecked(&gpu.client, count, dim, cache_arg, step, out_arg, shape);
@@ -61,7 +64,12 @@ fn check_cached(tuning: Tuning, heads: usize, kv_heads: usize, head_dim: usize, 
             attention_causal::launch_unchecked(&gpu.client, count, dim, q, cache_arg, step, out_arg, shape);
         }
     }
-    assert_close(&format!("{head_dim} dimensions at {position}, {tuning:?}"), &read(&gpu, &out, rows * q_dim), &expected, 1e-5);
+    assert_close(
+        &format!("{head_dim} dimensions at {position}, {tuning:?}"),
+        &read(&gpu, &out, rows * q_dim),
+        &expected,
+        1e-5,
+    );
 }
 
 #[test]
@@ -104,7 +112,8 @@ fn padded_sequences_attend_to_themselves_alone() {
             kv_stride: 3 * hidden / 4,
         };
         let words: Vec<u32> = [width, 9, 1, 5].map(|n| n as u32).to_vec();
-        let (input, batch, out) = (gpu.upload(&qkv).unwrap(), gpu.upload(&words).unwrap(), gpu.empty(rows * hidden).unwrap());
+        let (input, batch, out) =
+            (gpu.upload(&qkv).unwrap(), gpu.upload(&words).unwrap(), gpu.empty(rows * hidden).unwrap());
         unsafe {
             attention_bidirectional::launch_unchecked(
                 &gpu.client,

@@ -1,9 +1,19 @@
 use super::*;
-use crate::kernel::gpu::{ColumnOrder, GemmEpilogue, GemmShape, LowRankShape, MAX_PREFILL_ROWS, arg, gemm, state, state_words};
+use crate::kernel::gpu::{
+    ColumnOrder, GemmEpilogue, GemmShape, LowRankShape, MAX_PREFILL_ROWS, arg, gemm, state, state_words,
+};
 use cubecl::prelude::*;
 
 /// Runs [`gemm`] for `n` rows of input; `parts` `(rows, rank)` of an adapter.
-fn check(tuning: Tuning, format: PackedFormat, rows: usize, cols: usize, n: usize, epilogue: GemmEpilogue, parts: &[(usize, usize)]) {
+fn check(
+    tuning: Tuning,
+    format: PackedFormat,
+    rows: usize,
+    cols: usize,
+    n: usize,
+    epilogue: GemmEpilogue,
+    parts: &[(usize, usize)],
+) {
     let gpu = gpu(tuning);
     let mut noise = Noise(rows as u32 + n as u32);
     let matrix = noise.matrix(format, rows, cols);
@@ -80,7 +90,12 @@ fn check(tuning: Tuning, format: PackedFormat, rows: usize, cols: usize, n: usiz
             GemmEpilogue::Bias => y.iter().zip(&bias).map(|(y, b)| y + b).collect(),
             GemmEpilogue::BiasGelu => y.iter().zip(&bias).map(|(y, b)| gelu(y + b)).collect(),
         };
-        assert_close(&format!("{format:?} {epilogue:?} {tuning:?} row {row}"), &got[row * stride + 4..][..rows], &expected, 3e-5);
+        assert_close(
+            &format!("{format:?} {epilogue:?} {tuning:?} row {row}"),
+            &got[row * stride + 4..][..rows],
+            &expected,
+            3e-5,
+        );
     }
 }
 
@@ -88,7 +103,8 @@ fn check(tuning: Tuning, format: PackedFormat, rows: usize, cols: usize, n: usiz
 fn gelu(v: f32) -> f32 {
     let (z, n) = (v as f64 / 2f64.sqrt(), 2000);
     let step = z / n as f64;
-    let erf: f64 = (0..n).map(|i| (-((i as f64 + 0.5) * step).powi(2)).exp() * step).sum::<f64>() * 2.0 / std::f64::consts::PI.sqrt();
+    let erf: f64 = (0..n).map(|i| (-((i as f64 + 0.5) * step).powi(2)).exp() * step).sum::<f64>() * 2.0
+        / std::f64::consts::PI.sqrt();
     (0.5 * v as f64 * (1.0 + erf)) as f32
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::kernel::gpu::{
-    ARGMAX_THREADS, ColumnOrder, GemvEpilogue, GemvShape, LowRankShape, QkvShape, arg, argmax, gemv, gemv_head, gemv_qkv,
-    state, state_words,
+    ARGMAX_THREADS, ColumnOrder, GemvEpilogue, GemvShape, LowRankShape, QkvShape, arg, argmax, gemv, gemv_head,
+    gemv_qkv, state, state_words,
 };
 use cubecl::prelude::*;
 
@@ -64,7 +64,15 @@ impl Factors {
 }
 
 /// Runs [`gemv`] and compares.
-fn check(tuning: Tuning, format: PackedFormat, rows: usize, cols: usize, norm: bool, epilogue: GemvEpilogue, parts: &[(usize, usize)]) {
+fn check(
+    tuning: Tuning,
+    format: PackedFormat,
+    rows: usize,
+    cols: usize,
+    norm: bool,
+    epilogue: GemvEpilogue,
+    parts: &[(usize, usize)],
+) {
     let gpu = gpu(tuning);
     let mut noise = Noise(rows as u32 + cols as u32);
     let matrix = noise.matrix(format, rows, cols);

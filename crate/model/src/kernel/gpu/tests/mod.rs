@@ -75,7 +75,9 @@ impl Noise {
 
 /// `W x`, in double precision.
 pub fn product(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
-    (0..matrix.rows).map(|row| matrix.row(row).iter().zip(x).map(|(w, x)| *w as f64 * *x as f64).sum::<f64>() as f32).collect()
+    (0..matrix.rows)
+        .map(|row| matrix.row(row).iter().zip(x).map(|(w, x)| *w as f64 * *x as f64).sum::<f64>() as f32)
+        .collect()
 }
 
 pub fn rms_normed(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::kernel::gpu::{
-    GatherShape, LayerNormShape, PoolShape, RopeShape, arg, gather, gather_encoder, layer_norm, pool, rms_norm, rope_scatter,
-    silu_mul, state, state_words,
+    GatherShape, LayerNormShape, PoolShape, RopeShape, arg, gather, gather_encoder, layer_norm, pool, rms_norm,
+    rope_scatter, silu_mul, state, state_words,
 };
 use cubecl::prelude::*;
 
@@ -89,7 +89,15 @@ fn rows_are_normalised() {
     assert_close("rms norm", &read(&gpu, &out, rows * cols), &expected, 1e-5);
     let shape = LayerNormShape { cols, eps: EPS.to_bits(), residual: true, threads: THREADS };
     unsafe {
-        layer_norm::launch_unchecked(&gpu.client, count, dim, arg(&x_handle, n), arg(&residual_handle, n), arg(&weight, cols / 2), shape);
+        layer_norm::launch_unchecked(
+            &gpu.client,
+            count,
+            dim,
+            arg(&x_handle, n),
+            arg(&residual_handle, n),
+            arg(&weight, cols / 2),
+            shape,
+        );
     }
     let expected: Vec<f32> = (0..rows)
         .flat_map(|row| {
@@ -97,7 +105,9 @@ fn rows_are_normalised() {
             let mean = v.iter().sum::<f32>() / cols as f32;
             let variance = v.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / cols as f32;
             let parameters = &parameters;
-            (0..cols).map(move |i| (v[i] - mean) / (variance + EPS).sqrt() * parameters[i] + parameters[cols + i]).collect::<Vec<_>>()
+            (0..cols)
+                .map(move |i| (v[i] - mean) / (variance + EPS).sqrt() * parameters[i] + parameters[cols + i])
+                .collect::<Vec<_>>()
         })
         .collect();
     assert_close("layer norm", &read(&gpu, &x_handle, rows * cols), &expected, 1e-5);
@@ -161,8 +171,10 @@ fn gates_multiply_their_neighbours() {
             cols,
         );
     }
-    let expected: Vec<f32> =
-        input.chunks(2 * cols).flat_map(|row| (0..cols).map(|i| silu(row[i]) * row[cols + i]).collect::<Vec<_>>()).collect();
+    let expected: Vec<f32> = input
+        .chunks(2 * cols)
+        .flat_map(|row| (0..cols).map(|i| silu(row[i]) * row[cols + i]).collect::<Vec<_>>())
+        .collect();
     assert_close("silu mul", &read(&gpu, &out, rows * cols), &expected, 1e-6);
 }
 
