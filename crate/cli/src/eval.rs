@@ -210,13 +210,13 @@ fn run_pages(args: &PagesArgs, models: &ModelArgs) -> Result<(), CliError> {
 }
 
 fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
+    let arms = args.arms();
     let mut questions: Vec<Question> = read_rows(&args.questions)?;
     let passages: Vec<Passage> = match &args.passages {
         Some(file) => read_rows(file)?,
         None => passages_of(&mut questions),
     };
     let questions = args.sample(questions);
-    let arms = args.arms();
     let mut session = session(models, !arms.is_empty());
     let mut voice = None;
     if !arms.is_empty() {

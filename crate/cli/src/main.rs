@@ -86,11 +86,11 @@ enum Command {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-#[allow(non_camel_case_types, reason = "the names of the formats")]
 enum Quant {
-    q8_0,
-    f16,
-    f32,
+    #[value(name = "q8_0")]
+    Q8_0,
+    F16,
+    F32,
 }
 
 fn main() -> ExitCode {
@@ -116,11 +116,22 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Eval(command) => eval::run(command, models),
         Command::Convert { dir, out, quant } => {
             let quantization = match quant {
-                Quant::q8_0 => Quantization::Q8_0,
-                Quant::f16 => Quantization::F16,
-                Quant::f32 => Quantization::F32,
+                Quant::Q8_0 => Quantization::Q8_0,
+                Quant::F16 => Quantization::F16,
+                Quant::F32 => Quantization::F32,
             };
             commands::convert_folder(dir, out, quantization)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_one_of_the_values() {
+        let parsed = Cli::try_parse_from(["lectern", "convert", "folder", "-o", "model.gguf"]).unwrap();
+        assert!(matches!(parsed.command, Command::Convert { quant: Quant::Q8_0, .. }));
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cite::{Citation, citations, drop_invented};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
+use crate::executor::ExecutorInfo;
 use crate::library::Library;
 use crate::prompt::{REFUSAL, with_passages, without_passages};
 use crate::reader::Reader;
@@ -41,6 +42,8 @@ pub enum AskEvent {
     Prefill { done: usize, total: usize },
     Token(String),
     Notice { code: &'static str, message: String },
+    /// Another executor runs from now on.
+    Executor(ExecutorInfo),
 }
 
 /// Why an answer ended.
@@ -161,7 +164,7 @@ pub async fn ask<H: Host>(
         on_event(AskEvent::Notice { code: "passages-cut", message });
     }
     let generate_options = GenerateOptions { max_tokens: options.max_tokens, sampling: options.sampling, stop: options.stop.clone() };
-    let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt.ids, &generate_options, host, &mut |event| on_event(event.into())).await?;
+    let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt.ids, &generate_options, host, &mut |event| relay(event, on_event)).await?;
     let shown = &answer.hits[..prompt.n_passages];
     answer.answer = match options.rag {
         true => drop_invented(generation.text.trim(), shown.len()),
@@ -178,12 +181,15 @@ pub async fn ask<H: Host>(
     Ok(answer)
 }
 
-impl From<GenerateEvent> for AskEvent {
-    fn from(event: GenerateEvent) -> Self {
-        match event {
-            GenerateEvent::Prefill { done, total } => Self::Prefill { done, total },
-            GenerateEvent::Token(text) => Self::Token(text),
-            GenerateEvent::GpuLost(reason) => Self::Notice { code: "gpu-lost", message: format!("The graphics device failed ({reason}). The answer goes on on the CPU.") },
+/// Passes on what a generation says; a lost GPU is a notice and another executor.
+pub(crate) fn relay(event: GenerateEvent, on_event: &mut dyn FnMut(AskEvent)) {
+    match event {
+        GenerateEvent::Prefill { done, total } => on_event(AskEvent::Prefill { done, total }),
+        GenerateEvent::Token(text) => on_event(AskEvent::Token(text)),
+        GenerateEvent::GpuLost(reason) => {
+            let message = format!("The graphics device failed ({reason}). The answer goes on on the CPU.");
+            on_event(AskEvent::Notice { code: "gpu-lost", message });
+            on_event(AskEvent::Executor(ExecutorInfo::gpu_lost(&reason)));
         }
     }
 }

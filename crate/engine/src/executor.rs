@@ -31,6 +31,14 @@ pub struct ExecutorInfo {
     pub self_test_max_error: Option<f32>,
 }
 
+impl ExecutorInfo {
+    /// What runs after a graphics device failed with `reason`.
+    pub fn gpu_lost(reason: &str) -> Self {
+        let reason = format!("On the CPU: the graphics device failed ({reason}).");
+        Self { executor: Executor::Cpu, reason, adapter: None, self_test_max_error: None }
+    }
+}
+
 /// Ids of the known-answer test; any do, these are in every vocabulary.
 const SELF_TEST_IDS: [u32; 12] = [1, 9, 33, 17, 4, 58, 2, 71, 26, 90, 45, 12];
 /// The executors sum in different orders; what differs by more is wrong.

@@ -12,7 +12,7 @@ use lectern_model::{Gguf, Message, ModelError};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::answer::{Answer, AskEvent, AskOptions, ask};
+use crate::answer::{Answer, AskEvent, AskOptions, ask, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, choose};
@@ -261,7 +261,7 @@ impl<H: Host> Session<H> {
         self.set_voice(voice)?;
         let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
         let prompt_ids = reader.prompt_ids(&request.messages)?;
-        let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt_ids, &request.options, &self.host, &mut |event| on_event(event.into())).await?;
+        let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt_ids, &request.options, &self.host, &mut |event| relay(event, on_event)).await?;
         Ok(Generated { generation, prompt_ids })
     }
 

@@ -1,21 +1,23 @@
 //! Keys and values of the positions read so far, on the CPU.
 
-/// `[layers][positions][kv_dim]` keys and values; grows as positions are added.
+use crate::kernel::cpu::attention::Keys;
+
+/// Keys and values of every layer; grows as positions are added.
 pub struct KvCache {
     kv_dim: usize,
     len: usize,
     layers: Vec<LayerCache>,
 }
 
-#[derive(Default)]
 struct LayerCache {
-    keys: Vec<f32>,
+    keys: Keys,
+    /// `[positions, kv_dim]`
     values: Vec<f32>,
 }
 
 impl KvCache {
     pub fn new(n_layers: usize, kv_dim: usize) -> Self {
-        Self { kv_dim, len: 0, layers: (0..n_layers).map(|_| LayerCache::default()).collect() }
+        Self { kv_dim, len: 0, layers: (0..n_layers).map(|_| LayerCache { keys: Keys::new(kv_dim), values: Vec::new() }).collect() }
     }
 
     /// Positions held.
@@ -30,16 +32,15 @@ impl KvCache {
     /// Writes one layer's keys and values, `[n, kv_dim]` each, for the positions after [`Self::len`].
     /// They count once every layer has its own and [`Self::advance`] is called.
     pub fn write(&mut self, layer: usize, keys: &[f32], values: &[f32]) {
-        let start = self.len * self.kv_dim;
         let cache = &mut self.layers[layer];
-        cache.keys.truncate(start);
-        cache.values.truncate(start);
-        cache.keys.extend_from_slice(keys);
+        cache.keys.truncate(self.len);
+        cache.values.truncate(self.len * self.kv_dim);
+        cache.keys.extend(keys);
         cache.values.extend_from_slice(values);
     }
 
-    /// One layer's keys and values, `[positions, kv_dim]`, those just written included.
-    pub fn layer(&self, layer: usize) -> (&[f32], &[f32]) {
+    /// One layer's keys, and its values `[positions, kv_dim]`, those just written included.
+    pub fn layer(&self, layer: usize) -> (&Keys, &[f32]) {
         let cache = &self.layers[layer];
         (&cache.keys, &cache.values)
     }

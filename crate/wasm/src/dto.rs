@@ -271,6 +271,7 @@ impl From<engine::AskEvent> for AskEvent {
             engine::AskEvent::Prefill { done, total } => Self::Prefill { done, total },
             engine::AskEvent::Token(text) => Self::Token { text },
             engine::AskEvent::Notice { code, message } => Self::Notice { code: code.to_owned(), message },
+            engine::AskEvent::Executor(info) => Self::Executor { info: info.into() },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::encoder::config::Pooling;
 use crate::encoder::weights::{EncoderLayer, EncoderWeights, Linear};
 use crate::kernel::cpu::activation::Activations;
-use crate::kernel::cpu::attention::{Heads, attend};
+use crate::kernel::cpu::attention::{Heads, Keys, attend};
 use crate::kernel::cpu::matmul::{Scratch, matmul};
 use crate::kernel::cpu::norm::{gelu, layer_norm};
 use crate::kernel::cpu::vector::{add, dot};
@@ -86,10 +86,12 @@ impl CpuEncoder {
         b.attended.resize(b.x.len(), 0.0);
         let mut start = 0;
         for ids in batch {
-            let (keys, values) = (&b.k[start * hidden..], &b.v[start * hidden..]);
+            let mut keys = Keys::new(hidden);
+            keys.extend(&b.k[start * hidden..][..ids.len() * hidden]);
+            let values = &b.v[start * hidden..];
             for row in start..start + ids.len() {
                 let row = row * hidden..(row + 1) * hidden;
-                attend(heads, &b.q[row.clone()], keys, values, ids.len(), &mut b.scores, &mut b.attended[row]);
+                attend(heads, &b.q[row.clone()], &keys, values, ids.len(), &mut b.scores, &mut b.attended[row]);
             }
             start += ids.len();
         }

@@ -9,16 +9,20 @@ use crate::packed::BLOCK;
 
 const I16_MAX: f32 = 32767.0;
 
-/// `[n, cols]` activations, quantised per block of 32.
+/// Rows of a batch that meet a weight row together.
+pub const TILE: usize = 4;
+
+/// `[n, cols]` activations, quantised per block of 32. A batch of more than one row is filled up with zero rows to
+/// whole tiles.
 #[derive(Default)]
 pub struct Activations {
     pub n: usize,
     pub cols: usize,
-    /// `[n, cols]`
+    /// `[tiles, TILE, cols]`, one row `[cols]`.
     pub quants: Vec<i16>,
-    /// `[n, cols/32]`: value of one step.
+    /// `[tiles, cols/32, TILE]`, one row `[cols/32]`: value of one step.
     pub steps: Vec<f32>,
-    /// `[n, cols/32]`: sum of the block's values, what a weight block's minimum multiplies.
+    /// As `steps`: sum of the block's values, what a weight block's minimum multiplies.
     pub sums: Vec<f32>,
     /// `[n, cols]`: the values themselves, for F16 and F32 weights and for adapters.
     pub values: Vec<f32>,
@@ -31,26 +35,20 @@ impl Activations {
         self.cols = cols;
         self.values.clear();
         self.values.extend_from_slice(values);
-        self.quants.resize(values.len(), 0);
-        self.steps.resize(values.len() / BLOCK, 0.0);
-        self.sums.resize(values.len() / BLOCK, 0.0);
-        for (b, (block, out)) in values.as_chunks().0.iter().zip(self.quants.as_chunks_mut().0).enumerate() {
-            (self.steps[b], self.sums[b]) = quantise_block(block, out);
+        let lanes = if self.n == 1 { 1 } else { TILE };
+        let rows = self.n.next_multiple_of(lanes);
+        let n_blocks = cols / BLOCK;
+        self.quants.clear();
+        self.quants.resize(rows * cols, 0);
+        self.steps.clear();
+        self.steps.resize(rows * n_blocks, 0.0);
+        self.sums.clear();
+        self.sums.resize(rows * n_blocks, 0.0);
+        for (i, (block, out)) in values.as_chunks().0.iter().zip(self.quants.as_chunks_mut().0).enumerate() {
+            let (row, b) = (i / n_blocks, i % n_blocks);
+            let at = (row / lanes * n_blocks + b) * lanes + row % lanes;
+            (self.steps[at], self.sums[at]) = quantise_block(block, out);
         }
-    }
-
-    pub fn row_quants(&self, row: usize) -> &[i16] {
-        &self.quants[row * self.cols..(row + 1) * self.cols]
-    }
-
-    pub fn row_steps(&self, row: usize) -> &[f32] {
-        let n = self.cols / BLOCK;
-        &self.steps[row * n..(row + 1) * n]
-    }
-
-    pub fn row_sums(&self, row: usize) -> &[f32] {
-        let n = self.cols / BLOCK;
-        &self.sums[row * n..(row + 1) * n]
     }
 
     pub fn row_values(&self, row: usize) -> &[f32] {
@@ -97,6 +95,20 @@ mod tests {
         }
         let sum: f32 = values[..32].iter().sum();
         assert!((activations.sums[0] - sum).abs() < 32.0 * activations.steps[0]);
+    }
+
+    #[test]
+    fn rows_of_a_tile_lie_side_by_side() {
+        let values: Vec<f32> = (0..5 * 64).map(|i| i as f32).collect();
+        let mut activations = Activations::default();
+        activations.set(&values, 64);
+        let largest = |row: usize, b: usize| activations.steps[(row / TILE * 2 + b) * TILE + row % TILE] * 32767.0;
+        for row in 0..5 {
+            for b in 0..2 {
+                assert!((largest(row, b) - (row * 64 + b * 32 + 31) as f32).abs() < 0.1);
+            }
+        }
+        assert_eq!((largest(6, 0), activations.quants.len()), (0.0, 8 * 64));
     }
 
     #[test]

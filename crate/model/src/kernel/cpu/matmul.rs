@@ -1,24 +1,21 @@
 //! `y = W x` for packed weights and one or many rows of activations.
 //!
-//! Many rows (prefill, embedding): each weight row is widened to 16 bits once and then meets every
-//! activation row, four at a time. One row (decode): widening and multiplying are one pass.
+//! Many rows (prefill, embedding): each weight row is widened to 16 bits once and then meets the activation rows, a
+//! tile at a time. One row (decode): widening and multiplying are one pass.
 
 use bytemuck::cast;
 use wide::{f32x4, i16x8, i32x4, u8x16, u16x8, u32x4};
 
-use super::activation::Activations;
+use super::activation::{Activations, TILE};
 use super::vector::dot;
 use crate::packed::{BLOCK, PackedFormat, PackedMatrix, f16_to_f32};
-
-/// Activation rows that share one pass over a widened weight row.
-const TILE: usize = 4;
 
 /// Buffers of one weight row, reused over rows and calls.
 #[derive(Default)]
 pub struct Scratch {
-    /// `[cols]`: the row's quants, widened.
+    /// `[cols]`: a row's quants, widened.
     quants: Vec<i16>,
-    /// `[cols]`: the row's values, for F16 weights.
+    /// `[cols]`: a row's values, for F16 weights.
     values: Vec<f32>,
     /// `[cols/32]` each: the row's scales and minima.
     d: Vec<f32>,
@@ -46,26 +43,9 @@ pub fn matmul(w: &PackedMatrix, x: &Activations, out: &mut [f32], scratch: &mut 
                 store_dots(&scratch.values, row, w.rows, x, out);
             }
         }
-        PackedFormat::Q4 | PackedFormat::Q8 if x.n == 1 => {
-            for (row, out) in out.iter_mut().enumerate() {
-                *out = packed_dot(w, row, x, scratch);
-            }
-        }
-        PackedFormat::Q4 | PackedFormat::Q8 => {
-            for row in 0..w.rows {
-                unpack_scales(w, row, scratch);
-                widen(w, row, &mut scratch.quants);
-                let mut t = 0;
-                while t + TILE <= x.n {
-                    store_tile::<TILE>(scratch, x, t, row, w.rows, out);
-                    t += TILE;
-                }
-                while t < x.n {
-                    store_tile::<1>(scratch, x, t, row, w.rows, out);
-                    t += 1;
-                }
-            }
-        }
+        PackedFormat::Q4 if x.n == 1 => packed_matvec(w, x, out, widen_q4),
+        PackedFormat::Q8 if x.n == 1 => packed_matvec(w, x, out, widen_q8),
+        PackedFormat::Q4 | PackedFormat::Q8 => packed_matmul(w, x, out, scratch),
     }
 }
 
@@ -75,43 +55,92 @@ fn store_dots(w_row: &[f32], row: usize, rows: usize, x: &Activations, out: &mut
     }
 }
 
-/// One weight row against one activation row.
+/// One row of activations against four weight rows at a time; a block of quants takes `BYTES`. Sums in the order of
+/// [`tile_sums`], so that a row gives the same numbers alone as in a batch.
 #[inline(always)]
-fn packed_dot(w: &PackedMatrix, row: usize, x: &Activations, scratch: &mut Scratch) -> f32 {
-    unpack_scales(w, row, scratch);
-    let quants = w.row_quants(row);
-    let mut acc = f32x4::ZERO;
-    let blocks = x.quants.as_chunks::<BLOCK>().0.iter().zip(&x.steps).zip(&scratch.d);
-    if w.format == PackedFormat::Q4 {
-        for (q, ((x, step), d)) in quants.as_chunks().0.iter().zip(blocks) {
-            acc += to_f32(dot_block(&widen_q4(q), x)) * f32x4::splat(d * step);
+fn packed_matvec<const BYTES: usize>(
+    w: &PackedMatrix,
+    x: &Activations,
+    out: &mut [f32],
+    widen: impl Fn(&[u8; BYTES]) -> [i16x8; 4],
+) {
+    let n = w.row_blocks();
+    let quants = bytemuck::cast_slice::<u32, u8>(&w.quants).as_chunks().0;
+    // Slices of one length: no index below is checked.
+    let (x, steps, sums) = (&x.quants.as_chunks::<BLOCK>().0[..n], &x.steps[..n], &x.sums[..n]);
+    for (group, out) in out.chunks_mut(TILE).enumerate() {
+        // The last rows of a matrix that is no multiple of four high are met more than once.
+        let start = |i: usize| (group * TILE + i).min(w.rows - 1) * n;
+        let (q0, q1, q2, q3) = (&quants[start(0)..][..n], &quants[start(1)..][..n], &quants[start(2)..][..n], &quants[start(3)..][..n]);
+        let (s0, s1, s2, s3) = (&w.scales[start(0)..][..n], &w.scales[start(1)..][..n], &w.scales[start(2)..][..n], &w.scales[start(3)..][..n]);
+        let mut acc = f32x4::ZERO;
+        for b in 0..n {
+            let (d, m) = unpack_scales(w.format, u32x4::new([s0[b], s1[b], s2[b], s3[b]]));
+            let x = &x[b];
+            let dots = side_by_side(dot_block(&widen(&q0[b]), x), dot_block(&widen(&q1[b]), x), dot_block(&widen(&q2[b]), x), dot_block(&widen(&q3[b]), x));
+            acc += to_f32(dots) * (d * f32x4::splat(steps[b]));
+            acc += m * f32x4::splat(sums[b]);
         }
-    } else {
-        for (q, ((x, step), d)) in quants.as_chunks().0.iter().zip(blocks) {
-            acc += to_f32(dot_block(&widen_q8(q), x)) * f32x4::splat(d * step);
-        }
+        out.copy_from_slice(&acc.to_array()[..out.len()]);
     }
-    acc.reduce_add() + dot(&scratch.m, &x.sums)
 }
 
-/// The widened row in `scratch` against activation rows `t .. t + T`.
-#[inline(always)]
-fn store_tile<const T: usize>(scratch: &Scratch, x: &Activations, t: usize, row: usize, rows: usize, out: &mut [f32]) {
-    let n = scratch.d.len();
-    let w = &scratch.quants.as_chunks::<BLOCK>().0[..n];
-    let d = &scratch.d[..n];
-    let xs = &x.quants.as_chunks::<BLOCK>().0[t * n..(t + T) * n];
-    let steps = &x.steps[t * n..(t + T) * n];
-    let mut acc = [f32x4::ZERO; T];
-    for b in 0..n {
-        let w = load_block(&w[b]);
-        for i in 0..T {
-            acc[i] += to_f32(dot_block(&w, &xs[i * n + b])) * f32x4::splat(d[b] * steps[i * n + b]);
+/// A batch of activations, whole tiles of rows.
+fn packed_matmul(w: &PackedMatrix, x: &Activations, out: &mut [f32], scratch: &mut Scratch) {
+    let n = w.row_blocks();
+    let x_quants = x.quants.as_chunks::<BLOCK>().0;
+    let (steps, sums) = (x.steps.as_chunks().0, x.sums.as_chunks().0);
+    for row in 0..w.rows {
+        widen_row(w, row, scratch);
+        let row_quants = &scratch.quants.as_chunks().0[..n];
+        for first in (0..x.n).step_by(TILE) {
+            let blocks = first / TILE * n;
+            let x_quants = &x_quants[blocks * TILE..][..n * TILE];
+            let of_tile = tile_sums(row_quants, &scratch.d, &scratch.m, x_quants, &steps[blocks..][..n], &sums[blocks..][..n]).to_array();
+            for (t, sum) in of_tile.into_iter().enumerate().take(x.n - first) {
+                out[(first + t) * w.rows + row] = sum;
+            }
         }
     }
-    for i in 0..T {
-        out[(t + i) * rows + row] = acc[i].reduce_add() + dot(&scratch.m, x.row_sums(t + i));
+}
+
+/// One widened weight row against the rows of a tile.
+///
+/// # Shapes
+/// `w` `[cols/32]` blocks, `d`, `m` `[cols/32]`, `x` `[TILE, cols/32]` blocks, `steps`, `sums` `[cols/32, TILE]`.
+#[inline(always)]
+fn tile_sums(
+    w: &[[i16; BLOCK]],
+    d: &[f32],
+    m: &[f32],
+    x: &[[i16; BLOCK]],
+    steps: &[[f32; TILE]],
+    sums: &[[f32; TILE]],
+) -> f32x4 {
+    let n = w.len();
+    let (x0, x) = x.split_at(n);
+    let (x1, x) = x.split_at(n);
+    let (x2, x3) = x.split_at(n);
+    // Of one length, so that no index below is checked.
+    let (d, m, x3, steps, sums) = (&d[..n], &m[..n], &x3[..n], &steps[..n], &sums[..n]);
+    let mut acc = f32x4::ZERO;
+    for b in 0..n {
+        let w = load_block(&w[b]);
+        let dots = side_by_side(dot_block(&w, &x0[b]), dot_block(&w, &x1[b]), dot_block(&w, &x2[b]), dot_block(&w, &x3[b]));
+        acc += to_f32(dots) * (f32x4::splat(d[b]) * f32x4::new(steps[b]));
+        acc += f32x4::splat(m[b]) * f32x4::new(sums[b]);
     }
+    acc
+}
+
+/// The four sums of four vectors' lanes.
+#[inline(always)]
+fn side_by_side(a: i32x4, b: i32x4, c: i32x4, d: i32x4) -> i32x4 {
+    let (a, b, c, d): (f32x4, f32x4, f32x4, f32x4) = (cast(a), cast(b), cast(c), cast(d));
+    let add = |x: f32x4, y: f32x4| cast::<f32x4, i32x4>(x) + cast::<f32x4, i32x4>(y);
+    let ac: f32x4 = cast(add(a.unpack_lo(c), a.unpack_hi(c)));
+    let bd: f32x4 = cast(add(b.unpack_lo(d), b.unpack_hi(d)));
+    add(ac.unpack_lo(bd), ac.unpack_hi(bd))
 }
 
 #[inline(always)]
@@ -155,42 +184,52 @@ fn widen_q8(q: &[u8; 32]) -> [i16x8; 4] {
     [i16x8::from_u8x16_low(a), i16x8::from_u8x16_high(a), i16x8::from_u8x16_low(b), i16x8::from_u8x16_high(b)]
 }
 
-fn widen(w: &PackedMatrix, row: usize, out: &mut Vec<i16>) {
-    out.resize(w.cols, 0);
-    let out = out.as_chunks_mut::<BLOCK>().0;
-    let store = |out: &mut [i16; BLOCK], wide: [i16x8; 4]| {
-        for (out, w) in out.as_chunks_mut().0.iter_mut().zip(wide) {
-            *out = w.to_array();
-        }
-    };
+/// One row's quants, scales and minima to the scratch.
+fn widen_row(w: &PackedMatrix, row: usize, scratch: &mut Scratch) {
+    let n = w.row_blocks();
+    scratch.quants.resize(w.cols, 0);
+    scratch.d.resize(n, 0.0);
+    scratch.m.resize(n, 0.0);
+    let out = &mut scratch.quants.as_chunks_mut::<BLOCK>().0[..n];
     if w.format == PackedFormat::Q4 {
-        w.row_quants(row).as_chunks().0.iter().zip(out).for_each(|(q, out)| store(out, widen_q4(q)));
+        let quants = &w.row_quants(row).as_chunks().0[..n];
+        for b in 0..n {
+            store_block(&mut out[b], widen_q4(&quants[b]));
+        }
     } else {
-        w.row_quants(row).as_chunks().0.iter().zip(out).for_each(|(q, out)| store(out, widen_q8(q)));
+        let quants = &w.row_quants(row).as_chunks().0[..n];
+        for b in 0..n {
+            store_block(&mut out[b], widen_q8(&quants[b]));
+        }
+    }
+    let (words4, words1) = w.row_scales(row).as_chunks();
+    let (d4, d1) = scratch.d.as_chunks_mut();
+    let (m4, m1) = scratch.m.as_chunks_mut();
+    for i in 0..words4.len() {
+        let (d, m) = unpack_scales(w.format, u32x4::new(words4[i]));
+        (d4[i], m4[i]) = (d.to_array(), m.to_array());
+    }
+    let mut words = [0; 4];
+    words[..words1.len()].copy_from_slice(words1);
+    let (d, m) = unpack_scales(w.format, u32x4::new(words));
+    d1.copy_from_slice(&d.to_array()[..d1.len()]);
+    m1.copy_from_slice(&m.to_array()[..m1.len()]);
+}
+
+#[inline(always)]
+fn store_block(out: &mut [i16; BLOCK], wide: [i16x8; 4]) {
+    let out: &mut [[i16; 8]; 4] = bytemuck::cast_mut(out);
+    for i in 0..4 {
+        out[i] = wide[i].to_array();
     }
 }
 
-/// The row's scale words to `d` and `m`; Q8's `m` is its offset, `−128 d`.
+/// Scales and minima of four blocks; Q8's minimum is its offset, `−128 d`.
 #[inline(always)]
-fn unpack_scales(w: &PackedMatrix, row: usize, scratch: &mut Scratch) {
-    let words = w.row_scales(row);
-    scratch.d.resize(words.len(), 0.0);
-    scratch.m.resize(words.len(), 0.0);
-    let q4 = w.format == PackedFormat::Q4;
-    let (words4, words1) = words.as_chunks();
-    let (d4, d1) = scratch.d.as_chunks_mut();
-    let (m4, m1) = scratch.m.as_chunks_mut();
-    for ((words, d), m) in words4.iter().zip(d4).zip(m4) {
-        let words = u32x4::new(*words);
-        let scale = half_to_f32(words);
-        *d = scale.to_array();
-        let minimum = if q4 { half_to_f32(words >> 16u32) } else { scale * f32x4::splat(-128.0) };
-        *m = minimum.to_array();
-    }
-    for ((word, d), m) in words1.iter().zip(d1).zip(m1) {
-        *d = f16_to_f32(*word as u16);
-        *m = if q4 { f16_to_f32((word >> 16) as u16) } else { -128.0 * *d };
-    }
+fn unpack_scales(format: PackedFormat, words: u32x4) -> (f32x4, f32x4) {
+    let d = half_to_f32(words);
+    let m = if format == PackedFormat::Q4 { half_to_f32(words >> 16u32) } else { d * f32x4::splat(-128.0) };
+    (d, m)
 }
 
 /// The low halves of four words, as in [`f16_to_f32`].
@@ -246,7 +285,7 @@ mod tests {
         for (kind, data) in [(TensorKind::Q8_0, &q8), (TensorKind::Q4_1, &q41), (TensorKind::F16, &f16), (TensorKind::F32, &f32)] {
             let tensor = Tensor { name: "w".into(), shape: vec![rows, cols], kind, data };
             let w = PackedMatrix::from_tensor(&tensor).unwrap();
-            for n in [1, 4, 7] {
+            for n in [1, 2, 4, 7] {
                 check(&w, n);
             }
         }
