@@ -35,6 +35,7 @@ export class EngineHost {
   #calls = new Map<number, AbortController>();
   #engine: Engine | null = null;
   #module: WebAssembly.Module | null = null;
+  #lock: Promise<void> | null = null;
   #dead = false;
 
   constructor(options: HostOptions) {
@@ -72,9 +73,10 @@ export class EngineHost {
 
   #handlers: Handlers = {
     open: async ({ device, restarted }, _emit, signal) => {
-      await holdTabLock(this.#options.locks, () => {
+      this.#lock ??= holdTabLock(this.#options.locks, () => {
         if (!restarted) this.#post({ type: 'notice', notice: { code: 'second-tab', message: 'Lectern is open in another tab too. Both work, but they share this machine’s memory and processor; close one if it gets slow.' } });
       });
+      await this.#lock;
       return this.#queue.run(async () => {
         if (!this.#engine) {
           const { pkg, module } = await this.#options.loadPackage(null);

@@ -26,7 +26,8 @@ impl BaseModel {
     /// Whether `adapter_base`, a hub name or a path, can be this model: it names the family and the
     /// size that the file states. What is not stated is not held against it.
     fn admits(&self, adapter_base: &str) -> bool {
-        let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+        let plain =
+            |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
         let name = plain(adapter_base.trim_end_matches('/').rsplit('/').next().unwrap_or(adapter_base));
         [&self.basename, &self.size_label].into_iter().flatten().all(|stated| name.contains(&plain(stated)))
     }
@@ -37,8 +38,15 @@ impl BaseModel {
 /// # Errors
 /// `adapter-base-mismatch`, `adapter-unknown-target`, `adapter-shape`, `adapter-invalid` when a
 /// factor is missing, `adapter-no-effect` when every product is zero.
-pub fn attach(adapter: &PeftAdapter, name: &str, config: &DecoderConfig, base: &BaseModel) -> Result<LoraSet, AdapterError> {
-    if let Some(adapter_base) = adapter.config.base_model_name_or_path.as_deref().filter(|b| !b.is_empty() && !base.admits(b)) {
+pub fn attach(
+    adapter: &PeftAdapter,
+    name: &str,
+    config: &DecoderConfig,
+    base: &BaseModel,
+) -> Result<LoraSet, AdapterError> {
+    if let Some(adapter_base) =
+        adapter.config.base_model_name_or_path.as_deref().filter(|b| !b.is_empty() && !base.admits(b))
+    {
         let model = base.name.clone().or_else(|| base.basename.clone()).unwrap_or_else(|| "another model".into());
         return Err(AdapterError::BaseMismatch { adapter_base: adapter_base.to_owned(), model });
     }
@@ -48,7 +56,8 @@ pub fn attach(adapter: &PeftAdapter, name: &str, config: &DecoderConfig, base: &
         let (layer, projection) = locate(module)?;
         let target = layers.get_mut(layer).ok_or_else(|| AdapterError::UnknownTarget(module.clone()))?;
         let low_rank = low_rank(adapter, module, projection, factors, config)?;
-        has_effect |= low_rank.a.iter().any(|&v| v != 0.0) && low_rank.b.iter().any(|&v| v != 0.0) && low_rank.scaling != 0.0;
+        has_effect |=
+            low_rank.a.iter().any(|&v| v != 0.0) && low_rank.b.iter().any(|&v| v != 0.0) && low_rank.scaling != 0.0;
         target.set(projection, low_rank);
     }
     if !has_effect {
@@ -60,7 +69,8 @@ pub fn attach(adapter: &PeftAdapter, name: &str, config: &DecoderConfig, base: &
 /// `model.layers.{i}.{self_attn|mlp}.{proj}` to the layer and its projection.
 fn locate(module: &str) -> Result<(usize, Projection), AdapterError> {
     let unknown = || AdapterError::UnknownTarget(module.to_owned());
-    let (layer, linear) = module.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')).ok_or_else(unknown)?;
+    let (layer, linear) =
+        module.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')).ok_or_else(unknown)?;
     let projection = match linear {
         "self_attn.q_proj" => Projection::Q,
         "self_attn.k_proj" => Projection::K,
@@ -74,7 +84,13 @@ fn locate(module: &str) -> Result<(usize, Projection), AdapterError> {
     Ok((layer.parse().map_err(|_| unknown())?, projection))
 }
 
-fn low_rank(adapter: &PeftAdapter, module: &str, projection: Projection, factors: &Factors, config: &DecoderConfig) -> Result<LowRank, AdapterError> {
+fn low_rank(
+    adapter: &PeftAdapter,
+    module: &str,
+    projection: Projection,
+    factors: &Factors,
+    config: &DecoderConfig,
+) -> Result<LowRank, AdapterError> {
     let (n_out, n_in) = shape(projection, config);
     let rank = adapter.config.rank_of(module);
     let missing = |which: &str| AdapterError::Invalid(format!("{module} has no lora_{which}"));
@@ -103,7 +119,11 @@ fn shape(projection: Projection, config: &DecoderConfig) -> (usize, usize) {
 
 fn check_shape(module: &str, which: &str, factor: &Factor, expected: [usize; 2]) -> Result<(), AdapterError> {
     if factor.shape != expected {
-        return Err(AdapterError::Shape { tensor: format!("{module}.{which}"), got: factor.shape.to_vec(), expected: expected.to_vec() });
+        return Err(AdapterError::Shape {
+            tensor: format!("{module}.{which}"),
+            got: factor.shape.to_vec(),
+            expected: expected.to_vec(),
+        });
     }
     Ok(())
 }

@@ -71,7 +71,11 @@ impl AdapterConfig {
 
     fn check(&self) -> Result<(), AdapterError> {
         let unsupported = |what: &str| Err(AdapterError::Unsupported(what.to_owned()));
-        let set = |value: &Value| !matches!(value, Value::Null) && value != &Value::Array(Vec::new()) && value != &Value::Object(Default::default());
+        let set = |value: &Value| {
+            !matches!(value, Value::Null)
+                && value != &Value::Array(Vec::new())
+                && value != &Value::Object(Default::default())
+        };
         if self.peft_type != "LORA" {
             return unsupported(&format!("the method {}", self.peft_type));
         }
@@ -90,7 +94,9 @@ impl AdapterConfig {
             }
         }
         let patterns = self.rank_pattern.keys().chain(self.alpha_pattern.keys());
-        if let Some(pattern) = patterns.into_iter().find(|p| p.contains(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))) {
+        if let Some(pattern) =
+            patterns.into_iter().find(|p| p.contains(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')))
+        {
             return unsupported(&format!("the pattern \"{pattern}\" in rank_pattern or alpha_pattern"));
         }
         if self.rank == 0 {
@@ -140,9 +146,11 @@ impl PeftAdapter {
     /// `adapter-invalid` for files that cannot be read or belong to no LoRA, `adapter-unsupported`
     /// for variants of LoRA that change the arithmetic in a way not implemented.
     pub fn parse(config_json: &[u8], safetensors: &[u8]) -> Result<Self, AdapterError> {
-        let config: AdapterConfig = serde_json::from_slice(config_json).map_err(|e| AdapterError::Invalid(format!("adapter_config.json: {e}")))?;
+        let config: AdapterConfig = serde_json::from_slice(config_json)
+            .map_err(|e| AdapterError::Invalid(format!("adapter_config.json: {e}")))?;
         config.check()?;
-        let file = SafeTensors::deserialize(safetensors).map_err(|e| AdapterError::Invalid(format!("adapter_model.safetensors: {e}")))?;
+        let file = SafeTensors::deserialize(safetensors)
+            .map_err(|e| AdapterError::Invalid(format!("adapter_model.safetensors: {e}")))?;
         let mut modules: BTreeMap<String, Factors> = BTreeMap::new();
         for (name, view) in file.iter() {
             let (module, is_a) = split_key(name)?;

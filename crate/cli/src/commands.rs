@@ -132,13 +132,19 @@ pub struct GenerateArgs {
 }
 
 pub fn generate(args: &GenerateArgs, models: &ModelArgs) -> Result<(), CliError> {
-    let messages: Vec<Message> = serde_json::from_str(&read_text(&args.messages)?)
-        .map_err(|e| CliError::Input { path: args.messages.clone(), reason: format!("not a JSON array of {{role, content}}: {e}") })?;
+    let messages: Vec<Message> = serde_json::from_str(&read_text(&args.messages)?).map_err(|e| CliError::Input {
+        path: args.messages.clone(),
+        reason: format!("not a JSON array of {{role, content}}: {e}"),
+    })?;
     let mut session = session(models, true);
     load_decoder(&mut session, models)?;
     let voice = args.adapter.load(&mut session)?;
     let load_ms = lectern_engine::model::host::Host::now_ms(session.host());
-    let options = GenerateOptions { max_tokens: args.sampling.max_tokens, sampling: args.sampling.sampling(), stop: args.sampling.stop.clone() };
+    let options = GenerateOptions {
+        max_tokens: args.sampling.max_tokens,
+        sampling: args.sampling.sampling(),
+        stop: args.sampling.stop.clone(),
+    };
     let generated = pollster::block_on(session.generate(&GenerateRequest { messages, options }, voice, &mut |_| ()))?;
     let generation = generated.generation;
     if !args.json {
@@ -168,7 +174,8 @@ pub fn perplexity(file: &Path, as_json: bool, models: &ModelArgs) -> Result<(), 
 
 pub fn extract_file(file: &Path, as_json: bool) -> Result<(), CliError> {
     let name = file.to_string_lossy();
-    let document = extract(&name, &read(file)?).map_err(|error| EngineError::Corpus { name: name.clone().into_owned(), error })?;
+    let document =
+        extract(&name, &read(file)?).map_err(|error| EngineError::Corpus { name: name.clone().into_owned(), error })?;
     if !as_json {
         println!("{}", document.text);
         return Ok(());
@@ -176,9 +183,13 @@ pub fn extract_file(file: &Path, as_json: bool) -> Result<(), CliError> {
     let sections: Vec<_> = document
         .sections
         .iter()
-        .map(|s| json!({ "title": s.title, "level": s.level, "start": s.span.start, "end": s.span.end, "page": s.page }))
+        .map(
+            |s| json!({ "title": s.title, "level": s.level, "start": s.span.start, "end": s.span.end, "page": s.page }),
+        )
         .collect();
-    print_json(&json!({ "text": document.text, "sections": sections, "status": "text", "warnings": document.warnings, "title": document.title, "encoding": document.encoding }))
+    print_json(
+        &json!({ "text": document.text, "sections": sections, "status": "text", "warnings": document.warnings, "title": document.title, "encoding": document.encoding }),
+    )
 }
 
 /// One vector for each line of stdin.
@@ -202,7 +213,11 @@ pub fn index(paths: &[PathBuf], out: &Path, as_json: bool, models: &ModelArgs) -
     let (n_sources, n_chunks) = (session.library().sources().len(), session.library().index().map_or(0, |i| i.len()));
     match as_json {
         true => print_json(&json!({ "sources": n_sources, "chunks": n_chunks, "bytes": bytes.len() })),
-        false => Ok(println!("{n_sources} pages, {n_chunks} passages, {} bytes in {}", bytes.len(), out.join(COLLECTION).display())),
+        false => Ok(println!(
+            "{n_sources} pages, {n_chunks} passages, {} bytes in {}",
+            bytes.len(),
+            out.join(COLLECTION).display()
+        )),
     }
 }
 
@@ -215,7 +230,14 @@ pub fn search(dir: &Path, query: &str, top_k: usize, as_json: bool, models: &Mod
         return print_json(&json!({ "hits": found.hits, "dense_path": found.dense_path }));
     }
     for hit in &found.hits {
-        println!("{:.4}  {} {}–{}\n        {}", hit.score, hit.source, hit.start, hit.end, hit.text.split_whitespace().collect::<Vec<_>>().join(" "));
+        println!(
+            "{:.4}  {} {}–{}\n        {}",
+            hit.score,
+            hit.source,
+            hit.start,
+            hit.end,
+            hit.text.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
     }
     Ok(())
 }

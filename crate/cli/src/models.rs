@@ -108,6 +108,7 @@ fn models_dir() -> PathBuf {
     }
     let exe = std::env::current_exe().ok();
     let here = std::env::current_dir().ok();
-    let folders = [exe, here].into_iter().flatten().flat_map(|path| path.ancestors().map(Path::to_owned).collect::<Vec<_>>());
+    let folders =
+        [exe, here].into_iter().flatten().flat_map(|path| path.ancestors().map(Path::to_owned).collect::<Vec<_>>());
     folders.map(|dir| dir.join("models/cache")).find(|dir| dir.is_dir()).unwrap_or_else(|| "models/cache".into())
 }

@@ -31,7 +31,14 @@ pub struct AskOptions {
 
 impl Default for AskOptions {
     fn default() -> Self {
-        Self { rag: true, top_k: 3, max_tokens: 256, sampling: SamplingOptions::default(), stop: Vec::new(), dense: DenseMode::Auto }
+        Self {
+            rag: true,
+            top_k: 3,
+            max_tokens: 256,
+            sampling: SamplingOptions::default(),
+            stop: Vec::new(),
+            dense: DenseMode::Auto,
+        }
     }
 }
 
@@ -39,9 +46,15 @@ impl Default for AskOptions {
 #[derive(Clone, Debug)]
 pub enum AskEvent {
     Retrieved(Vec<Hit>),
-    Prefill { done: usize, total: usize },
+    Prefill {
+        done: usize,
+        total: usize,
+    },
     Token(String),
-    Notice { code: &'static str, message: String },
+    Notice {
+        code: &'static str,
+        message: String,
+    },
     /// Another executor runs from now on.
     Executor(ExecutorInfo),
 }
@@ -160,11 +173,20 @@ pub async fn ask<H: Host>(
     answer.n_passages = prompt.n_passages;
     answer.n_passages_dropped = answer.hits.len() - prompt.n_passages;
     if answer.n_passages_dropped > 0 {
-        let message = format!("{} of {} passages did not fit beside the question and were left out.", answer.n_passages_dropped, answer.hits.len());
+        let message = format!(
+            "{} of {} passages did not fit beside the question and were left out.",
+            answer.n_passages_dropped,
+            answer.hits.len()
+        );
         on_event(AskEvent::Notice { code: "passages-cut", message });
     }
-    let generate_options = GenerateOptions { max_tokens: options.max_tokens, sampling: options.sampling, stop: options.stop.clone() };
-    let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt.ids, &generate_options, host, &mut |event| relay(event, on_event)).await?;
+    let generate_options =
+        GenerateOptions { max_tokens: options.max_tokens, sampling: options.sampling, stop: options.stop.clone() };
+    let generation =
+        generate(&mut reader.decoder, &reader.tokenizer, &prompt.ids, &generate_options, host, &mut |event| {
+            relay(event, on_event)
+        })
+        .await?;
     let shown = &answer.hits[..prompt.n_passages];
     answer.answer = match options.rag {
         true => drop_invented(generation.text.trim(), shown.len()),

@@ -68,7 +68,17 @@ mod tests {
 
     fn hits(n: u32) -> Vec<Hit> {
         (0..n)
-            .map(|i| Hit { source_id: i, source: format!("{i}.md"), start: 0, end: 4, text: "text".into(), headings: vec![], score: 0.0, dense: None, bm25: None })
+            .map(|i| Hit {
+                source_id: i,
+                source: format!("{i}.md"),
+                start: 0,
+                end: 4,
+                text: "text".into(),
+                headings: vec![],
+                score: 0.0,
+                dense: None,
+                bm25: None,
+            })
             .collect()
     }
 

@@ -35,9 +35,17 @@ impl Embedder {
     ///
     /// # Errors
     /// `cancelled`, `gpu-lost`.
-    pub async fn embed<H: Host>(&mut self, texts: &[String], host: &H, on_batch: &mut dyn FnMut(usize)) -> Result<Vec<Vec<f32>>, EngineError> {
+    pub async fn embed<H: Host>(
+        &mut self,
+        texts: &[String],
+        host: &H,
+        on_batch: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
         let max_tokens = self.encoder.config().max_tokens;
-        let ids = texts.iter().map(|text| self.tokenizer.encode_truncated(text, max_tokens)).collect::<Result<Vec<_>, _>>()?;
+        let ids = texts
+            .iter()
+            .map(|text| self.tokenizer.encode_truncated(text, max_tokens))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(ids[i].len()));
         let mut vectors = vec![Vec::new(); ids.len()];

@@ -1,7 +1,7 @@
 //! Which executor runs, and the sentence that says why.
 
-use lectern_model::decoder::{Decoder, Executor};
 use lectern_model::ModelError;
+use lectern_model::decoder::{Decoder, Executor};
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,12 @@ pub async fn choose(decoder: &mut Decoder, preference: Preference, gpu: &Gpu) ->
         Gpu::Device { name, .. } => Some(name.clone()),
         Gpu::None(_) => None,
     };
-    let cpu = |reason: String| ExecutorInfo { executor: Executor::Cpu, reason, adapter: adapter.clone(), self_test_max_error: None };
+    let cpu = |reason: String| ExecutorInfo {
+        executor: Executor::Cpu,
+        reason,
+        adapter: adapter.clone(),
+        self_test_max_error: None,
+    };
     decoder.reset();
     decoder.use_cpu().await?;
     let device = match (preference, gpu) {
@@ -69,7 +74,11 @@ pub async fn choose(decoder: &mut Decoder, preference: Preference, gpu: &Gpu) ->
     match self_test(decoder, device).await {
         Ok(error) => Ok(ExecutorInfo {
             executor: Executor::Gpu,
-            reason: if preference == Preference::Gpu { "The GPU was chosen, and its self-test agrees with the CPU.".into() } else { "On the GPU: its self-test agrees with the CPU.".into() },
+            reason: if preference == Preference::Gpu {
+                "The GPU was chosen, and its self-test agrees with the CPU.".into()
+            } else {
+                "On the GPU: its self-test agrees with the CPU.".into()
+            },
             adapter,
             self_test_max_error: Some(error),
         }),
@@ -87,7 +96,8 @@ pub async fn choose(decoder: &mut Decoder, preference: Preference, gpu: &Gpu) ->
 /// Moves the decoder to `device` and compares; returns the largest difference of a logit.
 async fn self_test(decoder: &mut Decoder, device: &lectern_model::Device) -> Result<f32, ModelError> {
     let (batch, last) = SELF_TEST_IDS.split_at(SELF_TEST_IDS.len() - 1);
-    let ids_fit = SELF_TEST_IDS.iter().all(|&id| (id as usize) < decoder.config().vocab_size) && decoder.n_ctx() > SELF_TEST_IDS.len();
+    let ids_fit = SELF_TEST_IDS.iter().all(|&id| (id as usize) < decoder.config().vocab_size)
+        && decoder.n_ctx() > SELF_TEST_IDS.len();
     if !ids_fit {
         return Err(ModelError::GpuUnavailable { reason: "the model is too small to test it on".into() });
     }
@@ -98,7 +108,11 @@ async fn self_test(decoder: &mut Decoder, device: &lectern_model::Device) -> Res
     let mut got = decoder.prefill(batch).await?;
     got.extend(decoder.decode(last[0]).await?);
     decoder.reset();
-    let error = expected.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, |m: f32, e| if e.is_nan() { f32::INFINITY } else { m.max(e) });
+    let error = expected
+        .iter()
+        .zip(&got)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |m: f32, e| if e.is_nan() { f32::INFINITY } else { m.max(e) });
     if expected.len() != got.len() || error > SELF_TEST_TOLERANCE {
         return Err(ModelError::GpuUnavailable { reason: format!("its self-test differs from the CPU by {error}") });
     }

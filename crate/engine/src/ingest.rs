@@ -33,7 +33,8 @@ pub async fn ingest<H: Host>(
     let chunks = chunk(&document, &ChunkOptions::default(), &|text| embedder.n_tokens(text));
     on_event(IngestEvent::Chunked { n_chunks: chunks.len() });
     host.breathe().await;
-    let texts: Vec<String> = chunks.iter().map(|c| search_text(&document, &c.headings, &document.text[c.span.start..c.span.end])).collect();
+    let texts: Vec<String> =
+        chunks.iter().map(|c| search_text(&document, &c.headings, &document.text[c.span.start..c.span.end])).collect();
     let total = texts.len();
     let vectors = embedder.embed(&texts, host, &mut |done| on_event(IngestEvent::Embedded { done, total })).await?;
     let passages = chunks.into_iter().map(|c| (c.span, c.headings)).collect();

@@ -97,7 +97,16 @@ impl Library {
     /// # Errors
     /// `index-dimension`, `index-model-mismatch`.
     #[allow(clippy::too_many_arguments, reason = "one page, in the parts that its reading gives")]
-    pub fn add(&mut self, name: &str, n_bytes: usize, document: Document, passages: Vec<(Span, Vec<String>)>, texts: &[String], vectors: &[Vec<f32>], model_hash: &str) -> Result<SourceInfo, EngineError> {
+    pub fn add(
+        &mut self,
+        name: &str,
+        n_bytes: usize,
+        document: Document,
+        passages: Vec<(Span, Vec<String>)>,
+        texts: &[String],
+        vectors: &[Vec<f32>],
+        model_hash: &str,
+    ) -> Result<SourceInfo, EngineError> {
         let n_dims = vectors.first().map_or(0, Vec::len);
         let index = self.index.get_or_insert_with(|| Index::new(n_dims, model_hash));
         index.check_model(model_hash)?;

@@ -6,8 +6,7 @@ use crate::reader::Reader;
 use crate::retrieve::Hit;
 
 /// What the reader is told when passages lie before it. The `cite` voice was trained on these words.
-pub const SYSTEM: &str =
-    "Answer from the numbered passages only. Be brief and cite the passage like [1]. If they do not contain the answer, say \"Not in these documents.\"";
+pub const SYSTEM: &str = "Answer from the numbered passages only. Be brief and cite the passage like [1]. If they do not contain the answer, say \"Not in these documents.\"";
 
 /// How a refusal reads, whoever gives it.
 pub const REFUSAL: &str = "Not in these documents.";

@@ -45,7 +45,14 @@ pub struct Retrieval {
 ///
 /// # Errors
 /// `no-documents`, `index-model-mismatch`, and those of the embedder.
-pub async fn retrieve<H: Host>(library: &Library, embedder: &mut Embedder, question: &str, top_k: usize, dense: DenseMode, host: &H) -> Result<Retrieval, EngineError> {
+pub async fn retrieve<H: Host>(
+    library: &Library,
+    embedder: &mut Embedder,
+    question: &str,
+    top_k: usize,
+    dense: DenseMode,
+    host: &H,
+) -> Result<Retrieval, EngineError> {
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     index.check_model(&embedder.hash)?;
     let started = host.now_ms();
@@ -71,7 +78,12 @@ pub async fn retrieve<H: Host>(library: &Library, embedder: &mut Embedder, quest
             })
         })
         .collect();
-    Ok(Retrieval { hits, dense_path: ranked.dense_path, embed_ms: embedded - started, retrieve_ms: host.now_ms() - embedded })
+    Ok(Retrieval {
+        hits,
+        dense_path: ranked.dense_path,
+        embed_ms: embedded - started,
+        retrieve_ms: host.now_ms() - embedded,
+    })
 }
 
 /// Whether any hit is near enough to be worth reading. On the scores themselves, never on the fused

@@ -75,7 +75,16 @@ pub struct Session<H: Host> {
 
 impl<H: Host> Session<H> {
     pub fn new(host: H, preference: Preference, gpu: Gpu) -> Self {
-        Self { host, preference, gpu, reader: None, embedder: None, voices: Vec::new(), voice: None, library: Library::default() }
+        Self {
+            host,
+            preference,
+            gpu,
+            reader: None,
+            embedder: None,
+            voices: Vec::new(),
+            voice: None,
+            library: Library::default(),
+        }
     }
 
     /// What runs the models that are loaded from now on.
@@ -100,11 +109,16 @@ impl<H: Host> Session<H> {
     /// # Errors
     /// Those of the file; `model-hash-mismatch` against `sha256`; `gpu-unavailable` when the GPU was
     /// asked for by name (the decoder is then loaded, on the CPU).
-    pub async fn load_decoder(&mut self, bytes: &[u8], sha256: Option<&str>) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
+    pub async fn load_decoder(
+        &mut self,
+        bytes: &[u8],
+        sha256: Option<&str>,
+    ) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
         let hash = check_hash(bytes, sha256)?;
         let gguf = Gguf::parse(bytes)?;
         let mut reader = Reader::from_gguf(&gguf)?;
-        let info = model_info(&gguf, bytes.len(), hash, reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
+        let info =
+            model_info(&gguf, bytes.len(), hash, reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
         let chosen = choose(&mut reader.decoder, self.preference, &self.gpu).await;
         self.reader = Some(reader);
         self.voices.clear();
@@ -145,7 +159,12 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// `adapter-…` when it does not fit the reader, `not-loaded` without one.
-    pub fn add_adapter(&mut self, name: &str, config_json: &[u8], safetensors: &[u8]) -> Result<AdapterInfo, EngineError> {
+    pub fn add_adapter(
+        &mut self,
+        name: &str,
+        config_json: &[u8],
+        safetensors: &[u8],
+    ) -> Result<AdapterInfo, EngineError> {
         let reader = self.reader.as_ref().ok_or(EngineError::NotLoaded("language model"))?;
         let adapter = PeftAdapter::parse(config_json, safetensors)?;
         let set = attach(&adapter, name, reader.decoder.config(), &reader.base)?;
@@ -198,7 +217,12 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// As [`ingest`]; `not-loaded` without an embedder.
-    pub async fn add_source(&mut self, name: &str, bytes: &[u8], on_event: &mut dyn FnMut(IngestEvent)) -> Result<SourceInfo, EngineError> {
+    pub async fn add_source(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        on_event: &mut dyn FnMut(IngestEvent),
+    ) -> Result<SourceInfo, EngineError> {
         let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
         ingest(&mut self.library, embedder, name, bytes, &self.host, on_event).await
     }
@@ -247,7 +271,13 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// As [`ask`]; `adapter-unknown`, `not-loaded`.
-    pub async fn ask(&mut self, question: &str, voice: Option<(&str, f32)>, options: &AskOptions, on_event: &mut dyn FnMut(AskEvent)) -> Result<Answer, EngineError> {
+    pub async fn ask(
+        &mut self,
+        question: &str,
+        voice: Option<(&str, f32)>,
+        options: &AskOptions,
+        on_event: &mut dyn FnMut(AskEvent),
+    ) -> Result<Answer, EngineError> {
         self.set_voice(voice)?;
         let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
         ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
@@ -257,11 +287,20 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// `adapter-unknown`, `not-loaded`, `prompt-too-long`.
-    pub async fn generate(&mut self, request: &GenerateRequest, voice: Option<(&str, f32)>, on_event: &mut dyn FnMut(AskEvent)) -> Result<Generated, EngineError> {
+    pub async fn generate(
+        &mut self,
+        request: &GenerateRequest,
+        voice: Option<(&str, f32)>,
+        on_event: &mut dyn FnMut(AskEvent),
+    ) -> Result<Generated, EngineError> {
         self.set_voice(voice)?;
         let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
         let prompt_ids = reader.prompt_ids(&request.messages)?;
-        let generation = generate(&mut reader.decoder, &reader.tokenizer, &prompt_ids, &request.options, &self.host, &mut |event| relay(event, on_event)).await?;
+        let generation =
+            generate(&mut reader.decoder, &reader.tokenizer, &prompt_ids, &request.options, &self.host, &mut |event| {
+                relay(event, on_event)
+            })
+            .await?;
         Ok(Generated { generation, prompt_ids })
     }
 
@@ -310,7 +349,9 @@ impl<H: Host> Session<H> {
 fn check_hash(bytes: &[u8], expected: Option<&str>) -> Result<String, ModelError> {
     let found = format!("{:x}", Sha256::digest(bytes));
     match expected {
-        Some(expected) if !expected.eq_ignore_ascii_case(&found) => Err(ModelError::HashMismatch { expected: expected.to_owned(), found }),
+        Some(expected) if !expected.eq_ignore_ascii_case(&found) => {
+            Err(ModelError::HashMismatch { expected: expected.to_owned(), found })
+        }
         _ => Ok(found),
     }
 }

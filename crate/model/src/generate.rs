@@ -142,7 +142,8 @@ pub async fn perplexity(decoder: &mut Decoder, ids: &[u32]) -> Result<f64, Model
     for (start, batch) in ids.chunks(PREFILL_BATCH).enumerate() {
         let logits = decoder.prefill_all(batch).await?;
         let targets = ids.iter().skip(start * PREFILL_BATCH + 1);
-        nll += logits.chunks_exact(vocab_size).zip(targets).map(|(row, &id)| -log_softmax(row, id as usize)).sum::<f64>();
+        nll +=
+            logits.chunks_exact(vocab_size).zip(targets).map(|(row, &id)| -log_softmax(row, id as usize)).sum::<f64>();
     }
     Ok((nll / (ids.len() - 1) as f64).exp())
 }
@@ -179,7 +180,14 @@ struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     fn new(tokenizer: &'a Tokenizer, options: &'a GenerateOptions) -> Self {
-        Self { tokenizer, stream: TokenStream::new(tokenizer, true), stop: &options.stop, ids: Vec::new(), text: String::new(), told: 0 }
+        Self {
+            tokenizer,
+            stream: TokenStream::new(tokenizer, true),
+            stop: &options.stop,
+            ids: Vec::new(),
+            text: String::new(),
+            told: 0,
+        }
     }
 
     fn push(&mut self, id: u32, on_event: &mut dyn FnMut(GenerateEvent)) -> Result<Option<Stopped>, ModelError> {
@@ -189,7 +197,12 @@ impl<'a> Answer<'a> {
         }
         let scanned = self.told;
         self.text.push_str(&self.stream.push(id));
-        let found = self.stop.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| self.text[scanned..].find(stop.as_str())).min();
+        let found = self
+            .stop
+            .iter()
+            .filter(|stop| !stop.is_empty())
+            .filter_map(|stop| self.text[scanned..].find(stop.as_str()))
+            .min();
         if let Some(at) = found {
             self.text.truncate(scanned + at);
             return Ok(Some(Stopped::Stop));
@@ -210,14 +223,23 @@ impl<'a> Answer<'a> {
         self.tell(self.text.len(), on_event);
     }
 
-    fn finish(self, first_logits_top20: Vec<(u32, f32)>, prefill_ms: f64, decode_ms: f64, stopped: Stopped) -> Generation {
+    fn finish(
+        self,
+        first_logits_top20: Vec<(u32, f32)>,
+        prefill_ms: f64,
+        decode_ms: f64,
+        stopped: Stopped,
+    ) -> Generation {
         Generation { text: self.text, ids: self.ids, first_logits_top20, prefill_ms, decode_ms, stopped }
     }
 }
 
 /// Bytes at the end of `text` that begin `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
-    (1..stop.len().min(text.len() + 1)).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
+    (1..stop.len().min(text.len() + 1))
+        .rev()
+        .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -17,7 +17,11 @@ struct LayerCache {
 
 impl KvCache {
     pub fn new(n_layers: usize, kv_dim: usize) -> Self {
-        Self { kv_dim, len: 0, layers: (0..n_layers).map(|_| LayerCache { keys: Keys::new(kv_dim), values: Vec::new() }).collect() }
+        Self {
+            kv_dim,
+            len: 0,
+            layers: (0..n_layers).map(|_| LayerCache { keys: Keys::new(kv_dim), values: Vec::new() }).collect(),
+        }
     }
 
     /// Positions held.

@@ -1,17 +1,17 @@
 //! Text to tokens to tensors to tokens: a Llama-architecture decoder and a BERT encoder, read from GGUF files.
 
+pub mod chat;
+pub mod convert;
 pub mod decoder;
+pub mod encoder;
+pub mod error;
+pub mod generate;
+pub mod gguf;
 pub mod host;
 pub mod kernel;
 pub mod kv_cache;
 pub mod lora;
 pub mod packed;
-pub mod encoder;
-pub mod chat;
-pub mod convert;
-pub mod error;
-pub mod generate;
-pub mod gguf;
 pub mod quant;
 pub mod sample;
 pub mod tokenizer;

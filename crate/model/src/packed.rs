@@ -63,10 +63,16 @@ impl PackedMatrix {
     /// multiple of 32 long.
     pub fn from_tensor(tensor: &Tensor<'_>) -> Result<Self, ModelError> {
         let [rows, cols] = tensor.shape[..] else {
-            return Err(ModelError::invalid(format!("tensor {}", tensor.name), format!("its shape is {:?}, not a matrix", tensor.shape)));
+            return Err(ModelError::invalid(
+                format!("tensor {}", tensor.name),
+                format!("its shape is {:?}, not a matrix", tensor.shape),
+            ));
         };
         if cols % BLOCK != 0 {
-            return Err(ModelError::unsupported(format!("tensor {} has rows of {cols} values, not a multiple of {BLOCK}", tensor.name)));
+            return Err(ModelError::unsupported(format!(
+                "tensor {} has rows of {cols} values, not a multiple of {BLOCK}",
+                tensor.name
+            )));
         }
         let n_blocks = rows * cols / BLOCK;
         let data = tensor.data;
@@ -125,11 +131,9 @@ impl PackedMatrix {
         match self.format {
             PackedFormat::F32 => bytemuck::allocation::pod_collect_to_vec(quants),
             PackedFormat::F16 => dequantize(TensorKind::F16, quants),
-            PackedFormat::Q8 => quants
-                .iter()
-                .enumerate()
-                .map(|(i, &q)| (q as f32 - 128.0) * self.scale(row, i / BLOCK).0)
-                .collect(),
+            PackedFormat::Q8 => {
+                quants.iter().enumerate().map(|(i, &q)| (q as f32 - 128.0) * self.scale(row, i / BLOCK).0).collect()
+            }
             PackedFormat::Q4 => (0..self.cols)
                 .map(|i| {
                     let byte = quants[i / BLOCK * 16 + i % 16];
@@ -220,7 +224,11 @@ mod tests {
     fn every_format_unpacks_to_its_dequantised_values() {
         check(TensorKind::Q4_0, &blocks(2, 16, 6), [3, 64]);
         check(TensorKind::Q4_1, &blocks(4, 16, 6), [3, 64]);
-        check(TensorKind::Q8_0, &quantize_q8_0(&(0..192).map(|i| (i as f32 - 90.0) * 0.37).collect::<Vec<_>>()), [3, 64]);
+        check(
+            TensorKind::Q8_0,
+            &quantize_q8_0(&(0..192).map(|i| (i as f32 - 90.0) * 0.37).collect::<Vec<_>>()),
+            [3, 64],
+        );
         let f32s: Vec<u8> = (0..192).flat_map(|i| (i as f32 * 0.5 - 3.0).to_le_bytes()).collect();
         check(TensorKind::F32, &f32s, [3, 64]);
         let f16s: Vec<u8> = (0..192).flat_map(|i| half::f16::from_f32(i as f32 * 0.5 - 3.0).to_le_bytes()).collect();

@@ -61,9 +61,14 @@ async fn probe() -> Result<Adapter, &'static str> {
         return Err("WebGPU found no graphics adapter");
     }
     let info = get(&adapter, "info");
-    let words: Vec<String> = ["description", "device", "architecture", "vendor"].into_iter().filter_map(|key| get(&info, key).as_string()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<String> = ["description", "device", "architecture", "vendor"]
+        .into_iter()
+        .filter_map(|key| get(&info, key).as_string())
+        .filter(|w| !w.is_empty())
+        .collect();
     let is_fallback = [&info, &adapter].into_iter().any(|o| get(o, "isFallbackAdapter").as_bool() == Some(true));
     let all = words.join(" ").to_lowercase();
-    let software = is_fallback || ["swiftshader", "llvmpipe", "lavapipe", "basic render", "warp"].iter().any(|s| all.contains(s));
+    let software =
+        is_fallback || ["swiftshader", "llvmpipe", "lavapipe", "basic render", "warp"].iter().any(|s| all.contains(s));
     Ok(Adapter { name: words.into_iter().next().unwrap_or_else(|| "unnamed".into()), software })
 }

@@ -132,7 +132,12 @@ impl From<ModelExecutor> for Executor {
 
 impl From<engine::ExecutorInfo> for ExecutorInfo {
     fn from(info: engine::ExecutorInfo) -> Self {
-        Self { executor: info.executor.into(), reason: info.reason, adapter: info.adapter, self_test_max_error: info.self_test_max_error }
+        Self {
+            executor: info.executor.into(),
+            reason: info.reason,
+            adapter: info.adapter,
+            self_test_max_error: info.self_test_max_error,
+        }
     }
 }
 
@@ -169,8 +174,19 @@ pub fn sources(library: &engine::Library) -> Vec<SourceInfo> {
 
 impl From<&engine::library::Source> for SourceText {
     fn from(source: &engine::library::Source) -> Self {
-        let section = |s: &engine::corpus::Section| Section { title: s.title.clone(), level: s.level, start: s.span.start, end: s.span.end, page: s.page };
-        Self { id: source.id, name: source.name.clone(), text: source.text.clone(), sections: source.sections.iter().map(section).collect() }
+        let section = |s: &engine::corpus::Section| Section {
+            title: s.title.clone(),
+            level: s.level,
+            start: s.span.start,
+            end: s.span.end,
+            page: s.page,
+        };
+        Self {
+            id: source.id,
+            name: source.name.clone(),
+            text: source.text.clone(),
+            sections: source.sections.iter().map(section).collect(),
+        }
     }
 }
 
@@ -194,7 +210,12 @@ impl From<engine::index::DensePath> for DensePath {
 
 impl From<engine::Retrieval> for SearchResult {
     fn from(found: engine::Retrieval) -> Self {
-        Self { hits: found.hits.into_iter().map(Hit::from).collect(), dense_path: found.dense_path.into(), embed_ms: found.embed_ms, retrieve_ms: found.retrieve_ms }
+        Self {
+            hits: found.hits.into_iter().map(Hit::from).collect(),
+            dense_path: found.dense_path.into(),
+            embed_ms: found.embed_ms,
+            retrieve_ms: found.retrieve_ms,
+        }
     }
 }
 
@@ -208,14 +229,25 @@ impl From<&SamplingOptions> for engine::model::SamplingOptions {
 impl AskOptions {
     /// What the engine is asked for; the voice is set beside it.
     pub fn engine(&self) -> engine::AskOptions {
-        engine::AskOptions { rag: self.rag, top_k: self.top_k, max_tokens: self.max_tokens, sampling: (&self.sampling).into(), stop: self.stop.clone(), dense: DenseMode::Auto }
+        engine::AskOptions {
+            rag: self.rag,
+            top_k: self.top_k,
+            max_tokens: self.max_tokens,
+            sampling: (&self.sampling).into(),
+            stop: self.stop.clone(),
+            dense: DenseMode::Auto,
+        }
     }
 }
 
 impl GenerateOptions {
     /// What the engine is asked for; the voice is set beside it.
     pub fn engine(&self) -> model::GenerateOptions {
-        model::GenerateOptions { max_tokens: self.max_tokens, sampling: (&self.sampling).into(), stop: self.stop.clone() }
+        model::GenerateOptions {
+            max_tokens: self.max_tokens,
+            sampling: (&self.sampling).into(),
+            stop: self.stop.clone(),
+        }
     }
 }
 
@@ -252,7 +284,10 @@ impl From<engine::Answer> for Answer {
             refused: answer.refused,
             citations: answer.citations.into_iter().map(Citation::from).collect(),
             hits: answer.hits.into_iter().map(Hit::from).collect(),
-            usage: Usage { prompt_tokens: answer.usage.prompt_tokens, completion_tokens: answer.usage.completion_tokens },
+            usage: Usage {
+                prompt_tokens: answer.usage.prompt_tokens,
+                completion_tokens: answer.usage.completion_tokens,
+            },
             timings_ms: answer.timings_ms.into(),
             executor: answer.executor.into(),
             dense_path: answer.dense_path.into(),
@@ -292,7 +327,14 @@ impl Generation {
         let (ids, values) = generation.first_logits_top20.into_iter().unzip();
         Self {
             usage: Usage { prompt_tokens: prompt_ids.len(), completion_tokens: generation.ids.len() },
-            timings_ms: Timings { load: 0.0, embed: 0.0, retrieve: 0.0, prefill: generation.prefill_ms, decode: generation.decode_ms, total: total_ms },
+            timings_ms: Timings {
+                load: 0.0,
+                embed: 0.0,
+                retrieve: 0.0,
+                prefill: generation.prefill_ms,
+                decode: generation.decode_ms,
+                total: total_ms,
+            },
             stopped: engine::Ending::from(generation.stopped).into(),
             first_logits_top20: TopLogits { ids, values },
             text: generation.text,
@@ -310,13 +352,39 @@ mod tests {
     #[test]
     fn the_types_of_the_page_are_those_of_the_engine() {
         let config = ts_rs::Config::default();
-        let mut file = String::from("/** The data that crosses the wasm boundary, generated from crate/wasm/src/dto.rs. `start` and `end` are UTF-8 byte offsets into a source's text. */\n");
+        let mut file = String::from(
+            "/** The data that crosses the wasm boundary, generated from crate/wasm/src/dto.rs. `start` and `end` are UTF-8 byte offsets into a source's text. */\n",
+        );
         macro_rules! declare {
             ($($name:ident),*) => {$( file += &format!("\nexport {}\n", $name::decl(&config)); )*};
         }
         declare!(
-            Device, Executor, ExecutorInfo, ModelInfo, LoadedDecoder, AdapterInfo, SourceFormat, SourceInfo, Section, SourceText, Hit, DensePath, SearchResult,
-            SamplingOptions, AskOptions, GenerateOptions, Citation, Usage, Timings, Stopped, Answer, AskEvent, IngestEvent, TopLogits, Generation, ErrorInfo
+            Device,
+            Executor,
+            ExecutorInfo,
+            ModelInfo,
+            LoadedDecoder,
+            AdapterInfo,
+            SourceFormat,
+            SourceInfo,
+            Section,
+            SourceText,
+            Hit,
+            DensePath,
+            SearchResult,
+            SamplingOptions,
+            AskOptions,
+            GenerateOptions,
+            Citation,
+            Usage,
+            Timings,
+            Stopped,
+            Answer,
+            AskEvent,
+            IngestEvent,
+            TopLogits,
+            Generation,
+            ErrorInfo
         );
         expect_test::expect_file!["../../../www/client/generated.ts"].assert_eq(&file);
     }

@@ -58,7 +58,11 @@ impl Engine {
     #[allow(clippy::new_without_default, reason = "JavaScript's constructor")]
     pub fn new() -> Self {
         let signals = Rc::new(Signals::default());
-        let session = Session::new(PageHost::new(Rc::clone(&signals)), Preference::Cpu, lectern_engine::Gpu::None("it was not asked for".into()));
+        let session = Session::new(
+            PageHost::new(Rc::clone(&signals)),
+            Preference::Cpu,
+            lectern_engine::Gpu::None("it was not asked for".into()),
+        );
         Self { session: Rc::new(RefCell::new(Some(session))), signals }
     }
 
@@ -68,7 +72,12 @@ impl Engine {
         let mut turn = self.turn()?;
         let gpu = device::open(preference).await;
         let info = match &gpu {
-            lectern_engine::Gpu::None(reason) => ExecutorInfo { executor: Executor::Cpu, reason: format!("On the CPU: {reason}."), adapter: None, self_test_max_error: None },
+            lectern_engine::Gpu::None(reason) => ExecutorInfo {
+                executor: Executor::Cpu,
+                reason: format!("On the CPU: {reason}."),
+                adapter: None,
+                self_test_max_error: None,
+            },
             lectern_engine::Gpu::Device { name, .. } => ExecutorInfo {
                 executor: Executor::Gpu,
                 reason: "The GPU is there; its self-test runs with the model.".into(),
@@ -104,7 +113,10 @@ impl Engine {
 
     pub async fn add_source(&self, name: String, bytes: Vec<u8>, on_event: Function) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
-        let info = turn.session()?.add_source(&name, &bytes, &mut |event| emit(&on_event, &dto::IngestEvent::from(event))).await?;
+        let info = turn
+            .session()?
+            .add_source(&name, &bytes, &mut |event| emit(&on_event, &dto::IngestEvent::from(event)))
+            .await?;
         Ok(to_js(&dto::SourceInfo::from(info)))
     }
 
@@ -141,11 +153,19 @@ impl Engine {
         let options: dto::AskOptions = parse(options)?;
         let mut turn = self.turn()?;
         let voice = options.adapter.as_deref().map(|name| (name, options.scale));
-        let answer = turn.session()?.ask(&question, voice, &options.engine(), &mut |event| emit(&on_event, &dto::AskEvent::from(event))).await?;
+        let answer = turn
+            .session()?
+            .ask(&question, voice, &options.engine(), &mut |event| emit(&on_event, &dto::AskEvent::from(event)))
+            .await?;
         Ok(to_js(&dto::Answer::from(answer)))
     }
 
-    pub async fn generate(&self, messages: JsValue, options: JsValue, on_event: Function) -> Result<JsValue, Rejection> {
+    pub async fn generate(
+        &self,
+        messages: JsValue,
+        options: JsValue,
+        on_event: Function,
+    ) -> Result<JsValue, Rejection> {
         let messages: Vec<Message> = parse(messages)?;
         let options: dto::GenerateOptions = parse(options)?;
         let mut turn = self.turn()?;
@@ -153,7 +173,8 @@ impl Engine {
         let request = GenerateRequest { messages, options: options.engine() };
         let session = turn.session()?;
         let started = session.host().now_ms();
-        let generated = session.generate(&request, voice, &mut |event| emit(&on_event, &dto::AskEvent::from(event))).await?;
+        let generated =
+            session.generate(&request, voice, &mut |event| emit(&on_event, &dto::AskEvent::from(event))).await?;
         let total = session.host().now_ms() - started;
         Ok(to_js(&dto::Generation::new(generated, total)))
     }
@@ -193,7 +214,8 @@ pub fn build_segment(job: &[u8]) -> Result<Vec<u8>, Rejection> {
 }
 
 fn parse<T: DeserializeOwned>(value: JsValue) -> Result<T, Rejection> {
-    serde_wasm_bindgen::from_value(value).map_err(|error| Rejection::new("bad-call", format!("the call does not fit: {error}")))
+    serde_wasm_bindgen::from_value(value)
+        .map_err(|error| Rejection::new("bad-call", format!("the call does not fit: {error}")))
 }
 
 fn emit(on_event: &Function, event: &impl serde::Serialize) {

@@ -1,7 +1,7 @@
 //! The engine as a page's worker sees it: parse, delegate, convert.
 
-pub mod dto;
 mod device;
+pub mod dto;
 mod engine;
 mod error;
 mod host;

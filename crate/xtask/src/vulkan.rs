@@ -22,7 +22,11 @@ pub fn driver() -> Result<()> {
         step::skip(format_args!("Vulkan driver in {folder}"));
         return Ok(());
     }
-    apt::install("a Vulkan driver", &["libvulkan1", "mesa-vulkan-drivers"], "install a Vulkan driver such as mesa-vulkan-drivers by hand")
+    apt::install(
+        "a Vulkan driver",
+        &["libvulkan1", "mesa-vulkan-drivers"],
+        "install a Vulkan driver such as mesa-vulkan-drivers by hand",
+    )
 }
 
 fn has_entries(folder: &Path) -> bool {

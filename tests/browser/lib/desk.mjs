@@ -43,6 +43,8 @@ export async function answered(page) {
 export async function chooseDevice(page, name) {
   await page.getByRole('button', { name: /Settings/ }).click();
   await page.getByRole('radio', { name, exact: true }).check();
+  // Not the words on the page: those before the change are still there for a moment.
+  await page.waitForFunction(() => !document.querySelector('lectern-desk').desk.switching, null, { timeout: PATIENCE });
   await page.locator('lectern-settings [role=status]', { hasText: /Now on/ }).waitFor({ timeout: PATIENCE });
   await page.getByRole('button', { name: 'Close settings' }).click();
 }

@@ -25,7 +25,9 @@ fn base() -> BaseModel {
 }
 
 fn config_json(extra: &str) -> String {
-    format!(r#"{{"peft_type":"LORA","base_model_name_or_path":"someone/Tiny-1M-Instruct","r":2,"lora_alpha":4{extra}}}"#)
+    format!(
+        r#"{{"peft_type":"LORA","base_model_name_or_path":"someone/Tiny-1M-Instruct","r":2,"lora_alpha":4{extra}}}"#
+    )
 }
 
 /// A file with one module whose B is `[n_out, 2]` numbered by row.
@@ -33,14 +35,21 @@ fn file(module: &str, n_out: usize, n_in: usize, b_value: impl Fn(usize) -> f32)
     let bytes = |values: Vec<f32>| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let (a, b) = (bytes(vec![1.0; 2 * n_in]), bytes((0..n_out * 2).map(|i| b_value(i / 2)).collect()));
     let mut tensors = BTreeMap::new();
-    tensors.insert(format!("base_model.model.{module}.lora_A.weight"), TensorView::new(Dtype::F32, vec![2, n_in], &a).unwrap());
-    tensors.insert(format!("base_model.model.{module}.lora_B.weight"), TensorView::new(Dtype::F32, vec![n_out, 2], &b).unwrap());
+    tensors.insert(
+        format!("base_model.model.{module}.lora_A.weight"),
+        TensorView::new(Dtype::F32, vec![2, n_in], &a).unwrap(),
+    );
+    tensors.insert(
+        format!("base_model.model.{module}.lora_B.weight"),
+        TensorView::new(Dtype::F32, vec![n_out, 2], &b).unwrap(),
+    );
     serialize(tensors, None).unwrap()
 }
 
 /// The code an adapter is refused with, or "" when it is accepted.
 fn check(config_extra: &str, safetensors: &[u8], base: &BaseModel) -> &'static str {
-    let attached = PeftAdapter::parse(config_json(config_extra).as_bytes(), safetensors).and_then(|adapter| attach(&adapter, "a", &config(), base));
+    let attached = PeftAdapter::parse(config_json(config_extra).as_bytes(), safetensors)
+        .and_then(|adapter| attach(&adapter, "a", &config(), base));
     attached.err().map_or("", |e| e.code())
 }
 
@@ -49,7 +58,8 @@ const Q: &str = "model.layers.1.self_attn.q_proj";
 #[test]
 fn query_rows_are_interleaved_and_others_are_not() {
     let rows = |module: &str, projection, n_out| {
-        let adapter = PeftAdapter::parse(config_json("").as_bytes(), &file(module, n_out, 32, |row| row as f32 + 1.0)).unwrap();
+        let adapter =
+            PeftAdapter::parse(config_json("").as_bytes(), &file(module, n_out, 32, |row| row as f32 + 1.0)).unwrap();
         let set = attach(&adapter, "a", &config(), &base()).unwrap();
         let factors = set.layers[1].get(projection).unwrap();
         assert_eq!(factors.scaling, 2.0);

@@ -8,7 +8,9 @@ use crate::gguf::Gguf;
 pub enum RopeScaling {
     None,
     /// Positions divided by `factor`.
-    Linear { factor: f32 },
+    Linear {
+        factor: f32,
+    },
     /// Each frequency divided by its own factor (`rope_freqs.weight`, `[head_dim/2]`; Llama 3).
     Frequencies(Vec<f32>),
 }
@@ -60,7 +62,9 @@ impl DecoderConfig {
             intermediate_size: count("feed_forward_length")?,
             num_hidden_layers: count("block_count")?,
             num_attention_heads,
-            num_key_value_heads: gguf.opt_u32(&key("attention.head_count_kv"))?.map_or(num_attention_heads, |n| n as usize),
+            num_key_value_heads: gguf
+                .opt_u32(&key("attention.head_count_kv"))?
+                .map_or(num_attention_heads, |n| n as usize),
             head_dim,
             rms_norm_eps: gguf.f32(&key("attention.layer_norm_rms_epsilon"))?,
             rope_theta: gguf.opt_f32(&key("rope.freq_base"))?.unwrap_or(10_000.0),
@@ -98,7 +102,14 @@ impl DecoderConfig {
 
     fn check(&self, rope_dimensions: Option<usize>) -> Result<(), ModelError> {
         let fail = |what: &str| Err(ModelError::invalid("metadata", what));
-        let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_hidden_layers, self.head_dim, self.context_length];
+        let sizes = [
+            self.vocab_size,
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_hidden_layers,
+            self.head_dim,
+            self.context_length,
+        ];
         if sizes.contains(&0) || self.num_key_value_heads == 0 {
             return fail("a dimension of the model is 0");
         }
@@ -106,7 +117,10 @@ impl DecoderConfig {
             return fail("the number of attention heads is not a multiple of the key-value heads");
         }
         if !self.head_dim.is_multiple_of(4) {
-            return Err(ModelError::unsupported(format!("it has heads of {} dimensions; multiples of 4 can be run", self.head_dim)));
+            return Err(ModelError::unsupported(format!(
+                "it has heads of {} dimensions; multiples of 4 can be run",
+                self.head_dim
+            )));
         }
         if rope_dimensions.is_some_and(|n| n != self.head_dim) {
             return Err(ModelError::unsupported("its rotary positions cover a part of each head only"));
@@ -128,6 +142,8 @@ fn rope_scaling(gguf: &Gguf<'_>, head_dim: usize) -> Result<RopeScaling, ModelEr
     match (gguf.opt_str("llama.rope.scaling.type")?, factor) {
         (Some("none"), _) | (None, None) => Ok(RopeScaling::None),
         (Some("linear") | None, Some(factor)) if factor > 0.0 => Ok(RopeScaling::Linear { factor }),
-        (kind, _) => Err(ModelError::unsupported(format!("it needs rotary scaling \"{}\"", kind.unwrap_or("without a factor")))),
+        (kind, _) => {
+            Err(ModelError::unsupported(format!("it needs rotary scaling \"{}\"", kind.unwrap_or("without a factor"))))
+        }
     }
 }

@@ -164,11 +164,25 @@ impl CpuDecoder {
         let lora = self.lora.as_ref();
         rms_norm(&b.x, &layer.mlp_norm, config.rms_norm_eps, &mut b.normed);
         b.activations.set(&b.normed, config.hidden_size);
-        linear(&layer.gate, factors(lora, index, Projection::Gate), &b.activations, &mut b.gate, &mut b.scratch, &mut b.low);
+        linear(
+            &layer.gate,
+            factors(lora, index, Projection::Gate),
+            &b.activations,
+            &mut b.gate,
+            &mut b.scratch,
+            &mut b.low,
+        );
         linear(&layer.up, factors(lora, index, Projection::Up), &b.activations, &mut b.up, &mut b.scratch, &mut b.low);
         silu_mul(&mut b.gate, &b.up);
         b.activations.set(&b.gate, config.intermediate_size);
-        linear(&layer.down, factors(lora, index, Projection::Down), &b.activations, &mut b.delta, &mut b.scratch, &mut b.low);
+        linear(
+            &layer.down,
+            factors(lora, index, Projection::Down),
+            &b.activations,
+            &mut b.delta,
+            &mut b.scratch,
+            &mut b.low,
+        );
         add(&mut b.x, &b.delta);
     }
 
@@ -196,7 +210,14 @@ fn factors(lora: Option<&ActiveLora>, layer: usize, projection: Projection) -> O
 }
 
 /// `out = W x + scale · B (A x)`, `[n, rows]`.
-fn linear(w: &PackedMatrix, delta: Option<(&LowRank, f32)>, x: &Activations, out: &mut Vec<f32>, scratch: &mut Scratch, low: &mut Vec<f32>) {
+fn linear(
+    w: &PackedMatrix,
+    delta: Option<(&LowRank, f32)>,
+    x: &Activations,
+    out: &mut Vec<f32>,
+    scratch: &mut Scratch,
+    low: &mut Vec<f32>,
+) {
     out.resize(x.n * w.rows, 0.0);
     matmul(w, x, out, scratch);
     let Some((factors, scale)) = delta else { return };

@@ -58,11 +58,11 @@ impl Decoder {
         match *device {}
         #[cfg(feature = "gpu")]
         {
-        let mut gpu = GpuDecoder::new(device, &self.weights, self.n_ctx).await?;
-        gpu.set_adapter(self.lora.as_ref())?;
-        self.reset();
-        self.gpu = Some(gpu);
-        Ok(())
+            let mut gpu = GpuDecoder::new(device, &self.weights, self.n_ctx).await?;
+            gpu.set_adapter(self.lora.as_ref())?;
+            self.reset();
+            self.gpu = Some(gpu);
+            Ok(())
         }
     }
 

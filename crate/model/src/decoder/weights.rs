@@ -52,7 +52,8 @@ impl DecoderWeights {
         let (q_dim, kv_dim, vocab) = (config.q_dim(), config.kv_dim(), config.vocab_size);
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
-                let matrix_of = |name: &str, rows, cols| matrix(gguf, &format!("blk.{layer}.{name}.weight"), rows, cols);
+                let matrix_of =
+                    |name: &str, rows, cols| matrix(gguf, &format!("blk.{layer}.{name}.weight"), rows, cols);
                 let norm_of = |name: &str| vector(gguf, &format!("blk.{layer}.{name}.weight"), hidden);
                 Ok(LayerWeights {
                     attention_norm: norm_of("attn_norm")?,

@@ -49,10 +49,18 @@ impl EncoderConfig {
             pooling: match gguf.opt_u32("bert.pooling_type")? {
                 None | Some(1) => Pooling::Mean,
                 Some(2) => Pooling::Cls,
-                Some(other) => return Err(ModelError::unsupported(format!("it pools in way {other}; mean and CLS can be done"))),
+                Some(other) => {
+                    return Err(ModelError::unsupported(format!("it pools in way {other}; mean and CLS can be done")));
+                }
             },
         };
-        let sizes = [config.vocab_size, config.hidden_size, config.intermediate_size, config.num_attention_heads, config.max_tokens];
+        let sizes = [
+            config.vocab_size,
+            config.hidden_size,
+            config.intermediate_size,
+            config.num_attention_heads,
+            config.max_tokens,
+        ];
         if sizes.contains(&0) || !config.hidden_size.is_multiple_of(4 * config.num_attention_heads) {
             return Err(ModelError::invalid("metadata", "the encoder's dimensions contradict each other"));
         }

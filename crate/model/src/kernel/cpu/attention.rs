@@ -50,7 +50,15 @@ impl Keys {
 /// # Shapes
 /// `q`, `out` `[heads·head_dim]`; `keys` `len` positions or more; `values` `[≥ len, kv_heads·head_dim]`; `scores` is
 /// scratch.
-pub fn attend(heads: Heads, q: &[f32], keys: &Keys, values: &[f32], len: usize, scores: &mut Vec<f32>, out: &mut [f32]) {
+pub fn attend(
+    heads: Heads,
+    q: &[f32],
+    keys: &Keys,
+    values: &[f32],
+    len: usize,
+    scores: &mut Vec<f32>,
+    out: &mut [f32],
+) {
     let Heads { num_attention_heads, num_key_value_heads, head_dim } = heads;
     let group = num_attention_heads / num_key_value_heads;
     let scale = f32x4::splat(1.0 / (head_dim as f32).sqrt());
@@ -176,11 +184,15 @@ mod tests {
             for head in 0..6 {
                 let kv = head / 3;
                 let s: Vec<f64> = (0..len)
-                    .map(|t| (0..8).map(|d| q[head * 8 + d] as f64 * keys[t * 16 + kv * 8 + d] as f64).sum::<f64>() / 8f64.sqrt())
+                    .map(|t| {
+                        (0..8).map(|d| q[head * 8 + d] as f64 * keys[t * 16 + kv * 8 + d] as f64).sum::<f64>()
+                            / 8f64.sqrt()
+                    })
                     .map(f64::exp)
                     .collect();
                 for d in 0..8 {
-                    let expected = (0..len).map(|t| s[t] * values[t * 16 + kv * 8 + d] as f64).sum::<f64>() / s.iter().sum::<f64>();
+                    let expected = (0..len).map(|t| s[t] * values[t * 16 + kv * 8 + d] as f64).sum::<f64>()
+                        / s.iter().sum::<f64>();
                     assert!((out[head * 8 + d] as f64 - expected).abs() < 1e-5);
                 }
             }

@@ -39,7 +39,9 @@ pub fn matmul(w: &PackedMatrix, x: &Activations, out: &mut [f32], scratch: &mut 
         PackedFormat::F16 => {
             for row in 0..w.rows {
                 scratch.values.clear();
-                scratch.values.extend(w.row_quants(row).chunks_exact(2).map(|b| f16_to_f32(u16::from_le_bytes([b[0], b[1]]))));
+                scratch
+                    .values
+                    .extend(w.row_quants(row).chunks_exact(2).map(|b| f16_to_f32(u16::from_le_bytes([b[0], b[1]]))));
                 store_dots(&scratch.values, row, w.rows, x, out);
             }
         }
@@ -71,13 +73,24 @@ fn packed_matvec<const BYTES: usize>(
     for (group, out) in out.chunks_mut(TILE).enumerate() {
         // The last rows of a matrix that is no multiple of four high are met more than once.
         let start = |i: usize| (group * TILE + i).min(w.rows - 1) * n;
-        let (q0, q1, q2, q3) = (&quants[start(0)..][..n], &quants[start(1)..][..n], &quants[start(2)..][..n], &quants[start(3)..][..n]);
-        let (s0, s1, s2, s3) = (&w.scales[start(0)..][..n], &w.scales[start(1)..][..n], &w.scales[start(2)..][..n], &w.scales[start(3)..][..n]);
+        let (q0, q1, q2, q3) =
+            (&quants[start(0)..][..n], &quants[start(1)..][..n], &quants[start(2)..][..n], &quants[start(3)..][..n]);
+        let (s0, s1, s2, s3) = (
+            &w.scales[start(0)..][..n],
+            &w.scales[start(1)..][..n],
+            &w.scales[start(2)..][..n],
+            &w.scales[start(3)..][..n],
+        );
         let mut acc = f32x4::ZERO;
         for b in 0..n {
             let (d, m) = unpack_scales(w.format, u32x4::new([s0[b], s1[b], s2[b], s3[b]]));
             let x = &x[b];
-            let dots = side_by_side(dot_block(&widen(&q0[b]), x), dot_block(&widen(&q1[b]), x), dot_block(&widen(&q2[b]), x), dot_block(&widen(&q3[b]), x));
+            let dots = side_by_side(
+                dot_block(&widen(&q0[b]), x),
+                dot_block(&widen(&q1[b]), x),
+                dot_block(&widen(&q2[b]), x),
+                dot_block(&widen(&q3[b]), x),
+            );
             acc += to_f32(dots) * (d * f32x4::splat(steps[b]));
             acc += m * f32x4::splat(sums[b]);
         }
@@ -96,7 +109,9 @@ fn packed_matmul(w: &PackedMatrix, x: &Activations, out: &mut [f32], scratch: &m
         for first in (0..x.n).step_by(TILE) {
             let blocks = first / TILE * n;
             let x_quants = &x_quants[blocks * TILE..][..n * TILE];
-            let of_tile = tile_sums(row_quants, &scratch.d, &scratch.m, x_quants, &steps[blocks..][..n], &sums[blocks..][..n]).to_array();
+            let of_tile =
+                tile_sums(row_quants, &scratch.d, &scratch.m, x_quants, &steps[blocks..][..n], &sums[blocks..][..n])
+                    .to_array();
             for (t, sum) in of_tile.into_iter().enumerate().take(x.n - first) {
                 out[(first + t) * w.rows + row] = sum;
             }
@@ -126,7 +141,8 @@ fn tile_sums(
     let mut acc = f32x4::ZERO;
     for b in 0..n {
         let w = load_block(&w[b]);
-        let dots = side_by_side(dot_block(&w, &x0[b]), dot_block(&w, &x1[b]), dot_block(&w, &x2[b]), dot_block(&w, &x3[b]));
+        let dots =
+            side_by_side(dot_block(&w, &x0[b]), dot_block(&w, &x1[b]), dot_block(&w, &x2[b]), dot_block(&w, &x3[b]));
         acc += to_f32(dots) * (f32x4::splat(d[b]) * f32x4::new(steps[b]));
         acc += f32x4::splat(m[b]) * f32x4::new(sums[b]);
     }
@@ -168,12 +184,7 @@ fn widen_q4(q: &[u8; 16]) -> [i16x8; 4] {
     let mask = u8x16::splat(15);
     let low = q & mask;
     let high = cast::<u16x8, u8x16>(cast::<u8x16, u16x8>(q) >> 4u32) & mask;
-    [
-        i16x8::from_u8x16_low(low),
-        i16x8::from_u8x16_high(low),
-        i16x8::from_u8x16_low(high),
-        i16x8::from_u8x16_high(high),
-    ]
+    [i16x8::from_u8x16_low(low), i16x8::from_u8x16_high(low), i16x8::from_u8x16_low(high), i16x8::from_u8x16_high(high)]
 }
 
 /// 32 bytes, stored with an offset of 128 that the row's minimum takes back.
@@ -278,11 +289,18 @@ mod tests {
         for (i, block) in values.chunks_exact(BLOCK).enumerate() {
             q41.extend(half::f16::from_f32(0.02 * i as f32).to_le_bytes());
             q41.extend(half::f16::from_f32(-0.1).to_le_bytes());
-            q41.extend(block[..16].iter().zip(&block[16..]).map(|(a, b)| (a.to_bits() >> 20) as u8 & 15 | ((b.to_bits() >> 20) as u8 & 15) << 4));
+            q41.extend(
+                block[..16]
+                    .iter()
+                    .zip(&block[16..])
+                    .map(|(a, b)| (a.to_bits() >> 20) as u8 & 15 | ((b.to_bits() >> 20) as u8 & 15) << 4),
+            );
         }
         let f16: Vec<u8> = values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect();
         let f32: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        for (kind, data) in [(TensorKind::Q8_0, &q8), (TensorKind::Q4_1, &q41), (TensorKind::F16, &f16), (TensorKind::F32, &f32)] {
+        for (kind, data) in
+            [(TensorKind::Q8_0, &q8), (TensorKind::Q4_1, &q41), (TensorKind::F16, &f16), (TensorKind::F32, &f32)]
+        {
             let tensor = Tensor { name: "w".into(), shape: vec![rows, cols], kind, data };
             let w = PackedMatrix::from_tensor(&tensor).unwrap();
             for n in [1, 2, 4, 7] {

@@ -104,9 +104,15 @@ fn check_size(n_bytes: usize) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// `gpu-lost` for a reason.
+/// `gpu-lost` for a reason, which the runtime words as a report of many lines with a backtrace at its end.
 pub fn lost(reason: impl std::fmt::Display) -> ModelError {
-    ModelError::GpuLost { reason: reason.to_string() }
+    let report = reason.to_string();
+    let told = report
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Backtrace"))
+        .filter(|line| !line.is_empty() && *line != "Caused by:");
+    ModelError::GpuLost { reason: told.collect::<Vec<_>>().join(": ") }
 }
 
 /// `gpu-unavailable` for a reason.
