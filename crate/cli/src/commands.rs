@@ -166,10 +166,11 @@ pub fn perplexity(file: &Path, as_json: bool, models: &ModelArgs) -> Result<(), 
     let mut session = session(models, true);
     load_decoder(&mut session, models)?;
     let (tokens, perplexity) = pollster::block_on(session.perplexity(&text))?;
-    match as_json {
-        true => print_json(&json!({ "tokens": tokens, "perplexity": perplexity })),
-        false => Ok(println!("{perplexity:.4} over {tokens} tokens")),
+    if as_json {
+        return print_json(&json!({ "tokens": tokens, "perplexity": perplexity }));
     }
+    println!("{perplexity:.4} over {tokens} tokens");
+    Ok(())
 }
 
 pub fn extract_file(file: &Path, as_json: bool) -> Result<(), CliError> {
@@ -211,14 +212,12 @@ pub fn index(paths: &[PathBuf], out: &Path, as_json: bool, models: &ModelArgs) -
     let bytes = session.export_collection()?;
     write(&out.join(COLLECTION), &bytes)?;
     let (n_sources, n_chunks) = (session.library().sources().len(), session.library().index().map_or(0, |i| i.len()));
-    match as_json {
-        true => print_json(&json!({ "sources": n_sources, "chunks": n_chunks, "bytes": bytes.len() })),
-        false => Ok(println!(
-            "{n_sources} pages, {n_chunks} passages, {} bytes in {}",
-            bytes.len(),
-            out.join(COLLECTION).display()
-        )),
+    if as_json {
+        return print_json(&json!({ "sources": n_sources, "chunks": n_chunks, "bytes": bytes.len() }));
     }
+    let place = out.join(COLLECTION);
+    println!("{n_sources} pages, {n_chunks} passages, {} bytes in {}", bytes.len(), place.display());
+    Ok(())
 }
 
 pub fn search(dir: &Path, query: &str, top_k: usize, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {

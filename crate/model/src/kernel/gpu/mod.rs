@@ -5,8 +5,13 @@
 //! `read_write` to the driver, so no buffer may be bound twice in one launch; what a variant of a
 //! kernel does not read is a [`Gpu::unused`] buffer.
 
-// A kernel's arguments are its bindings.
-#![allow(clippy::too_many_arguments)]
+#![allow(clippy::too_many_arguments, reason = "a kernel's arguments are its bindings")]
+#![allow(
+    clippy::collapsible_if,
+    clippy::manual_is_multiple_of,
+    clippy::assign_op_pattern,
+    reason = "kernels are written in the part of Rust that CubeCL expands; an `if comptime!` stands alone"
+)]
 
 mod attention;
 mod greedy;

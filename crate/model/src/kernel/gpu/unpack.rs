@@ -7,14 +7,14 @@ use cubecl::prelude::*;
 /// support of the device: shift into place, correct the exponent's bias by 2^112.
 #[cube]
 pub fn f16_bits(h: u32) -> f32 {
-    let magnitude = f32::from_bits((h & 0x7fffu32) << 13u32) * 5.192_296_858_534_828e33f32;
+    let magnitude = f32::from_bits((h & 0x7fffu32) << 13u32) * 5.192_297e33_f32;
     f32::from_bits(magnitude.to_bits() | ((h & 0x8000u32) << 16u32))
 }
 
 /// [`f16_bits`] of four numbers.
 #[cube]
 pub fn f16_bits4(h: U4) -> V4 {
-    let magnitude = V4::reinterpret((h & U4::new(0x7fffu32)) << U4::new(13u32)) * V4::new(5.192_296_858_534_828e33f32);
+    let magnitude = V4::reinterpret((h & U4::new(0x7fffu32)) << U4::new(13u32)) * V4::new(5.192_297e33_f32);
     V4::reinterpret(U4::reinterpret(magnitude) | ((h & U4::new(0x8000u32)) << U4::new(16u32)))
 }
 
