@@ -7,7 +7,7 @@ use lectern_model::generate::{GenerateEvent, GenerateOptions, Stopped, generate}
 use lectern_model::host::Host;
 use serde::Serialize;
 
-use crate::cite::{Citation, citations, drop_invented};
+use crate::cite::{Citation, attach, citations, drop_invented};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::ExecutorInfo;
@@ -188,12 +188,15 @@ pub async fn ask<H: Host>(
         })
         .await?;
     let shown = &answer.hits[..prompt.n_passages];
-    answer.answer = match options.rag {
-        true => drop_invented(generation.text.trim(), shown.len()),
-        false => generation.text.trim().to_owned(),
-    };
-    answer.citations = citations(&answer.answer, shown);
+    answer.answer = generation.text.trim().to_owned();
     answer.refused = options.rag && answer.answer.starts_with(REFUSAL);
+    if options.rag {
+        answer.answer = drop_invented(&answer.answer, shown.len());
+    }
+    if options.rag && !answer.refused {
+        answer.answer = attach(&answer.answer, shown);
+    }
+    answer.citations = citations(&answer.answer, shown);
     answer.usage = Usage { prompt_tokens: prompt.ids.len(), completion_tokens: generation.ids.len() };
     answer.timings_ms.prefill = generation.prefill_ms;
     answer.timings_ms.decode = generation.decode_ms;

@@ -1,4 +1,7 @@
-//! The `[n]` of an answer, tied to the passages that were shown. A number the model made up is dropped.
+//! The `[n]` of an answer, tied to the passages that were shown. A number the model made up is dropped; a sentence
+//! without one gets the number of the passage that its words come from, if one holds them.
+
+use std::collections::HashSet;
 
 use serde::Serialize;
 
@@ -49,6 +52,67 @@ pub fn drop_invented(answer: &str, n_passages: usize) -> String {
     kept + &answer[from..]
 }
 
+/// Share of a sentence's words that a passage must hold to be named for it.
+const SUPPORT: f64 = 0.7;
+/// A sentence of fewer words says too little to be told by a share of them: the passage must hold all.
+const SHORT: usize = 3;
+
+/// `answer` with a mark at the end of every sentence that has none and whose words one of the passages holds.
+///
+/// Words are compared, not meanings: a mark says where a sentence's words are written, and the reader opens it to see.
+pub fn attach(answer: &str, passages: &[Hit]) -> String {
+    let held: Vec<HashSet<String>> = passages.iter().map(|hit| content_words(&hit.text).collect()).collect();
+    let mut marked = String::new();
+    for sentence in sentences(answer) {
+        let names_one = !markers(sentence).is_empty();
+        match if names_one { None } else { supporter(sentence, &held) } {
+            Some(passage) => {
+                let said = sentence.trim_end();
+                let end = said.trim_end_matches(['.', '!', '?', ':', ';', ',']).len();
+                marked += &format!("{} [{}]{}", &sentence[..end], passage + 1, &sentence[end..]);
+            }
+            None => marked += sentence,
+        }
+    }
+    marked
+}
+
+/// The passage that holds the largest share of the sentence's words, if that is enough; the first of equals.
+fn supporter(sentence: &str, held: &[HashSet<String>]) -> Option<usize> {
+    let words: HashSet<String> = content_words(sentence).collect();
+    let n_held = |passage: &HashSet<String>| words.iter().filter(|word| passage.contains(*word)).count();
+    let (best, n) = held.iter().map(n_held).enumerate().max_by_key(|&(i, n)| (n, std::cmp::Reverse(i)))?;
+    let needed = if words.len() < SHORT { 1.0 } else { SUPPORT };
+    (n > 0 && n as f64 >= needed * words.len() as f64).then_some(best)
+}
+
+/// Sentences with the space after them, so that they join to the text again.
+fn sentences(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let ends = rest.char_indices().zip(rest.chars().skip(1).map(Some).chain([None]));
+        let end = ends
+            .filter(|&((_, c), next)| c == '\n' || matches!(c, '.' | '!' | '?') && next.is_none_or(char::is_whitespace))
+            .map(|((i, c), _)| i + c.len_utf8())
+            .next()
+            .unwrap_or(rest.len());
+        let end = end + rest[end..].len() - rest[end..].trim_start().len();
+        let (sentence, after) = rest.split_at(end);
+        rest = after;
+        Some(sentence)
+    })
+}
+
+/// Numbers and words of four letters or more, lower case, cut where endings begin.
+fn content_words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.chars().count() >= 4 || word.bytes().any(|b| b.is_ascii_digit()))
+        .map(|word| word.to_lowercase().chars().take(6).collect())
+}
+
 /// Every `[n]`: its byte range and number.
 fn markers(text: &str) -> Vec<(usize, usize, usize)> {
     let mut found = Vec::new();
@@ -94,5 +158,44 @@ mod tests {
         assert_eq!(drop_invented("Paris [7], or Rome [2].", 3), "Paris, or Rome [2].");
         assert_eq!(drop_invented("a[0] in an array [3]", 3), "a in an array [3]");
         assert_eq!(drop_invented("naïve [1]", 1), "naïve [1]");
+    }
+
+    fn passages(texts: &[&str]) -> Vec<Hit> {
+        hits(texts.len() as u32).into_iter().zip(texts).map(|(hit, text)| Hit { text: (*text).into(), ..hit }).collect()
+    }
+
+    #[test]
+    fn a_sentence_gets_the_passage_that_holds_its_words() {
+        let shown =
+            passages(&["The ferry leaves the harbour at noon.", "The lighthouse was built in 1847 by Aldersey."]);
+        assert_eq!(
+            attach("Aldersey built the lighthouse in 1847. The ferry leaves at noon", &shown),
+            "Aldersey built the lighthouse in 1847 [2]. The ferry leaves at noon [1]"
+        );
+        assert_eq!(attach("1847.", &shown), "1847 [2].");
+    }
+
+    #[test]
+    fn what_no_passage_holds_stays_without_a_mark() {
+        let shown = passages(&["The ferry leaves the harbour at noon."]);
+        for answer in [
+            "Bananas grow in warm countries.",
+            "It is so.",
+            "",
+            "\n\n",
+            "The railway leaves Paris every second Sunday morning.",
+        ] {
+            assert_eq!(attach(answer, &shown), answer);
+        }
+        assert_eq!(attach("The ferry leaves at noon.", &[]), "The ferry leaves at noon.");
+    }
+
+    #[test]
+    fn marks_of_the_model_are_left_alone() {
+        let shown = passages(&["The ferry leaves the harbour at noon.", "Noon is when the ferry leaves."]);
+        assert_eq!(
+            attach("The ferry leaves at noon [2].\nHarbour!", &shown),
+            "The ferry leaves at noon [2].\nHarbour [1]!"
+        );
     }
 }
