@@ -14,11 +14,11 @@ use crate::step;
 /// With `advice` where there is no apt-get or it fails.
 pub fn install(what: &str, packages: &[&str], advice: &str) -> Result<()> {
     ensure!(Path::new("/usr/bin/apt-get").exists(), "{what} was not found and there is no apt-get: {advice}");
-    step::quiet("Updating apt's package lists", || command::output(apt()?.arg("update"), advice))?;
-    step::quiet(&format!("Installing {what} with apt"), || {
-        command::output(apt()?.args(["install", "--yes", "--no-install-recommends"]).args(packages), advice)
-    })?;
-    Ok(())
+    // Loud: sudo may ask for a password.
+    step::loud("Updating apt's package lists", || command::run(apt()?.arg("update"), advice))?;
+    step::loud(format_args!("Installing {what} with apt"), || {
+        command::run(apt()?.args(["install", "--yes", "--no-install-recommends"]).args(packages), advice)
+    })
 }
 
 /// apt-get as root, through sudo where need be.

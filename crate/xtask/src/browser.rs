@@ -37,12 +37,24 @@ fn find(folders: &[PathBuf]) -> Option<PathBuf> {
 }
 
 fn install() -> Result<()> {
-    apt::install("Chromium", &["chromium"], "install Chromium by hand and name it in CHROME_BIN")
+    let system = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    apt::install("Chromium", &[package(&system)], "install Chromium by hand and name it in CHROME_BIN")
+}
+
+/// Its package on the system that `/etc/os-release` describes: Ubuntu has another name for it.
+fn package(system: &str) -> &'static str {
+    if system.lines().any(|line| line == "ID=ubuntu") { "chromium-browser" } else { "chromium" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_system_has_its_package() {
+        assert_eq!(package("NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\n"), "chromium-browser");
+        assert_eq!(package("ID=debian\n"), "chromium");
+    }
 
     #[test]
     fn chromium_is_preferred_over_chrome() {

@@ -9,6 +9,7 @@ mod house;
 mod manifest;
 mod models;
 mod native;
+mod notices;
 mod serve;
 mod site;
 mod step;
@@ -43,7 +44,7 @@ enum Task {
     },
     /// Run every test: Rust, TypeScript, browser, and the house rules.
     Test {
-        /// Also the long tests (all prompts on the software GPU, quality runs).
+        /// Also the long tests (all prompts on the software GPU).
         #[arg(long)]
         full: bool,
     },
@@ -74,12 +75,18 @@ fn run(task: Task) -> Result<()> {
     let house = House::open()?;
     match task {
         Task::Serve { port } => {
+            let server = serve::listen(port)?;
             let dist = house.target.join("site");
             site::build(&house, &dist, Optimize::No)?;
-            serve::serve(&dist, port)
+            serve::serve(&dist, &server, port);
+            Ok(())
         }
         Task::Test { full } => test::test(&house, full),
-        Task::Build { output } => site::build(&house, &std::path::absolute(output)?, Optimize::Size),
+        Task::Build { output } => {
+            let dist = std::path::absolute(output)?;
+            site::refuse_foreign(&house, &dist)?;
+            site::build(&house, &dist, Optimize::Size)
+        }
         Task::Models { from } => models::get(&house, from, || native::build_converter(&house)),
         Task::Tidy => tidy::tidy(&house),
     }

@@ -10,16 +10,19 @@ use tiny_http::{Header, Method, Request, Response, Server};
 /// Downloads of models must not hold up the page's other files.
 const N_THREADS: usize = 4;
 
-/// Serves `folder` until the process ends.
+/// Takes the port; before anything is built, so that a taken one is said at once.
 ///
 /// # Errors
 /// When the port is taken.
-pub fn serve(folder: &Path, port: u16) -> Result<()> {
-    let server = Server::http(("127.0.0.1", port))
-        .map_err(|error| anyhow!("port {port} cannot be used ({error}): try --port {}", port.wrapping_add(1)))?;
+pub fn listen(port: u16) -> Result<Server> {
+    Server::http(("127.0.0.1", port))
+        .map_err(|error| anyhow!("port {port} cannot be used ({error}): try --port {}", port.wrapping_add(1)))
+}
+
+/// Serves `folder` until the process ends.
+pub fn serve(folder: &Path, server: &Server, port: u16) {
     println!("\nLectern is at http://localhost:{port} (Ctrl-C stops it)");
-    answer_all(folder, &server);
-    Ok(())
+    answer_all(folder, server);
 }
 
 /// Answers requests until the server is unblocked.

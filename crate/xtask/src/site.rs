@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::command::{self, npm};
@@ -11,6 +11,7 @@ use crate::house::House;
 use crate::manifest::{Adapter, Manifest, Role};
 use crate::models::{self, Source};
 use crate::native;
+use crate::notices;
 use crate::step;
 use crate::tools;
 use crate::wasm::{self, Optimize};
@@ -45,6 +46,24 @@ struct CatalogAdapter<'a> {
     licence: &'a str,
 }
 
+/// Refuses a folder whose files are not a site's: building removes what was there of an older one.
+///
+/// # Errors
+/// For the checkout, a folder of it that git keeps, or any folder that holds something else.
+pub fn refuse_foreign(house: &House, dist: &Path) -> Result<()> {
+    let is_source = house.root.starts_with(dist)
+        || ["crate", "models", "tests", "www"].iter().any(|part| dist.starts_with(house.root.join(part)));
+    ensure!(!is_source, "{} holds Lectern's sources: choose another folder for the site", dist.display());
+    let is_empty = fs::read_dir(dist).is_ok_and(|mut entries| entries.next().is_none());
+    let is_site = ["index.html", "widget.js", "worker/engine.js"].iter().all(|file| dist.join(file).is_file());
+    ensure!(
+        !dist.exists() || is_empty || is_site,
+        "{} holds files that are not a site of Lectern: choose an empty folder",
+        dist.display()
+    );
+    Ok(())
+}
+
 /// Does all set-up and writes the site to `dist`.
 ///
 /// # Errors
@@ -70,8 +89,13 @@ pub fn assemble(house: &House, dist: &Path, optimize: Optimize) -> Result<()> {
         )
     })?;
     let manifest = Manifest::read(&house.manifest_path())?;
-    step::quiet("Laying the models beside the page", || {
-        lay_models(&manifest, &house.models, &house.root.join("models/adapters"), &dist.join("models"))
+    step::quiet("Laying the models and everyone's terms beside the page", || {
+        lay_models(&manifest, &house.models, &house.root.join("models/adapters"), &dist.join("models"))?;
+        fs::copy(house.root.join("models/NOTICE.md"), dist.join("models/NOTICE.md"))?;
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            fs::copy(house.root.join(licence), dist.join(licence))?;
+        }
+        Ok(fs::write(dist.join("THIRD-PARTY.txt"), notices::third_party(house)?)?)
     })
 }
 
@@ -173,6 +197,26 @@ mod tests {
         for path in ["tiny.gguf", "adapters/plain/adapter_config.json", "adapters/plain/adapter_model.safetensors"] {
             assert!(folder.join(path).is_file(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_site_takes_no_folder_of_something_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let house = House::open().unwrap();
+        for sources in [house.root.clone(), house.root.join("www"), house.root.join("models/cache")] {
+            assert!(refuse_foreign(&house, &sources).is_err(), "{}", sources.display());
+        }
+        let dist = scratch.path().join("dist");
+        assert!(refuse_foreign(&house, &dist).is_ok(), "none yet");
+        fs::create_dir(&dist).unwrap();
+        assert!(refuse_foreign(&house, &dist).is_ok(), "empty");
+        fs::write(dist.join("index.html"), "").unwrap();
+        assert!(refuse_foreign(&house, &dist).is_err(), "somebody's page");
+        fs::create_dir(dist.join("worker")).unwrap();
+        for file in ["widget.js", "worker/engine.js"] {
+            fs::write(dist.join(file), "").unwrap();
+        }
+        assert!(refuse_foreign(&house, &dist).is_ok(), "an older site");
     }
 
     #[test]

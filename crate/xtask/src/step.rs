@@ -16,6 +16,11 @@ pub fn skip(what: impl std::fmt::Display) {
     eprintln!("✓ {what}");
 }
 
+/// Something that was not done, and why.
+pub fn left_out(what: impl std::fmt::Display) {
+    eprintln!("– {what}");
+}
+
 /// A step whose program reports its own progress (cargo, npm, pip, test runners).
 pub fn loud<T>(what: impl std::fmt::Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("→ {what}");

@@ -20,6 +20,7 @@ pub fn test(house: &House, full: bool) -> Result<()> {
     tools::npm_packages(house)?;
     let chromium = browser::chromium()?;
     vulkan::driver()?;
+    tools::clippy(house)?;
     native::build_all(house)?;
     models::get(house, Source::Package, || Ok(house.cli()))?;
 

@@ -34,6 +34,24 @@ pub fn wasm_target(house: &House) -> Result<()> {
     Ok(())
 }
 
+/// Adds clippy when it is not there: rustup's smallest profile leaves it out.
+///
+/// # Errors
+/// Without rustup, or when it cannot be fetched.
+pub fn clippy(house: &House) -> Result<()> {
+    let mut probe = Command::new("clippy-driver");
+    if probe.arg("--version").current_dir(&house.root).output().is_ok_and(|found| found.status.success()) {
+        step::skip("Clippy");
+        return Ok(());
+    }
+    step::quiet("Adding clippy", || {
+        let mut rustup = Command::new("rustup");
+        let advice = "install clippy for this Rust, then run this again";
+        command::output(rustup.args(["component", "add", "clippy"]).current_dir(&house.root), advice)
+    })?;
+    Ok(())
+}
+
 /// Installs the packages of `www` as its lock file says, when that changed since the last time.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ pub fn check(house: &House) -> Result<Vec<String>> {
     let deny: Deny = toml::from_str(&text).context("in deny.toml")?;
     let mut problems = BTreeSet::new();
     for platform in &deny.graph.targets {
-        for package in packages(house, platform)? {
+        for package in packages(house, &["--workspace"], "normal,build", platform)? {
             let own = deny.licenses.exceptions.iter().filter(|exception| exception.name == package.name);
             let allowed: Vec<Licensee> = own
                 .flat_map(|exception| &exception.allow)
@@ -63,29 +63,19 @@ pub fn check(house: &House) -> Result<Vec<String>> {
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Package {
-    name: String,
-    version: String,
+pub struct Package {
+    pub name: String,
+    pub version: String,
     /// As its manifest gives it; empty when it names none.
-    licence: String,
+    pub licence: String,
 }
 
-/// What the workspace is built with for `platform`: from `cargo tree`, which leaves out what no build takes, where
+/// What the `selected` packages are built with for `platform`, along `edges`: from `cargo tree`, which leaves out what no build takes, where
 /// `cargo metadata` lists every optional dependency that some build could.
-fn packages(house: &House, platform: &str) -> Result<BTreeSet<Package>> {
+pub fn packages(house: &House, selected: &[&str], edges: &str, platform: &str) -> Result<BTreeSet<Package>> {
     let mut tree = cargo(&house.root);
-    tree.args([
-        "tree",
-        "--workspace",
-        "--edges",
-        "normal,build",
-        "--prefix",
-        "none",
-        "--format",
-        "{p}|{l}",
-        "--target",
-    ])
-    .arg(platform);
+    tree.arg("tree").args(selected).args(["--edges", edges, "--target", platform]);
+    tree.args(["--prefix", "none", "--format", "{p}|{l}"]);
     let listed = command::output(&mut tree, "mend what cargo says above")?;
     listed.lines().filter(|line| !line.is_empty()).map(parse_package).collect()
 }
@@ -118,7 +108,7 @@ pub fn cargo_deny(house: &House) -> Result<()> {
     let mut probe = cargo(&house.root);
     probe.args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
     if !probe.status().is_ok_and(|status| status.success()) {
-        step::skip("Advisories: left out, cargo-deny is not installed (cargo install --locked cargo-deny)");
+        step::left_out("Advisories were not checked: cargo install --locked cargo-deny, then cargo xtask tidy");
         return Ok(());
     }
     step::quiet("Checking advisories, bans and sources with cargo-deny", || {

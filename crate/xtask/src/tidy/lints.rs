@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::command::{self, cargo};
 use crate::house::House;
-use crate::step;
+use crate::{step, tools};
 
 /// Runs clippy over the crates of the house and fails on what it finds.
 ///
@@ -16,6 +16,7 @@ use crate::step;
 /// # Errors
 /// When clippy finds something.
 pub fn clippy(house: &House) -> Result<()> {
+    tools::clippy(house)?;
     // Clippy's compiler optimises less: its `lectern` must not take the place of the one people run and measure.
     let program = house.cli();
     let aside = program.with_extension("aside");
@@ -27,7 +28,7 @@ pub fn clippy(house: &House) -> Result<()> {
             .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
             // How cargo-clippy hands arguments to its compiler.
             .env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
-        command::run(&mut build, "mend what clippy says above, or install it: rustup component add clippy")
+        command::run(&mut build, "mend what clippy says above")
     });
     if was_there {
         fs::rename(&aside, &program)?;

@@ -3,7 +3,7 @@
 
 mod direction;
 mod graph;
-mod licences;
+pub mod licences;
 mod lints;
 mod sources;
 
