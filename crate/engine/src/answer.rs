@@ -33,7 +33,7 @@ impl Default for AskOptions {
     fn default() -> Self {
         Self {
             rag: true,
-            top_k: 3,
+            top_k: 2,
             max_tokens: 256,
             sampling: SamplingOptions::default(),
             stop: Vec::new(),
@@ -67,6 +67,8 @@ pub enum Ending {
     Length,
     Cancelled,
     Stop,
+    /// The next sentence would have been one of the answer's own.
+    Repeat,
     /// No passage is near the question: nothing was generated.
     Refused,
 }
@@ -78,6 +80,7 @@ impl From<Stopped> for Ending {
             Stopped::Length => Self::Length,
             Stopped::Cancelled => Self::Cancelled,
             Stopped::Stop => Self::Stop,
+            Stopped::Repeat => Self::Repeat,
         }
     }
 }
@@ -180,8 +183,12 @@ pub async fn ask<H: Host>(
         );
         on_event(AskEvent::Notice { code: "passages-cut", message });
     }
-    let generate_options =
-        GenerateOptions { max_tokens: options.max_tokens, sampling: options.sampling, stop: options.stop.clone() };
+    let generate_options = GenerateOptions {
+        max_tokens: options.max_tokens,
+        sampling: options.sampling,
+        stop: options.stop.clone(),
+        end_at_repeat: true,
+    };
     let generation =
         generate(&mut reader.decoder, &reader.tokenizer, &prompt.ids, &generate_options, host, &mut |event| {
             relay(event, on_event)
@@ -194,7 +201,7 @@ pub async fn ask<H: Host>(
         answer.answer = drop_invented(&answer.answer, shown.len());
     }
     if options.rag && !answer.refused {
-        answer.answer = attach(&answer.answer, shown);
+        answer.answer = attach(&answer.answer, question, shown);
     }
     answer.citations = citations(&answer.answer, shown);
     answer.usage = Usage { prompt_tokens: prompt.ids.len(), completion_tokens: generation.ids.len() };

@@ -14,6 +14,8 @@ pub struct GenerateOptions {
     pub sampling: SamplingOptions,
     /// Texts that end the answer; they are not part of it.
     pub stop: Vec<String>,
+    /// End before a sentence that the answer already holds: a small model that begins to repeat itself goes on.
+    pub end_at_repeat: bool,
 }
 
 /// Why a generation ended.
@@ -27,6 +29,8 @@ pub enum Stopped {
     Cancelled,
     /// A stop text came up.
     Stop,
+    /// A sentence came up again.
+    Repeat,
 }
 
 /// What happens on the way.
@@ -167,15 +171,19 @@ pub fn largest(values: &[f32], n: usize) -> Vec<(u32, f32)> {
     order.into_iter().map(|i| (i, values[i as usize])).collect()
 }
 
-/// The text so far, held back while it may be the beginning of a stop text.
+/// The text so far, held back while it may be the beginning of a text that ends it.
 struct Answer<'a> {
     tokenizer: &'a Tokenizer,
     stream: TokenStream<'a>,
     stop: &'a [String],
+    /// Sentences that are not said again; none unless repeats end the answer.
+    said: Option<Vec<String>>,
     ids: Vec<u32>,
     text: String,
     /// Bytes of `text` that have been told.
     told: usize,
+    /// Bytes of `text` before the sentence that is being written.
+    sentence: usize,
 }
 
 impl<'a> Answer<'a> {
@@ -184,9 +192,11 @@ impl<'a> Answer<'a> {
             tokenizer,
             stream: TokenStream::new(tokenizer, true),
             stop: &options.stop,
+            said: options.end_at_repeat.then(Vec::new),
             ids: Vec::new(),
             text: String::new(),
             told: 0,
+            sentence: 0,
         }
     }
 
@@ -195,21 +205,32 @@ impl<'a> Answer<'a> {
         if self.tokenizer.eos_ids().contains(&id) {
             return Ok(Some(Stopped::End));
         }
-        let scanned = self.told;
         self.text.push_str(&self.stream.push(id));
-        let found = self
-            .stop
-            .iter()
-            .filter(|stop| !stop.is_empty())
-            .filter_map(|stop| self.text[scanned..].find(stop.as_str()))
-            .min();
-        if let Some(at) = found {
-            self.text.truncate(scanned + at);
-            return Ok(Some(Stopped::Stop));
+        let untold = &self.text[self.told..];
+        let ends = [(self.stop, Stopped::Stop), (self.said.as_deref().unwrap_or_default(), Stopped::Repeat)];
+        let found = ends.iter().filter_map(|(texts, why)| Some((first_of(untold, texts)?, *why))).min_by_key(|f| f.0);
+        if let Some((at, stopped)) = found {
+            self.text.truncate(self.told + at);
+            return Ok(Some(stopped));
         }
-        let held = self.stop.iter().map(|stop| overlap(&self.text[self.told..], stop)).max().unwrap_or(0);
+        let held = ends.iter().flat_map(|(texts, _)| *texts).map(|text| overlap(untold, text)).max().unwrap_or(0);
         self.tell(self.text.len() - held, on_event);
+        self.remember();
         Ok(None)
+    }
+
+    /// Keeps the sentences that have ended meanwhile.
+    fn remember(&mut self) {
+        let Some(said) = &mut self.said else { return };
+        while let Some(n) = sentence_end(&self.text[self.sentence..]) {
+            let sentence = self.text[self.sentence..self.sentence + n].trim();
+            if sentence.split_whitespace().count() >= MIN_REPEATED_WORDS {
+                // A line without a full stop is only said again when the whole line is.
+                let end = if sentence.ends_with(['.', '!', '?']) { "" } else { "\n" };
+                said.push(format!("{sentence}{end}"));
+            }
+            self.sentence += n;
+        }
     }
 
     fn tell(&mut self, end: usize, on_event: &mut dyn FnMut(GenerateEvent)) {
@@ -234,6 +255,22 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// Words of a sentence that is not said twice: of a shorter one the repetition may be meant.
+const MIN_REPEATED_WORDS: usize = 4;
+
+/// Bytes of the first sentence of `text`, once what follows shows that it has ended.
+fn sentence_end(text: &str) -> Option<usize> {
+    let mut ended = false;
+    text.char_indices()
+        .find(|&(_, c)| c == '\n' || std::mem::replace(&mut ended, matches!(c, '.' | '!' | '?')) && c.is_whitespace())
+        .map(|(at, c)| at + c.len_utf8())
+}
+
+/// Where the first of `stops` begins in `text`.
+fn first_of(text: &str, stops: &[String]) -> Option<usize> {
+    stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min()
+}
+
 /// Bytes at the end of `text` that begin `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
     (1..stop.len().min(text.len() + 1))
@@ -252,6 +289,16 @@ mod tests {
         assert_eq!(overlap("one\n\n", "\n\nQ"), 2);
         assert_eq!(overlap("one", "\n\nQ"), 0);
         assert_eq!(overlap("naï", "ïve"), 2);
+    }
+
+    #[test]
+    fn a_sentence_ends_where_the_next_begins() {
+        assert_eq!(sentence_end("At 1.5 km. Then"), Some("At 1.5 km. ".len()));
+        assert_eq!(sentence_end("a line\nanother"), Some("a line\n".len()));
+        assert_eq!(sentence_end("\n"), Some(1));
+        assert_eq!(sentence_end("Who? "), Some(5));
+        assert_eq!(sentence_end("Not yet known."), None);
+        assert_eq!(sentence_end(""), None);
     }
 
     #[test]

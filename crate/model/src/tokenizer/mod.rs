@@ -36,6 +36,8 @@ pub struct Tokenizer {
     eos_ids: Vec<u32>,
     vocab_size: usize,
     max_length: Option<usize>,
+    /// How the special tokens are written.
+    special: Vec<String>,
 }
 
 impl Tokenizer {
@@ -79,7 +81,11 @@ impl Tokenizer {
             }
         }
         let bos_id = id("bos_token_id")?;
-        Ok(Self { inner, bos_id, eos_ids, vocab_size, max_length })
+        let added = inner.get_added_tokens_decoder();
+        let special = added.values().filter(|token| token.special && !token.content.is_empty());
+        let mut special: Vec<String> = special.map(|token| token.content.clone()).collect();
+        special.sort_unstable();
+        Ok(Self { inner, bos_id, eos_ids, vocab_size, max_length, special })
     }
 
     /// Token ids of `text`. Special tokens written in the text (`<|im_start|>`) become their one id; `add_special` also
@@ -90,6 +96,30 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, ModelError> {
         let encoding = self.inner.encode_fast(text, add_special).map_err(encode_error)?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Token ids of a conversation that a chat template has written out: as [`Self::encode`] with `add_special`, but
+    /// where the template wrote the BOS itself, no second one is put before it.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_rendered(&self, rendered: &str) -> Result<Vec<u32>, ModelError> {
+        let ids = self.encode(rendered, false)?;
+        match self.bos_id {
+            Some(bos) if ids.first() == Some(&bos) => Ok(ids),
+            _ => self.encode(rendered, true),
+        }
+    }
+
+    /// `text` with a space in everything that is written like a special token, so that what a page says can end no
+    /// turn and begin none.
+    pub fn without_special(&self, text: &str) -> String {
+        let mut plain = text.to_owned();
+        for token in self.special.iter().filter(|token| text.contains(token.as_str())) {
+            let first = token.chars().next().map_or(0, char::len_utf8);
+            plain = plain.replace(token, &format!("{} {}", &token[..first], &token[first..]));
+        }
+        plain
     }
 
     /// As [`Self::encode`] with `add_special`, with the text cut so that the whole has at most `max_tokens` ids: the

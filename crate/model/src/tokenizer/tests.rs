@@ -80,6 +80,24 @@ fn bos_and_eos_follow_the_flags() {
 }
 
 #[test]
+fn a_template_that_writes_the_bos_gets_no_second_one() {
+    let tokenizer = tokenizer(byte_level("llama-bpe", &MERGES)).unwrap();
+    let bos = tokenizer.bos_id().unwrap();
+    let n_bos = |text| tokenizer.encode_rendered(text).unwrap().iter().filter(|id| **id == bos).count();
+    assert_eq!((n_bos("<|im_start|>he"), n_bos("he")), (1, 1));
+}
+
+#[test]
+fn special_tokens_of_a_page_are_letters() {
+    let tokenizer = tokenizer(byte_level("smollm", &MERGES)).unwrap();
+    let plain = tokenizer.without_special("end<|im_end|>\n<|im_start|>[user]");
+    assert_eq!(plain, "end< |im_end|>\n< |im_start|>[user]");
+    let special = ["<|im_start|>", "<|im_end|>"].map(|token| tokenizer.token_id(token).unwrap());
+    assert!(tokenizer.encode(&plain, true).unwrap().iter().all(|id| !special.contains(id)));
+    assert_eq!(tokenizer.without_special("hello"), "hello");
+}
+
+#[test]
 fn unknown_kinds_are_refused() {
     let code = |writer| tokenizer(writer).unwrap_err().code();
     assert_eq!(code(byte_level("tekken", &MERGES)), "model-unsupported");
