@@ -38,7 +38,7 @@ export type Usage = { prompt_tokens: number, completion_tokens: number, };
 
 export type Timings = { load: number, embed: number, retrieve: number, prefill: number, decode: number, total: number, };
 
-export type Stopped = "end" | "length" | "cancelled" | "stop" | "refused";
+export type Stopped = "end" | "length" | "cancelled" | "stop" | "repeat" | "refused";
 
 export type Answer = { answer: string, refused: boolean, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, };
 

@@ -1,6 +1,6 @@
 //! The commands that read, ask and build.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use lectern_engine::corpus::extract;
@@ -72,7 +72,7 @@ pub struct AskArgs {
 }
 
 pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
-    let mut session = session(models, true);
+    let mut session = session(models, false);
     load_decoder(&mut session, models)?;
     let voice = args.adapter.load(&mut session)?;
     if !args.no_rag {
@@ -88,11 +88,15 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         stop: args.sampling.stop.clone(),
         dense: DenseMode::Auto,
     };
+    // Someone who watches sees the words come; the marks of the finished answer come with the whole.
+    let watched = !args.json && std::io::stdout().is_terminal();
+    let mut told = String::new();
     let mut on_event = |event: AskEvent| match event {
         AskEvent::Notice { code, message } => eprintln!("{message} ({code})"),
-        AskEvent::Token(text) if !args.json => {
+        AskEvent::Token(text) if watched => {
             print!("{text}");
             let _ = std::io::stdout().flush();
+            told += &text;
         }
         _ => {}
     };
@@ -101,7 +105,12 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     if args.json {
         return print_json(&answer);
     }
-    println!();
+    if watched {
+        println!("\n");
+    }
+    if told.trim() != answer.answer {
+        println!("{}\n", answer.answer);
+    }
     for citation in &answer.citations {
         println!("[{}] {} {}–{}", citation.marker, citation.source, citation.start, citation.end);
     }
@@ -136,7 +145,7 @@ pub fn generate(args: &GenerateArgs, models: &ModelArgs) -> Result<(), CliError>
         path: args.messages.clone(),
         reason: format!("not a JSON array of {{role, content}}: {e}"),
     })?;
-    let mut session = session(models, true);
+    let mut session = session(models, false);
     load_decoder(&mut session, models)?;
     let voice = args.adapter.load(&mut session)?;
     let load_ms = lectern_engine::model::host::Host::now_ms(session.host());
@@ -144,6 +153,7 @@ pub fn generate(args: &GenerateArgs, models: &ModelArgs) -> Result<(), CliError>
         max_tokens: args.sampling.max_tokens,
         sampling: args.sampling.sampling(),
         stop: args.sampling.stop.clone(),
+        end_at_repeat: false,
     };
     let generated = pollster::block_on(session.generate(&GenerateRequest { messages, options }, voice, &mut |_| ()))?;
     let generation = generated.generation;
@@ -163,7 +173,7 @@ pub fn generate(args: &GenerateArgs, models: &ModelArgs) -> Result<(), CliError>
 
 pub fn perplexity(file: &Path, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
     let text = read_text(file)?;
-    let mut session = session(models, true);
+    let mut session = session(models, false);
     load_decoder(&mut session, models)?;
     let (tokens, perplexity) = pollster::block_on(session.perplexity(&text))?;
     if as_json {
@@ -221,7 +231,7 @@ pub fn index(paths: &[PathBuf], out: &Path, as_json: bool, models: &ModelArgs) -
 }
 
 pub fn search(dir: &Path, query: &str, top_k: usize, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
-    let mut session = session(models, false);
+    let mut session = session(models, true);
     load_embedder(&mut session, models)?;
     session.import_collection(&read(&dir.join(COLLECTION))?)?;
     let found = pollster::block_on(session.search(query, top_k, DenseMode::Auto))?;

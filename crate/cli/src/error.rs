@@ -10,22 +10,24 @@ pub enum CliError {
     #[error("{error} ({code})", code = error.code())]
     Engine { error: EngineError },
 
-    #[error("cannot read {path}: {error}")]
+    #[error("cannot read {path}: {error} (file-unreadable)")]
     Read { path: PathBuf, error: std::io::Error },
 
-    #[error("cannot write {path}: {error}")]
+    #[error("cannot write {path}: {error} (file-unwritable)")]
     Write { path: PathBuf, error: std::io::Error },
 
-    #[error("{path} is not there; run `cargo xtask models`, or set LECTERN_MODELS to the folder that holds the models")]
+    #[error(
+        "{path} is not there; run `cargo xtask models`, or set LECTERN_MODELS to the folder that holds the models (model-missing)"
+    )]
     ModelMissing { path: PathBuf },
 
-    #[error("{path}: {reason}")]
+    #[error("{path}: {reason} (input-invalid)")]
     Input { path: PathBuf, reason: String },
 
-    #[error("none of the files could be read")]
+    #[error("none of the files could be read (no-documents)")]
     NoSources,
 
-    #[error("cannot print: {0}")]
+    #[error("cannot print: {0} (print-failed)")]
     Print(#[from] std::io::Error),
 }
 

@@ -217,7 +217,7 @@ fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
         None => passages_of(&mut questions),
     };
     let questions = args.sample(questions);
-    let mut session = session(models, !arms.is_empty());
+    let mut session = session(models, false);
     let mut voice = None;
     if !arms.is_empty() {
         load_decoder(&mut session, models)?;
@@ -285,7 +285,7 @@ fn run_adapter(args: &StyleArgs, models: &ModelArgs) -> Result<(), CliError> {
         return Err(no_rows(&args.val, "its rows are of two kinds; evaluate one kind at a time"));
     }
     let rows = args.common.sample(rows);
-    let mut session = session(models, true);
+    let mut session = session(models, false);
     load_decoder(&mut session, models)?;
     let adapter = AdapterArgs { adapter: Some(args.adapter.clone()), scale: args.scale };
     let Some(voice) = adapter.load(&mut session)? else { return Err(CliError::NoSources) };

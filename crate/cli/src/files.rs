@@ -54,6 +54,24 @@ fn walk_dir(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The files at `paths` with the names that answers give them: inside a folder the path from there, so that an index
+/// tells nothing of the machine it was made on; of several folders each begins with its folder's name.
+fn named(paths: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, CliError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let base = match (path.is_dir(), paths.len()) {
+            (true, 1) => path,
+            (false, _) if path.is_relative() => Path::new(""),
+            _ => path.parent().unwrap_or(path),
+        };
+        for file in walk(std::slice::from_ref(path))? {
+            let name = file.strip_prefix(base).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+            files.push((name, file));
+        }
+    }
+    Ok(files)
+}
+
 /// Lays files and folders down; a folder made by `lectern index` is taken as it is. A file that
 /// cannot be read is named on stderr and left out.
 ///
@@ -65,9 +83,14 @@ pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<()
     {
         return Ok(session.import_collection(&read(&dir.join(COLLECTION))?)?);
     }
-    for file in walk(paths)? {
-        let name = file.to_string_lossy().into_owned();
-        let bytes = read(&file)?;
+    for (name, file) in named(paths)? {
+        let bytes = match read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                eprintln!("{error}; left out");
+                continue;
+            }
+        };
         let mut report = |event| {
             if let IngestEvent::Embedded { done, total } = event {
                 eprint!("\r{name}: {done} of {total} passages");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lectern_engine::model::decoder::Executor;
-use lectern_engine::{ModelInfo, Preference, Session};
+use lectern_engine::{ExecutorInfo, ModelInfo, Preference, Session};
 
 use crate::device;
 use crate::error::CliError;
@@ -57,16 +57,16 @@ impl AdapterArgs {
     }
 }
 
-/// A session without models; `auto` opens the device only for a language model.
-pub fn session(args: &ModelArgs, wants_decoder: bool) -> Session<Terminal> {
+/// A session without models; `auto` opens no device for work that is `short`: opening one takes longer.
+pub fn session(args: &ModelArgs, short: bool) -> Session<Terminal> {
     let preference = match args.device {
         DeviceArg::Auto => Preference::Auto,
         DeviceArg::Gpu => Preference::Gpu,
         DeviceArg::Cpu => Preference::Cpu,
     };
-    let gpu = match wants_decoder || preference == Preference::Gpu {
-        true => device::open(preference),
-        false => device::open(Preference::Cpu),
+    let gpu = match short && preference == Preference::Auto {
+        true => device::open(Preference::Cpu),
+        false => device::open(preference),
     };
     Session::new(Terminal::new(), preference, gpu)
 }
@@ -75,19 +75,27 @@ pub fn session(args: &ModelArgs, wants_decoder: bool) -> Session<Terminal> {
 pub fn load_decoder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
     let bytes = read(&path(args.model.as_deref(), DECODER)?)?;
     let (model, executor) = pollster::block_on(session.load_decoder(&bytes, None))?;
+    tell(&executor);
+    Ok(model)
+}
+
+fn tell(executor: &ExecutorInfo) {
     let name = match executor.executor {
         Executor::Cpu => "cpu",
         Executor::Gpu => "gpu",
     };
-    let adapter = executor.adapter.map_or(String::new(), |a| format!(" ({a})"));
+    let adapter = executor.adapter.as_ref().map_or(String::new(), |a| format!(" ({a})"));
     eprintln!("device: {name}{adapter}. {}", executor.reason);
-    Ok(model)
 }
 
-/// Loads the embedder.
+/// Loads the embedder; without a language model, whose place it would share, says on stderr what runs it.
 pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
     let bytes = read(&path(args.embedder.as_deref(), EMBEDDER)?)?;
-    Ok(pollster::block_on(session.load_embedder(&bytes, None))?)
+    let (model, executor) = pollster::block_on(session.load_embedder(&bytes, None))?;
+    if session.reader().is_none() {
+        tell(&executor);
+    }
+    Ok(model)
 }
 
 fn path(chosen: Option<&Path>, default: &str) -> Result<PathBuf, CliError> {

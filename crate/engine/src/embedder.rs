@@ -1,5 +1,6 @@
 //! Texts to unit vectors, in batches of like length.
 
+use lectern_model::decoder::Executor;
 use lectern_model::encoder::executor::EMBED_BATCH_TOKENS;
 use lectern_model::encoder::{Encoder, EncoderWeights};
 use lectern_model::host::Host;
@@ -53,6 +54,9 @@ impl Embedder {
         while done < order.len() {
             if host.cancelled() {
                 return Err(ModelError::Cancelled.into());
+            }
+            if self.encoder.executor() == Executor::Gpu && host.gpu_failure().is_some() {
+                self.encoder.use_cpu();
             }
             let longest = ids[order[done]].len();
             let n = (EMBED_BATCH_TOKENS / longest).clamp(1, order.len() - done);

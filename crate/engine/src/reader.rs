@@ -28,11 +28,16 @@ impl Reader {
         })
     }
 
-    /// The ids of a conversation with the reader's turn next.
+    /// The ids of a conversation with the reader's turn next. What the messages say is text: what is written like a
+    /// special token in it is none.
     ///
     /// # Errors
     /// `model-invalid` when the file's template refuses the messages.
     pub fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
-        self.tokenizer.encode(&self.template.render(messages, true)?, true)
+        let plain: Vec<Message> = messages
+            .iter()
+            .map(|message| Message { content: self.tokenizer.without_special(&message.content), ..message.clone() })
+            .collect();
+        self.tokenizer.encode_rendered(&self.template.render(&plain, true)?)
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::answer::{Answer, AskEvent, AskOptions, ask, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
-use crate::executor::{ExecutorInfo, Gpu, Preference, choose};
+use crate::executor::{ExecutorInfo, Gpu, Preference, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ingest};
 use crate::library::{Library, SourceInfo};
 use crate::reader::Reader;
@@ -123,6 +123,11 @@ impl<H: Host> Session<H> {
         self.reader = Some(reader);
         self.voices.clear();
         self.voice = None;
+        let preference = self.embedder_preference();
+        if let Some(embedder) = &mut self.embedder {
+            // One that cannot follow the reader to the GPU stays on the CPU.
+            let _ = choose_encoder(&mut embedder.encoder, preference, &self.gpu).await;
+        }
         Ok((info, chosen?))
     }
 
@@ -130,24 +135,32 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// Those of the file; `model-hash-mismatch` against `sha256`; `index-model-mismatch` when pages
-    /// laid down were read by another embedder.
-    pub async fn load_embedder(&mut self, bytes: &[u8], sha256: Option<&str>) -> Result<ModelInfo, EngineError> {
+    /// laid down were read by another embedder; `gpu-unavailable` when the GPU was asked for by name
+    /// (the embedder is then loaded, on the CPU).
+    pub async fn load_embedder(
+        &mut self,
+        bytes: &[u8],
+        sha256: Option<&str>,
+    ) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
         let hash = check_hash(bytes, sha256)?;
         if let Some(index) = self.library.index() {
             index.check_model(&hash)?;
         }
         let gguf = Gguf::parse(bytes)?;
         let mut embedder = Embedder::from_gguf(&gguf, &hash)?;
-        if let (Some(Executor::Gpu), Gpu::Device { device, .. }) = (self.executor(), &self.gpu) {
-            // A reader on the GPU passed its self-test there; an embedder that cannot follow stays on the CPU.
-            if embedder.encoder.use_gpu(device).await.is_err() {
-                embedder.encoder.use_cpu();
-            }
-        }
         let config = embedder.encoder.config();
         let info = model_info(&gguf, bytes.len(), hash, config.num_hidden_layers, config.max_tokens);
+        let chosen = choose_encoder(&mut embedder.encoder, self.embedder_preference(), &self.gpu).await;
         self.embedder = Some(embedder);
-        Ok(info)
+        Ok((info, chosen?))
+    }
+
+    /// The embedder runs where the reader does; before there is one, where it would be tried.
+    fn embedder_preference(&self) -> Preference {
+        match self.executor() {
+            Some(Executor::Cpu) => Preference::Cpu,
+            _ => self.preference,
+        }
     }
 
     /// What runs the reader.

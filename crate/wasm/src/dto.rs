@@ -71,7 +71,7 @@ dto! {
     pub struct Timings { pub load: f64, pub embed: f64, pub retrieve: f64, pub prefill: f64, pub decode: f64, pub total: f64 }
 
     #[serde(rename_all = "kebab-case")]
-    pub enum Stopped { End, Length, Cancelled, Stop, Refused }
+    pub enum Stopped { End, Length, Cancelled, Stop, Repeat, Refused }
 
     pub struct Answer {
         pub answer: String,
@@ -247,6 +247,7 @@ impl GenerateOptions {
             max_tokens: self.max_tokens,
             sampling: (&self.sampling).into(),
             stop: self.stop.clone(),
+            end_at_repeat: false,
         }
     }
 }
@@ -272,6 +273,7 @@ impl From<engine::Ending> for Stopped {
             engine::Ending::Length => Self::Length,
             engine::Ending::Cancelled => Self::Cancelled,
             engine::Ending::Stop => Self::Stop,
+            engine::Ending::Repeat => Self::Repeat,
             engine::Ending::Refused => Self::Refused,
         }
     }

@@ -70,6 +70,7 @@ impl Engine {
     pub async fn start(&self, device: JsValue) -> Result<JsValue, Rejection> {
         let preference = parse::<dto::Device>(device)?.into();
         let mut turn = self.turn()?;
+        *self.signals.gpu_failure.borrow_mut() = None;
         let gpu = device::open(preference).await;
         let info = match &gpu {
             lectern_engine::Gpu::None(reason) => ExecutorInfo {
@@ -97,7 +98,7 @@ impl Engine {
 
     pub async fn load_embedder(&self, bytes: Vec<u8>, sha256: Option<String>) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
-        let model = turn.session()?.load_embedder(&bytes, sha256.as_deref()).await?;
+        let (model, _) = turn.session()?.load_embedder(&bytes, sha256.as_deref()).await?;
         Ok(to_js(&dto::ModelInfo::from(model)))
     }
 

@@ -38,7 +38,7 @@ impl Host for PageHost {
     }
 
     fn gpu_failure(&self) -> Option<String> {
-        self.signals.gpu_failure.borrow_mut().take()
+        self.signals.gpu_failure.borrow().clone()
     }
 
     /// A turn of the event loop by way of a message to oneself; a timer would wait for 4 ms.
