@@ -272,9 +272,6 @@ export class Lectern {
     const unsaved = new Map<number, { name: string; file: Blob }>();
     this.#emit('executor', await connection.call('open', { device: this.#device, restarted: true }).result);
     if (this.#embedder) await connection.call('load_embedder', { model: this.#embedder }).result;
-    if (this.#decoder) this.#emit('executor', (await connection.call('load_decoder', { model: this.#decoder }).result).executor);
-    for (const adapter of this.#adapters.values()) await connection.call('add_adapter', { adapter }).result;
-
     if (this.#snapshot) {
       const added = await connection.call('import_collection', { bytes: this.#snapshot.slice() }).result;
       for (const [i, { info, text }] of added.entries()) {
@@ -291,6 +288,13 @@ export class Lectern {
       texts.set(info.id, text);
       unsaved.set(info.id, { name, file });
       ids.set(old, info.id);
+    }
+    try {
+      if (this.#decoder) this.#emit('executor', (await connection.call('load_decoder', { model: this.#decoder }).result).executor);
+      for (const adapter of this.#adapters.values()) await connection.call('add_adapter', { adapter }).result;
+    } catch (thrown) {
+      // The pages are back; what the reader lacks is said, and said again by the next question.
+      this.#emit('notice', describe(thrown));
     }
     this.#texts = texts;
     this.#unsaved = unsaved;

@@ -50,6 +50,8 @@ export class Segments {
     } finally {
       this.#looking = false;
     }
+    // Looked for while the last attempt was failing: the engine was started again meanwhile.
+    if (this.#again) void this.#work();
   }
 
   #build(next: NonNullable<Calls['next_segment_job']['result']>): Promise<Uint8Array> {

@@ -31,9 +31,11 @@ export function workersAt(base: URL): Workers {
   };
 }
 
-/** A worker must come from the page's own origin; one from elsewhere is imported by a local stub. */
+/**
+ * Workers are imported by a local stub: it may come from another origin, where a worker may not, and it is held to
+ * the page's own content security policy, where a worker from a file would be held to none.
+ */
 function spawn(url: URL, name: string): Worker {
-  if (url.origin === location.origin) return new Worker(url, { type: 'module', name });
   const stub = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
   const worker = new Worker(stub, { type: 'module', name });
   setTimeout(() => { URL.revokeObjectURL(stub); }, 60_000);

@@ -15,6 +15,7 @@ import { markup } from './markup';
  *
  * @attr pages - Addresses of pages to read, comma-separated, or of a JSON file that holds a list of them.
  * @attr index - Address of a folder with the `collection.lectern` that `lectern index` wrote; instead of `pages`.
+ * @attr home - With `index`: address of the folder that was indexed, so that citations link to its pages.
  * @attr models - Address of a `models.json`; by default the one beside this module.
  * @attr voice - Name of an adapter in `models.json` to answer with.
  *
@@ -98,12 +99,14 @@ export class LecternAsk extends HTMLElement {
     const at = (value: string) => new URL(value, document.baseURI);
     const pages = this.getAttribute('pages');
     const index = this.getAttribute('index');
+    const home = this.getAttribute('home');
     const models = this.getAttribute('models');
     return new Library({
       base: new URL(/* @vite-ignore */ '.', import.meta.url),
       models: models ? at(models) : new URL(/* @vite-ignore */ 'models/models.json', import.meta.url),
       pages: pages ? await pageList(pages, at) : [],
       index: index ? at(index) : null,
+      home: home ? at(home) : null,
       voice: this.getAttribute('voice'),
     }, (notice) => {
       this.#note(notice);

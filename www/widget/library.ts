@@ -1,5 +1,5 @@
 /** What one `<lectern-ask>` answers from: its models, fetched after consent, and the site's pages. */
-import { Lectern, LecternError, modelSource, readCatalog, workersAt } from '../client/index';
+import { Lectern, LecternError, describe, modelSource, readCatalog, workersAt } from '../client/index';
 import type { Answer, AskEvent, Catalog, CatalogAdapter, ErrorInfo, Run } from '../client/index';
 
 export interface LibraryOptions {
@@ -9,6 +9,8 @@ export interface LibraryOptions {
   /** Pages to read, or the folder of a collection that `lectern index` made. */
   pages: URL[];
   index: URL | null;
+  /** Where the pages of an index are, for links. */
+  home: URL | null;
   voice: string | null;
 }
 
@@ -23,6 +25,8 @@ export class Library {
   #lectern: Lectern | null = null;
   #catalog: Catalog | null = null;
   #ready = false;
+  /** Pages that are on the desk, so that trying again reads none twice. */
+  #read = new Set<string>();
   #onNotice: (notice: ErrorInfo) => void;
   /** Source name → address, for the links of citations. */
   readonly addresses = new Map<string, string>();
@@ -67,7 +71,7 @@ export class Library {
   ask(question: string): Run<AskEvent, Answer> {
     if (!this.#lectern) throw new LecternError('not-loaded', 'The models have not been opened yet.');
     return this.#lectern.ask(question, {
-      rag: true, top_k: 4, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [],
+      rag: true, top_k: 2, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [],
       sampling: { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 },
     });
   }
@@ -76,6 +80,7 @@ export class Library {
     this.#lectern?.close();
     this.#lectern = null;
     this.#ready = false;
+    this.#read.clear();
   }
 
   async #open(): Promise<{ lectern: Lectern; catalog: Catalog }> {
@@ -97,24 +102,33 @@ export class Library {
   async #openIndex(lectern: Lectern, folder: URL, signal: AbortSignal): Promise<void> {
     const url = new URL('collection.lectern', folder.href.endsWith('/') ? folder : `${folder.href}/`);
     const bytes = new Uint8Array(await (await fetched(url, signal)).arrayBuffer());
-    await lectern.importCollection(bytes);
+    const { home } = this.#options;
+    for (const { name } of await lectern.importCollection(bytes)) if (home) this.addresses.set(name, new URL(name.split('/').map(encodeURIComponent).join('/'), home).href);
   }
 
   async #readPages(lectern: Lectern, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<void> {
     const { pages } = this.#options;
     for (const [i, url] of pages.entries()) {
       onProgress({ what: 'Reading the pages', done: i, total: pages.length });
-      const response = await fetched(url, signal);
-      const name = nameOf(url, response.headers.get('content-type') ?? '');
-      this.addresses.set(name, url.href);
-      await lectern.addSource(name, await response.blob(), { signal });
+      if (this.#read.has(url.href)) continue;
+      try {
+        const response = await fetched(url, signal);
+        const name = nameOf(url, response.headers.get('content-type') ?? '');
+        this.addresses.set(name, url.href);
+        await lectern.addSource(name, await response.blob(), { signal });
+        this.#read.add(url.href);
+      } catch (thrown) {
+        // One page that is missing takes none of the others with it; without any, the question says so.
+        signal.throwIfAborted();
+        this.#onNotice(describe(thrown));
+      }
     }
   }
 }
 
 /** The engine tells formats by their names; a page's address often has no ending. */
 function nameOf(url: URL, type: string): string {
-  const name = decodeURIComponent(url.pathname.replace(/^\//, '')) || 'index';
+  const name = (decodeURIComponent(url.pathname.replace(/^\//, '')) || 'index') + url.search;
   return type.includes('html') && !/\.html?$/i.test(name) ? `${name.replace(/\/$/, '/index')}.html` : name;
 }
 

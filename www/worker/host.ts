@@ -98,11 +98,19 @@ export class EngineHost {
         throw new CodedError('model-hash-mismatch', `The voice “${adapter.name}” arrived damaged and was thrown away. Choose it again to fetch it anew.`);
       }
       emit({ type: 'opening' });
-      return this.#run(signal, (engine) => engine.add_adapter(adapter.name, config, weights));
+      try {
+        return await this.#run(signal, (engine) => engine.add_adapter(adapter.name, config, weights));
+      } catch (thrown) {
+        // The list names no hash for it: what is wrong with it must not be kept.
+        if (errorInfo(thrown).code.startsWith('adapter-')) await this.#store.forget(`${adapter.sha256}.config`);
+        throw thrown;
+      }
     },
     remove_adapter: ({ name }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_adapter(name); return null; }),
     add_source: ({ name, file }, emit, signal) => this.#run(signal, async (engine) => {
-      const info = await engine.add_source(name, new Uint8Array(await file.arrayBuffer()), emit);
+      const bytes = await bytesOf(name, file);
+      signal.throwIfAborted();
+      const info = await engine.add_source(name, bytes, emit);
       return { info, text: engine.source_text(info.id) };
     }),
     remove_source: ({ id }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_source(id); return null; }),
@@ -154,6 +162,20 @@ export class EngineHost {
 
   #post(message: FromWorker, transfer: Transferable[] = []): void {
     this.#options.port.postMessage(message, transfer);
+  }
+}
+
+/** Larger files are no pages; the engine's memory never shrinks again. */
+const MAX_FILE_BYTES = 64e6;
+
+async function bytesOf(name: string, file: Blob): Promise<Uint8Array> {
+  if (file.size > MAX_FILE_BYTES) {
+    throw new CodedError('file-too-large', `${name}: The file has ${Math.round(file.size / 1e6)} MB; at most ${MAX_FILE_BYTES / 1e6} MB are read. Lay down the part of it you need.`);
+  }
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (cause) {
+    throw new CodedError('file-unreadable', `${name}: The browser could not read the file (${cause instanceof Error ? cause.message : String(cause)}). It may have been moved or changed; lay it down again.`, { cause });
   }
 }
 

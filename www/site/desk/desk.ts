@@ -50,7 +50,7 @@ export class Desk extends EventTarget {
   readonly pages: Pages;
   readonly conversation: Conversation;
   readonly settings: Settings = {
-    device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 4, max_tokens: 256,
+    device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 2, max_tokens: 256,
     temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
   };
   executor: ExecutorInfo | null = null;

@@ -17,6 +17,8 @@ export interface Page {
 export interface Laid {
   name: string;
   file: Blob;
+  /** Why there is nothing to read. */
+  error?: ErrorInfo;
 }
 
 export class Pages {
@@ -47,9 +49,9 @@ export class Pages {
   }
 
   lay(laid: Laid[]): void {
-    for (const { name, file } of laid) {
+    for (const { name, file, error = null } of laid) {
       const key = ++this.#lastKey;
-      this.list.push({ key, name, n_bytes: file.size, state: 'waiting', done: 0, total: 0, info: null, error: null });
+      this.list.push({ key, name, n_bytes: file.size, state: error ? 'failed' : 'waiting', done: 0, total: 0, info: null, error });
       this.#files.set(key, file);
     }
     this.#changed();
@@ -122,7 +124,7 @@ export class Pages {
 export async function laidFromDrop(transfer: DataTransfer): Promise<Laid[]> {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   const laid: Laid[] = [];
-  for (const entry of entries) await walk(entry, laid);
+  for (const entry of entries) await tryWalk(entry, laid);
   return laid;
 }
 
@@ -132,8 +134,22 @@ export function laidFromList(files: Iterable<File>): Laid[] {
     .filter(({ name }) => !isHidden(name));
 }
 
+/** One file or folder that cannot be read takes none of the others with it. */
+async function tryWalk(entry: FileSystemEntry, laid: Laid[]): Promise<void> {
+  try {
+    await walk(entry, laid);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    laid.push({ name: nameOf(entry), file: new Blob([]), error: { code: 'file-unreadable', message: `The browser could not read it (${why}). It may have been moved; lay it down again.` } });
+  }
+}
+
+function nameOf(entry: FileSystemEntry): string {
+  return entry.fullPath.replace(/^\//, '');
+}
+
 async function walk(entry: FileSystemEntry, laid: Laid[]): Promise<void> {
-  const name = entry.fullPath.replace(/^\//, '');
+  const name = nameOf(entry);
   if (isHidden(name)) return;
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => { (entry as FileSystemFileEntry).file(resolve, reject); });
@@ -144,7 +160,7 @@ async function walk(entry: FileSystemEntry, laid: Laid[]): Promise<void> {
   for (;;) {
     const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (batch.length === 0) return;
-    for (const child of batch.sort((a, b) => a.name.localeCompare(b.name))) await walk(child, laid);
+    for (const child of batch.sort((a, b) => a.name.localeCompare(b.name))) await tryWalk(child, laid);
   }
 }
 

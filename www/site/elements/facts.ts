@@ -7,7 +7,7 @@ import { DeskElement, controls, count } from './base';
 import * as icons from './icons';
 
 const PATHS: Record<Answer['dense_path'], string> = { none: 'words only', exact: 'exact', graph: 'graph', mixed: 'graph and exact' };
-const STOPPED: Record<Answer['stopped'], string> = { end: 'the model was done', length: 'the longest length was reached', cancelled: 'you stopped it', stop: 'a stop word came', refused: 'nothing near enough was found' };
+const STOPPED: Record<Answer['stopped'], string> = { end: 'the model was done', length: 'the longest length was reached', cancelled: 'you stopped it', stop: 'a stop word came', repeat: 'the next sentence would have been one said before', refused: 'nothing near enough was found' };
 
 export class LecternFacts extends DeskElement {
   static override properties: PropertyDeclarations = { reply: { attribute: false } };

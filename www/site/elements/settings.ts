@@ -88,6 +88,9 @@ export class LecternSettings extends DeskElement {
             </label>`)}
           </div>
         </section>
+        <section>
+          <p class="quiet">Terms of what runs here: <a href="models/NOTICE.md">models and voices</a>, <a href="LICENSE-MIT">Lectern</a>, <a href="THIRD-PARTY.txt">the code it is built with</a>.</p>
+        </section>
       </dialog>
     `;
   }
