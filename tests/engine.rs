@@ -250,7 +250,7 @@ fn request(content: &str, max_tokens: usize, stop: &[&str]) -> GenerateRequest {
     let stop = stop.iter().map(|text| text.to_string()).collect();
     GenerateRequest {
         messages: vec![Message::new("user", content)],
-        options: GenerateOptions { max_tokens, sampling: SamplingOptions::default(), stop },
+        options: GenerateOptions { max_tokens, sampling: SamplingOptions::default(), stop, end_at_repeat: false },
     }
 }
 
@@ -283,6 +283,32 @@ fn generation_is_the_references_and_stops_where_it_is_told_to() {
     host.stop.set(false);
     host.stop_after.set(None);
     assert_eq!(run("What is the capital of France?", 64, &[]).0.ids, whole.ids, "nothing of a stopped answer stays");
+}
+
+#[test]
+fn an_answer_ends_before_it_repeats_itself() {
+    let (mut session, _) = bare();
+    block_on(session.load_decoder(decoder_gguf(), None)).unwrap();
+    let mut run = |end_at_repeat| {
+        let mut request = request("List 30 facts about ferries.", 80, &[]);
+        request.options.end_at_repeat = end_at_repeat;
+        let mut told = String::new();
+        let generated = block_on(session.generate(&request, None, &mut |event| {
+            if let AskEvent::Token(text) = event {
+                told += &text;
+            }
+        }));
+        let generation = generated.unwrap().generation;
+        assert_eq!(told, generation.text, "what is told stays");
+        generation
+    };
+    let sentence = "A network of boats that transport people and goods across the world.";
+    let whole = run(false);
+    assert!(whole.stopped == Stopped::Length && whole.text.matches(sentence).count() > 2, "{}", whole.text);
+    let ended = run(true);
+    assert_eq!(ended.stopped, Stopped::Repeat);
+    assert_eq!(ended.text.matches(sentence).count(), 1, "{}", ended.text);
+    assert!(whole.text.starts_with(&ended.text));
 }
 
 #[test]

@@ -14,15 +14,18 @@ const N_LAYERS = 30;
 const FULL = Boolean(process.env.LECTERN_FULL);
 const N_TOKENS = { cpu: 24, gpu: FULL ? 24 : 3 };
 
-/** Cases of the pirate voice whose messages are known: its first two prompts at 1, ½, 0 and off. */
+/** Cases whose messages are known: three prompts without a voice, then the pirate's at 1, ½, 0 and off. */
 function cases() {
   const chat = golden('chat').cases;
-  const known = golden('adapters').adapters.pirate.cases.map((one) => ({
-    ...one,
-    messages: chat.find(({ prompt_ids }) => JSON.stringify(prompt_ids) === JSON.stringify(one.prompt_ids))?.messages,
-  })).filter(({ messages }) => messages);
-  assert.ok(known.length >= 4, 'the chat goldens hold the messages of the adapter goldens');
-  return known;
+  const messagesOf = (ids) => chat.find(({ prompt_ids }) => JSON.stringify(prompt_ids) === JSON.stringify(ids))?.messages;
+  const plain = Object.values(golden('decoder').prompts).map(({ ids, greedy_ids, ...one }) => ({ ...one, scale: null, prompt_ids: ids, generated_ids: greedy_ids, messages: messagesOf(ids) }));
+  const voiced = golden('adapters').adapters.pirate.cases.map((one) => ({ ...one, messages: messagesOf(one.prompt_ids) }));
+  const known = (some, n) => {
+    const found = some.filter(({ messages }) => messages);
+    assert.ok(found.length >= n, `the chat goldens hold ${found.length} of the messages`);
+    return found;
+  };
+  return { plain: known(plain, 3), voiced: known(voiced, 4) };
 }
 
 describe('goldens in the page', { skip: isFake && 'the fake engine knows no language' }, () => {
@@ -50,19 +53,24 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
 
   function assertGolden(got, one) {
     assert.deepEqual(got.prompt_ids, one.prompt_ids);
+    let nCommon = 0;
     for (const [i, id] of got.first_logits_top20.ids.entries()) {
       const at = one.first_logits_top20.ids.indexOf(id);
       if (at < 0) continue;
+      nCommon += 1;
       const difference = Math.abs(got.first_logits_top20.values[i] - one.first_logits_top20.values[at]);
       assert.ok(difference <= LOGIT_TOLERANCE, `logit of ${id} is ${difference} off`);
     }
-    const close = one.margins.findIndex((margin) => margin <= MARGIN);
-    const n = Math.min(got.ids.length, close < 0 ? one.generated_ids.length : close);
-    assert.deepEqual(got.ids.slice(0, n), one.generated_ids.slice(0, n));
+    assert.ok(nCommon >= 18, `${nCommon} of the likeliest 20 tokens are the reference's`);
+    const n = Math.min(got.ids.length, one.generated_ids.length);
+    assert.ok(n > 0);
+    const differs = got.ids.slice(0, n).findIndex((id, i) => id !== one.generated_ids[i]);
+    if (differs >= 0) assert.ok(one.margins[differs] <= MARGIN, `token ${differs} is ${got.ids[differs]}, not ${one.generated_ids[differs]}, at a margin of ${one.margins[differs]}`);
+    return differs < 0 ? n : differs;
   }
 
   for (const [device, name, choice] of [['cpu', 'the processor', 'Processor'], ['gpu', 'WebGPU', 'Graphics processor']]) {
-    test(`ids and logits of the reference on ${name}, voice on, half, silent and off`, async () => {
+    test(`ids and logits of the reference on ${name}, three prompts, and a voice on, half, silent and off`, async () => {
       await chooseDevice(page, choice);
       await page.evaluate(async () => {
         const { desk } = document.querySelector('lectern-desk');
@@ -71,11 +79,14 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
       const { executor, reason } = await page.evaluate(() => document.querySelector('lectern-desk').desk.executor);
       assert.equal(executor, device, reason);
       const emulated = device === 'gpu' && !FULL;
-      const chosen = emulated ? cases().filter((one, i, all) => all.findIndex(({ scale }) => scale === one.scale) === i) : cases();
-      for (const one of chosen) {
+      const { plain, voiced } = cases();
+      const chosen = emulated ? voiced.filter((one, i) => voiced.findIndex(({ scale }) => scale === one.scale) === i) : voiced;
+      let nEqual = 0;
+      for (const one of [...plain, ...chosen]) {
         const got = await generate(one.messages, one.scale === null ? null : 'pirate', one.scale ?? 0, N_TOKENS[device]);
-        assertGolden(got, one);
+        nEqual += assertGolden(got, one);
       }
+      assert.ok(nEqual >= 2 * (plain.length + chosen.length), `${nEqual} tokens are the reference's`);
       assertQuiet(page);
     });
   }

@@ -1,7 +1,7 @@
 /** Lay down pages, ask, get a cited answer, open the passage, switch the voice. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { agreeToDownload, answered, answers, ask, composer, layExample, layFiles, marks, modelsOpen } from './lib/desk.mjs';
+import { agreeToDownload, answered, answers, ask, composer, engineWorker, layExample, layFiles, marks, modelsOpen } from './lib/desk.mjs';
 import { assertQuiet, catalog, dist, openSite, PATIENCE } from './lib/site.mjs';
 
 let site;
@@ -23,6 +23,16 @@ test('the page loads, names the bytes before any download, and says nothing in t
   await page.getByText(/Downloads two models first, [\d.]+ MB in all/).waitFor();
   assert.deepEqual(site.server.requests.filter((path) => /\.(gguf|safetensors)$/.test(path)), [], 'no model is fetched unasked');
   assertQuiet(page);
+});
+
+test('the worker that reads the pages can send nothing to anyone else', async (t) => {
+  const page = await open(t);
+  await page.getByText(/Downloads two models first/).waitFor();
+  const elsewhere = site.server.url.replace('localhost', '127.0.0.1');
+  assert.notEqual(elsewhere, site.server.url);
+  const reached = await (await engineWorker(page)).evaluate((url) => fetch(url, { mode: 'no-cors' }).then(() => true, () => false), elsewhere);
+  assert.equal(reached, false);
+  assert.match(page.said.join('\n'), /Content Security Policy/, 'the browser says why');
 });
 
 test('example, question, cited answer, passage, in that order and with one click each', async (t) => {

@@ -19,7 +19,7 @@ for (const [look, options] of looks.filter(([name]) => !only || name === only)) 
   await shoot(page, `${look}-1-empty`);
 
   await layFiles(page, [
-    { name: 'field-notes.md', text: `# Field notes\n\n${Array.from({ length: 90 }, (_, i) => `Day ${i + 1}. The heron came to the weir at dusk and waited.`).join('\n\n')}` },
+    { name: 'field-notes.md', text: `# Field notes\n\n${Array.from({ length: 900 }, (_, i) => `Day ${i + 1}. The heron came to the weir at dusk and waited.`).join('\n\n')}` },
     { name: 'empty.txt', text: '' },
     { name: 'letters/to-the-editor-about-the-weir.md', text: 'The weir needs mending.\n\nThe council has been told.' },
   ]);

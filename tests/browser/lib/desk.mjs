@@ -50,8 +50,9 @@ export async function chooseDevice(page, name) {
 }
 
 /** The engine worker's own globals: the host with its GPU watch. */
-export function engineWorker(page) {
-  return page.workers().find((worker) => worker.url().includes('engine'));
+export async function engineWorker(page) {
+  for (const worker of page.workers()) if (await worker.evaluate(() => self.name) === 'lectern-engine') return worker;
+  throw new Error('the page has no engine worker');
 }
 
 export const nBytesOfModels = catalog.models.reduce((sum, { n_bytes }) => sum + n_bytes, 0);
