@@ -215,7 +215,7 @@ fn passages_are_cut_before_the_question_and_it_is_said() {
     let mut told = |n_words: usize| {
         let question = format!("Who built the Aldersey lighthouse? {}", "lamp ".repeat(n_words));
         let mut notices = Vec::new();
-        let options = AskOptions { max_tokens: 1024, ..options() };
+        let options = AskOptions { max_tokens: 1024, top_k: Some(3), ..options() };
         host.stop.set(false);
         let answer = block_on(session.ask(&question, None, &options, &mut |event| match event {
             AskEvent::Notice { code, message } => notices.push((code, message)),

@@ -28,7 +28,7 @@ export type SearchResult = { hits: Array<Hit>, dense_path: DensePath, embed_ms: 
 
 export type SamplingOptions = { temperature: number, top_k: number, top_p: number, repetition_penalty: number, seed: number, };
 
-export type AskOptions = { rag: boolean, top_k: number, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
+export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
 
 export type GenerateOptions = { max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
 

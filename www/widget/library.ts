@@ -71,7 +71,7 @@ export class Library {
   ask(question: string): Run<AskEvent, Answer> {
     if (!this.#lectern) throw new LecternError('not-loaded', 'The models have not been opened yet.');
     return this.#lectern.ask(question, {
-      rag: true, top_k: 2, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [],
+      rag: true, top_k: null, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [],
       sampling: { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 },
     });
   }

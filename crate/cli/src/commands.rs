@@ -63,8 +63,10 @@ pub struct AskArgs {
     #[arg(long)]
     pub no_rag: bool,
     /// Passages shown to the language model
-    #[arg(long, default_value_t = AskOptions::default().top_k)]
-    pub top_k: usize,
+    ///
+    /// Without it, as many as the model reads best: 2, or 3 in an adapter's voice.
+    #[arg(long)]
+    pub top_k: Option<usize>,
     #[command(flatten)]
     pub sampling: SamplingArgs,
     #[arg(long)]

@@ -101,8 +101,10 @@ pub struct QaArgs {
     #[arg(long, value_name = "N", conflicts_with = "limit")]
     unanswerable: Option<usize>,
     /// Passages shown to the language model
-    #[arg(long, default_value_t = AskOptions::default().top_k)]
-    top_k: usize,
+    ///
+    /// Without it, as many as the model reads best: 2, or 3 in an adapter's voice.
+    #[arg(long)]
+    top_k: Option<usize>,
     /// Tokens of an answer at most
     #[arg(long, default_value_t = QaOptions::default().ask.max_tokens)]
     max_tokens: usize,

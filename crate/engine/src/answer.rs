@@ -12,17 +12,17 @@ use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::ExecutorInfo;
 use crate::library::Library;
-use crate::prompt::{REFUSAL, with_passages, without_passages};
+use crate::prompt::{REFUSAL, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
-use crate::retrieve::{Hit, Retrieval, is_relevant, retrieve};
+use crate::retrieve::{Hit, N_JUDGED, Retrieval, is_relevant, retrieve};
 
 /// How to answer.
 #[derive(Clone, Debug)]
 pub struct AskOptions {
     /// Whether the pages are read.
     pub rag: bool,
-    /// Passages shown to the reader at most.
-    pub top_k: usize,
+    /// Passages shown to the reader at most; as many as it reads best where nothing is said, see [`passages_shown`].
+    pub top_k: Option<usize>,
     pub max_tokens: usize,
     pub sampling: SamplingOptions,
     pub stop: Vec<String>,
@@ -33,7 +33,7 @@ impl Default for AskOptions {
     fn default() -> Self {
         Self {
             rag: true,
-            top_k: 2,
+            top_k: None,
             max_tokens: 256,
             sampling: SamplingOptions::default(),
             stop: Vec::new(),
@@ -142,12 +142,16 @@ pub async fn ask<H: Host>(
     }
     let started = host.now_ms();
     let mut retrieval = Retrieval { hits: Vec::new(), dense_path: DensePath::None, embed_ms: 0.0, retrieve_ms: 0.0 };
+    let mut relevant = true;
     if options.rag {
         if library.is_empty() {
             return Err(EngineError::NoDocuments);
         }
         let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
-        retrieval = retrieve(library, embedder, question, options.top_k.max(1), options.dense, host).await?;
+        let n_shown = options.top_k.unwrap_or_else(|| passages_shown(reader.decoder.has_adapter())).max(1);
+        retrieval = retrieve(library, embedder, question, n_shown.max(N_JUDGED), options.dense, host).await?;
+        relevant = is_relevant(&retrieval.hits);
+        retrieval.hits.truncate(n_shown);
         on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     }
     let mut answer = Answer {
@@ -164,7 +168,7 @@ pub async fn ask<H: Host>(
         dispatches_per_token: reader.decoder.dispatches_per_token(),
         hits: retrieval.hits,
     };
-    if options.rag && !is_relevant(&answer.hits) {
+    if !relevant {
         on_event(AskEvent::Token(REFUSAL.to_owned()));
         answer.timings_ms.total = host.now_ms() - started;
         return Ok(answer);

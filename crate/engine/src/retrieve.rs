@@ -15,6 +15,9 @@ pub const MIN_COSINE: f32 = 0.28;
 /// the collection, so that this stands well above what chance reached in small ones.
 pub const MIN_BM25: f32 = 12.0;
 
+/// Hits that the two thresholds were measured on.
+pub const N_JUDGED: usize = 3;
+
 /// A passage with its scores.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hit {
@@ -86,7 +89,7 @@ pub async fn retrieve<H: Host>(
     })
 }
 
-/// Whether any hit is near enough to be worth reading. On the scores themselves, never on the fused
+/// Whether any of the first [`N_JUDGED`] hits is near enough to be worth reading. On the scores themselves, never on the fused
 /// rank, which is as high for the best of nothing.
 ///
 /// Measured on the first three hits of `lectern eval qa --retrieval-only --run`, for questions that the
@@ -102,5 +105,5 @@ pub async fn retrieve<H: Host>(
 /// that are on the topic but not answered (SQuAD's unanswerable ones) pass nearly all: those are the
 /// reader's to refuse.
 pub fn is_relevant(hits: &[Hit]) -> bool {
-    hits.iter().any(|hit| hit.dense.unwrap_or(0.0) >= MIN_COSINE || hit.bm25.unwrap_or(0.0) >= MIN_BM25)
+    hits.iter().take(N_JUDGED).any(|hit| hit.dense.unwrap_or(0.0) >= MIN_COSINE || hit.bm25.unwrap_or(0.0) >= MIN_BM25)
 }

@@ -123,7 +123,7 @@ export class FakeEngine implements Engine {
     if (options.adapter && !this.#adapters.has(options.adapter)) fail('adapter-unknown', `There is no voice called ${options.adapter}.`);
     const started = performance.now();
     await wait(3);
-    const hits = options.rag ? this.#rank(question).slice(0, options.top_k) : [];
+    const hits = options.rag ? this.#rank(question).slice(0, options.top_k ?? 2) : [];
     const answer: Answer = {
       answer: '', refused: false, citations: [], hits, usage: { prompt_tokens: 0, completion_tokens: 0 },
       timings_ms: { load: 0, embed: 31, retrieve: 2, prefill: 0, decode: 0, total: 0 }, executor: this.#executor.executor,

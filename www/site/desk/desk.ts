@@ -27,6 +27,7 @@ export interface Settings {
   voice: CatalogAdapter | null;
   scale: number;
   both: boolean;
+  /** Passages given to the model; 0 for as many as it reads best. */
   top_k: number;
   max_tokens: number;
   temperature: number;
@@ -44,13 +45,16 @@ interface ExampleSet {
 /** Milliseconds between looks at a page that nobody sees, where no frames come. */
 const HIDDEN_FRAME = 250;
 
+/** Passages for two answers beside each other: what a voice was trained on. */
+const PASSAGES_BESIDE = 3;
+
 export class Desk extends EventTarget {
   readonly client: Lectern;
   readonly models: Models;
   readonly pages: Pages;
   readonly conversation: Conversation;
   readonly settings: Settings = {
-    device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 2, max_tokens: 256,
+    device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 0, max_tokens: 256,
     temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
   };
   executor: ExecutorInfo | null = null;
@@ -171,7 +175,8 @@ export class Desk extends EventTarget {
     void this.conversation.ask(asked, {
       rag: settings.use_pages, voice, scale: settings.scale, both: settings.both,
       options: {
-        top_k: settings.top_k, max_tokens: settings.max_tokens, stop: [],
+        // Side by side, both read the same passages.
+        top_k: settings.top_k || (settings.both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [],
         sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },
       },
     }, () => (voice ? this.models.voice(voice) : Promise.resolve()));

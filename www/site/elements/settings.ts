@@ -18,7 +18,7 @@ interface Field {
 }
 
 const FIELDS: Field[] = [
-  { key: 'top_k', name: 'Passages', hint: 'given to the model for each answer', min: 1, max: 12, step: 1 },
+  { key: 'top_k', name: 'Passages', hint: 'given to the model for each answer; 0 for as many as it reads best', min: 0, max: 12, step: 1 },
   { key: 'max_tokens', name: 'Longest answer', hint: 'in tokens; a token is about three quarters of a word', min: 16, max: 1024, step: 16 },
   { key: 'temperature', name: 'Temperature', hint: '0 always takes the likeliest word', min: 0, max: 2, step: 0.05 },
   { key: 'sample_top_k', name: 'Top k', hint: 'likeliest words to choose from; 0 for all', min: 0, max: 200, step: 1 },

@@ -15,7 +15,7 @@ use super::squad::{best, contains_any, exact, f1, without_marks};
 use super::{Event, HitRecord, RunRecord};
 use crate::answer::{Answer, AskOptions};
 use crate::error::EngineError;
-use crate::prompt::REFUSAL;
+use crate::prompt::{REFUSAL, passages_shown};
 use crate::retrieve::{Hit, is_relevant};
 use crate::session::Session;
 
@@ -78,7 +78,7 @@ pub struct QaOptions<'a> {
 }
 
 /// - `retrieval`, over answerable questions whose passage is known: `hit@k` and `mrr@10` of passages, and
-///   `answer_shown`, the share whose first `top_k` chunks hold a gold answer.
+///   `answer_shown`, the share whose passages shown to the reader hold a gold answer.
 /// - `arms`: `em`, `f1`, `contains`, `false_refusal` over answerable questions (a refusal scores 0),
 ///   `refusal_right` over unanswerable ones, `em_all` and `f1_all` over all as SQuAD 2.0 counts them;
 ///   over the answers that are no refusal, `citation_precision` and `citation_recall` of
@@ -115,16 +115,19 @@ pub async fn run<H: Host>(
     }
     let mut retrieval = Tally::new(&RETRIEVAL_NAMES);
     let mut relevance = Tally::new(&["answerable", "unanswerable"]);
+    let n_shown = options.ask.top_k.unwrap_or_else(|| passages_shown(options.voice.is_some()));
     for (done, &(question, answerable)) in judged.iter().enumerate() {
         on_event(Event::Progress { stage: "retrieval", done, total: judged.len() });
         let hits = session.search(&question.question, N_CHUNKS, options.ask.dense).await?.hits;
-        let shown = &hits[..hits.len().min(options.ask.top_k)];
-        relevance.push(if answerable { "answerable" } else { "unanswerable" }, is_relevant(shown));
+        relevance.push(if answerable { "answerable" } else { "unanswerable" }, is_relevant(&hits));
         let gold = places.gold(question, session.library());
         let mut values = Values::new();
         if answerable && !gold.places.is_empty() {
             values = rank(&places.gains(&hits, &gold));
-            values.insert("answer_shown", f64::from(shown.iter().any(|h| contains_any(&h.text, question.golds()))));
+            values.insert(
+                "answer_shown",
+                f64::from(hits.iter().take(n_shown).any(|h| contains_any(&h.text, question.golds()))),
+            );
             retrieval.push_all(&values);
         }
         on_event(Event::Record(&RunRecord {

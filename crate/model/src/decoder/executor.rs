@@ -112,6 +112,11 @@ impl Decoder {
         None
     }
 
+    /// Whether an adapter is on at a scale that matters.
+    pub fn has_adapter(&self) -> bool {
+        self.lora.is_some()
+    }
+
     /// Switches an adapter on at `scale`, or all off; what was read before is forgotten, since keys
     /// and values depend on it. A scale of 0 is off.
     ///
