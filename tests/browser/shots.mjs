@@ -31,8 +31,7 @@ for (const [look, options] of looks.filter(([name]) => !only || name === only)) 
   await page.waitForTimeout(1700);
   await shoot(page, `${look}-3-fetching`);
   site.server.bytesPerSecond = Infinity;
-  await page.getByText(/reading passage/).first().waitFor();
-  await page.locator('lectern-desk .where', { hasText: /On the (graphics )?processor/ }).waitFor();
+  await page.getByText(/reading passage [1-9]/).first().waitFor();
   await shoot(page, `${look}-4-indexing`);
   await page.close();
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { blocksOf, partsOf, piecesOf } from './typeset';
+import { blocksOf, partsOf, piecesOf, wordsUnder } from './typeset';
 
 const text = 'Übersicht\n\nErster Absatz,\nzweite Zeile.\n\n  \n\nTeil\nDer Text folgt sogleich.';
 const source = { id: 0, name: 'a.md', text, sections: [
@@ -33,4 +33,10 @@ it('finds the marks of an answer, alone, in pairs and after a space, and loses n
   const parts = partsOf(answer);
   expect(parts.map(({ text }) => text).join('')).toBe(answer);
   expect(parts.filter(({ marker }) => marker !== null).map(({ word, marker }) => [word, marker])).toEqual([['1843', 1], ['mended', 2], ['', 13], ['a', 0]]);
+});
+
+it('shows a passage without repeating its heading', () => {
+  expect(wordsUnder('The lamp', 'The lamp\n\nIt burned  oil.')).toBe('It burned oil.');
+  expect(wordsUnder('The lamp', 'The lamps burned oil.')).toBe('The lamps burned oil.');
+  expect(wordsUnder('', 'It burned oil.')).toBe('It burned oil.');
 });

@@ -72,3 +72,9 @@ export function partsOf(text: string): Part[] {
     return { text: part, word: word ?? '', marker: number === undefined ? null : Number(number) };
   });
 }
+
+/** A passage's words on one line, without the heading that stands beside them. */
+export function wordsUnder(heading: string, passage: string): string {
+  const words = passage.replace(/\s+/g, ' ').trim();
+  return heading && words.startsWith(`${heading} `) ? words.slice(heading.length + 1) : words;
+}

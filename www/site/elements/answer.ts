@@ -3,7 +3,7 @@ import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations, TemplateResult } from 'lit';
 import type { Citation } from '../../client/index';
 import type { Reply } from '../desk/conversation';
-import { partsOf } from '../desk/typeset';
+import { partsOf, wordsUnder } from '../desk/typeset';
 import { DeskElement, controls } from './base';
 
 export class LecternAnswer extends DeskElement {
@@ -95,22 +95,24 @@ export class LecternAnswer extends DeskElement {
     const { desk } = this;
     return html`
       <ol class="cited" aria-label="Passages behind this answer">
-        ${citations.map((citation) => html`
+        ${citations.map((citation) => {
+          const heading = this.#heading(citation);
+          return html`
           <li class=${desk.lit === citation ? 'lit' : ''}>
             <button @pointerenter=${() => { desk.light(citation); }} @pointerleave=${() => { desk.light(null); }} @click=${() => { this.#open(citation); }}>
               <span class="mark">${citation.marker}</span>
-              <span class="from">${this.#from(citation)}</span>
-              <span class="words">${citation.text.replace(/\s+/g, ' ')}</span>
+              <span class="from">${citation.source}${heading ? ` · ${heading}` : ''}</span>
+              <span class="words">${wordsUnder(heading, citation.text)}</span>
             </button>
-          </li>`)}
+          </li>`;
+        })}
       </ol>
     `;
   }
 
-  #from(citation: Citation): string {
+  #heading(citation: Citation): string {
     const hit = this.reply.answer?.hits.find((other) => other.source_id === citation.source_id && other.start <= citation.start && other.end >= citation.end);
-    const heading = hit?.headings.at(-1);
-    return heading ? `${citation.source} · ${heading}` : citation.source;
+    return hit?.headings.at(-1) ?? '';
   }
 
   #open(citation: Citation): void {
