@@ -4,10 +4,11 @@
 use lectern_engine::embedder::Embedder;
 use lectern_engine::index::{DenseMode, DensePath, SegmentOptions, build_segment};
 use lectern_engine::ingest::ingest;
+use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::generate::{GenerateOptions, Stopped};
 use lectern_engine::model::{Gguf, Message, SamplingOptions};
 use lectern_engine::retrieve::retrieve;
-use lectern_engine::{Answer, AskEvent, AskOptions, Ending, GenerateRequest, Library, Session, Usage};
+use lectern_engine::{Answer, AskEvent, AskOptions, Ending, GenerateRequest, Gpu, Library, Preference, Session, Usage};
 
 use crate::desk::{HANDBOOK, bare, complete, laid, lay, pages};
 use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, golden, ids, largest_difference};
@@ -21,6 +22,10 @@ fn options() -> AskOptions {
 
 fn ask(session: &mut Session<TestHost>, question: &str) -> Answer {
     block_on(session.ask(question, CITE, &options(), &mut |_| ())).unwrap()
+}
+
+fn ask_plainly(session: &mut Session<TestHost>, question: &str) -> Answer {
+    block_on(session.ask(question, None, &options(), &mut |_| ())).unwrap()
 }
 
 /// A question, the page that answers it, and words of the passage and of the answer.
@@ -115,6 +120,17 @@ fn without_pages_asking_says_so_and_the_reader_alone_still_answers() {
     let answer = ask("What is the capital of France?", false).unwrap();
     assert_eq!(answer.answer, "The capital of France is Paris.");
     assert!(!answer.refused && answer.hits.is_empty() && answer.citations.is_empty());
+}
+
+#[test]
+fn a_gpu_that_cannot_be_had_keeps_no_page_from_being_read() {
+    let mut session = Session::new(TestHost::default(), Preference::Gpu, Gpu::None("this is a test".into()));
+    let (_, executor) = block_on(session.load_embedder(embedder_gguf(), None)).unwrap();
+    assert_eq!((executor.executor, executor.reason.as_str()), (Executor::Cpu, "On the CPU: this is a test."));
+    lay(&mut session, "handbook.md", HANDBOOK.as_bytes()).unwrap();
+    assert_eq!(block_on(session.load_decoder(decoder_gguf(), None)).unwrap_err().code(), "gpu-unavailable");
+    let answer = ask_plainly(&mut session, "Who built the Aldersey lighthouse?");
+    assert!(answer.answer.contains("Margaret Holm"), "{answer:?}");
 }
 
 #[test]

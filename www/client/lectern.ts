@@ -264,6 +264,17 @@ export class Lectern {
     });
   }
 
+  /** The pages are back; what the reader lacks is said, and said again by the next question. */
+  async #attempt(step: () => Promise<unknown>): Promise<void> {
+    try {
+      await step();
+    } catch (thrown) {
+      const error = describe(thrown);
+      if (error.code === 'engine-died') throw thrown;
+      this.#emit('notice', error);
+    }
+  }
+
   /** Brings a fresh worker to where the dead one was; old → new ids of the sources. */
   async #restore(): Promise<Map<number, number>> {
     const connection = this.#connection;
@@ -289,13 +300,11 @@ export class Lectern {
       unsaved.set(info.id, { name, file });
       ids.set(old, info.id);
     }
-    try {
-      if (this.#decoder) this.#emit('executor', (await connection.call('load_decoder', { model: this.#decoder }).result).executor);
-      for (const adapter of this.#adapters.values()) await connection.call('add_adapter', { adapter }).result;
-    } catch (thrown) {
-      // The pages are back; what the reader lacks is said, and said again by the next question.
-      this.#emit('notice', describe(thrown));
+    if (this.#decoder) {
+      const model = this.#decoder;
+      await this.#attempt(async () => { this.#emit('executor', (await connection.call('load_decoder', { model }).result).executor); });
     }
+    for (const adapter of this.#adapters.values()) await this.#attempt(() => connection.call('add_adapter', { adapter }).result);
     this.#texts = texts;
     this.#unsaved = unsaved;
     this.#snapshotIds = this.#snapshotIds.map((old) => ids.get(old) ?? -1);

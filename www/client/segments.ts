@@ -1,6 +1,6 @@
 /** Takes graph-building jobs from the engine, has the second worker build them, and brings them back. */
 import type { Calls, SegmentResult } from '../worker/protocol';
-import { describe } from './errors';
+import { describe, toError } from './errors';
 import type { ErrorInfo } from './generated';
 import type { SegmentWorker, Workers } from './workers';
 
@@ -56,15 +56,18 @@ export class Segments {
 
   #build(next: NonNullable<Calls['next_segment_job']['result']>): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.#worker.onmessage = ({ data }: MessageEvent<SegmentResult>) => {
-        if ('built' in data) resolve(data.built);
-        else reject(new Error(data.error.message));
-      };
-      this.#worker.onerror = (event) => {
+      // A module that has trapped is not entered again.
+      const renew = (message: string) => {
         this.#worker.terminate();
         this.#worker = this.#workers.segments();
-        reject(new Error(event.message || 'the second worker stopped'));
+        reject(new Error(message));
       };
+      this.#worker.onmessage = ({ data }: MessageEvent<SegmentResult>) => {
+        if ('built' in data) resolve(data.built);
+        else if (data.error.code === 'engine-died') renew(data.error.message);
+        else reject(toError(data.error));
+      };
+      this.#worker.onerror = (event) => { renew(event.message || 'the second worker stopped'); };
       this.#worker.postMessage(next, [next.job.buffer as ArrayBuffer]);
     });
   }

@@ -24,18 +24,20 @@ export interface Workers {
   segments(): SegmentWorker;
 }
 
-export function workersAt(base: URL): Workers {
+/**
+ * `held`: to the page's own content security policy, which must then allow workers from `blob:`. A worker from a file
+ * is held to what its server sends, and any file server sends nothing.
+ */
+export function workersAt(base: URL, held: boolean): Workers {
   return {
-    engine: () => spawn(new URL(__ENGINE_WORKER__, base), 'lectern-engine'),
-    segments: () => spawn(new URL(__SEGMENT_WORKER__, base), 'lectern-segments'),
+    engine: () => spawn(new URL(__ENGINE_WORKER__, base), 'lectern-engine', held),
+    segments: () => spawn(new URL(__SEGMENT_WORKER__, base), 'lectern-segments', held),
   };
 }
 
-/**
- * Workers are imported by a local stub: it may come from another origin, where a worker may not, and it is held to
- * the page's own content security policy, where a worker from a file would be held to none.
- */
-function spawn(url: URL, name: string): Worker {
+/** From another origin a worker may not start; a local stub may import it. */
+function spawn(url: URL, name: string, held: boolean): Worker {
+  if (!held && url.origin === location.origin) return new Worker(url, { type: 'module', name });
   const stub = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
   const worker = new Worker(stub, { type: 'module', name });
   setTimeout(() => { URL.revokeObjectURL(stub); }, 60_000);

@@ -24,8 +24,8 @@ export class Library {
   #options: LibraryOptions;
   #lectern: Lectern | null = null;
   #catalog: Catalog | null = null;
-  #ready = false;
-  /** Pages that are on the desk, so that trying again reads none twice. */
+  #opened = false;
+  /** Pages that are on the desk. The next question tries the others again. */
   #read = new Set<string>();
   #onNotice: (notice: ErrorInfo) => void;
   /** Source name → address, for the links of citations. */
@@ -36,8 +36,9 @@ export class Library {
     this.#onNotice = onNotice;
   }
 
+  /** The models are open and every page is read. */
   get ready(): boolean {
-    return this.#ready;
+    return this.#opened && this.#options.pages.every(({ href }) => this.#read.has(href));
   }
 
   /** Bytes that answering would download; 0 when the browser keeps all of them already. */
@@ -51,8 +52,13 @@ export class Library {
 
   /** Fetches what is missing and reads the pages. Call only after consent. */
   async prepare(onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<void> {
-    if (this.#ready) return;
     const { lectern, catalog } = await this.#open();
+    if (!this.#opened) await this.#openModels(lectern, catalog, onProgress, signal);
+    this.#opened = true;
+    await this.#readPages(lectern, onProgress, signal);
+  }
+
+  async #openModels(lectern: Lectern, catalog: Catalog, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<void> {
     await lectern.start('auto');
     let before = 0;
     const total = catalog.models.reduce((sum, { n_bytes }) => sum + n_bytes, 0);
@@ -64,8 +70,6 @@ export class Library {
     const voice = this.#voice(catalog);
     if (voice) await lectern.addAdapter(voice, { signal });
     if (this.#options.index) await this.#openIndex(lectern, this.#options.index, signal);
-    await this.#readPages(lectern, onProgress, signal);
-    this.#ready = true;
   }
 
   ask(question: string): Run<AskEvent, Answer> {
@@ -79,14 +83,14 @@ export class Library {
   close(): void {
     this.#lectern?.close();
     this.#lectern = null;
-    this.#ready = false;
+    this.#opened = false;
     this.#read.clear();
   }
 
   async #open(): Promise<{ lectern: Lectern; catalog: Catalog }> {
     this.#catalog ??= await readCatalog(this.#options.models);
     if (!this.#lectern) {
-      this.#lectern = new Lectern(workersAt(this.#options.base));
+      this.#lectern = new Lectern(workersAt(this.#options.base, false));
       this.#lectern.on('notice', this.#onNotice);
     }
     return { lectern: this.#lectern, catalog: this.#catalog };
@@ -100,9 +104,9 @@ export class Library {
   }
 
   async #openIndex(lectern: Lectern, folder: URL, signal: AbortSignal): Promise<void> {
-    const url = new URL('collection.lectern', folder.href.endsWith('/') ? folder : `${folder.href}/`);
+    const url = new URL('collection.lectern', asFolder(folder));
     const bytes = new Uint8Array(await (await fetched(url, signal)).arrayBuffer());
-    const { home } = this.#options;
+    const home = this.#options.home && asFolder(this.#options.home);
     for (const { name } of await lectern.importCollection(bytes)) if (home) this.addresses.set(name, new URL(name.split('/').map(encodeURIComponent).join('/'), home).href);
   }
 
@@ -126,9 +130,15 @@ export class Library {
   }
 }
 
-/** The engine tells formats by their names; a page's address often has no ending. */
+function asFolder(url: URL): URL {
+  return url.href.endsWith('/') ? url : new URL(`${url.href}/`);
+}
+
+/** The engine tells formats by their names; a page's address often has no ending, or a query after it. */
 function nameOf(url: URL, type: string): string {
-  const name = (decodeURIComponent(url.pathname.replace(/^\//, '')) || 'index') + url.search;
+  const path = decodeURIComponent(url.pathname.replace(/^\//, '')) || 'index';
+  const ending = /\.\w+$/.exec(path)?.[0] ?? '';
+  const name = url.search ? `${path}${url.search}${ending}` : path;
   return type.includes('html') && !/\.html?$/i.test(name) ? `${name.replace(/\/$/, '/index')}.html` : name;
 }
 

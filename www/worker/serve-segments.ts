@@ -1,5 +1,5 @@
 /** Builds search graphs: one long call each, so it happens in a worker that answers nobody else. */
-import { errorInfo, isDeath } from './errors';
+import { errorInfo } from './errors';
 import type { EnginePackage, LoadPackage } from './package';
 import type { SegmentJob, SegmentResult } from './protocol';
 
@@ -14,7 +14,6 @@ export function serveSegments(loadPackage: LoadPackage): void {
         const built = pkg.build_segment(event.data.job);
         self.postMessage({ built } satisfies SegmentResult, [built.buffer as ArrayBuffer]);
       } catch (thrown) {
-        if (isDeath(thrown)) pkg = null;
         self.postMessage({ error: errorInfo(thrown) } satisfies SegmentResult);
       }
     })();

@@ -54,22 +54,24 @@ fn walk_dir(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The files at `paths` with the names that answers give them: inside a folder the path from there, so that an index
-/// tells nothing of the machine it was made on; of several folders each begins with its folder's name.
+/// The files at `paths` with the names that answers give them: the path from the folder, or from the last one that all
+/// of several lie in, so that an index tells nothing of the machine it was made on and no two names are the same.
 fn named(paths: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, CliError> {
-    let mut files = Vec::new();
-    for path in paths {
-        let base = match (path.is_dir(), paths.len()) {
-            (true, 1) => path,
-            (false, _) if path.is_relative() => Path::new(""),
-            _ => path.parent().unwrap_or(path),
-        };
-        for file in walk(std::slice::from_ref(path))? {
-            let name = file.strip_prefix(base).unwrap_or(&file).to_string_lossy().replace('\\', "/");
-            files.push((name, file));
-        }
-    }
-    Ok(files)
+    let base = match paths {
+        [dir] if dir.is_dir() => dir.clone(),
+        _ => common_parent(paths),
+    };
+    let name = |file: &Path| file.strip_prefix(&base).unwrap_or(file).to_string_lossy().replace('\\', "/");
+    Ok(walk(paths)?.into_iter().map(|file| (name(&file), file)).collect())
+}
+
+/// The longest folder that all of `paths` lie in.
+fn common_parent(paths: &[PathBuf]) -> PathBuf {
+    let mut parents = paths.iter().map(|path| path.parent().unwrap_or(path));
+    let Some(first) = parents.next() else { return PathBuf::new() };
+    parents.fold(first.to_owned(), |common, parent| {
+        common.components().zip(parent.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+    })
 }
 
 /// Lays files and folders down; a folder made by `lectern index` is taken as it is. A file that
@@ -105,4 +107,19 @@ pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<()
         return Err(CliError::NoSources);
     }
     Ok(session.build_segments()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_where_the_paths_part() {
+        let common = |paths: &[&str]| common_parent(&paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(common(&["a/docs", "b/docs"]), Path::new(""));
+        assert_eq!(common(&["/x/a/README.md", "/x/b/README.md"]), Path::new("/x"));
+        assert_eq!(common(&["notes/one.md", "notes/two.md"]), Path::new("notes"));
+        assert_eq!(common(&["notes/one.md"]), Path::new("notes"));
+        assert_eq!(common(&["one.md"]), Path::new(""));
+    }
 }

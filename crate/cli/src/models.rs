@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lectern_engine::model::ModelError;
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::{ExecutorInfo, ModelInfo, Preference, Session};
 
@@ -88,10 +89,14 @@ fn tell(executor: &ExecutorInfo) {
     eprintln!("device: {name}{adapter}. {}", executor.reason);
 }
 
-/// Loads the embedder; without a language model, whose place it would share, says on stderr what runs it.
+/// Loads the embedder; without a language model, whose place it would share, says on stderr what runs it. A GPU asked for by
+/// name is a must here, where nobody can choose again meanwhile.
 pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
     let bytes = read(&path(args.embedder.as_deref(), EMBEDDER)?)?;
     let (model, executor) = pollster::block_on(session.load_embedder(&bytes, None))?;
+    if matches!(args.device, DeviceArg::Gpu) && executor.executor == Executor::Cpu {
+        return Err(ModelError::GpuUnavailable { reason: executor.reason }.into());
+    }
     if session.reader().is_none() {
         tell(&executor);
     }

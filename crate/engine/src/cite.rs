@@ -83,14 +83,16 @@ pub fn attach(answer: &str, question: &str, passages: &[Hit]) -> String {
     marked
 }
 
-/// The passage that holds the largest share of the sentence's words, if that is enough; the first of equals.
+/// The passage that holds the largest share of the sentence's words, if that is enough; of equals the one that holds
+/// most of what it repeats of the question, and then the first.
 fn supporter(sentence: &str, asked: &HashSet<String>, held: &[HashSet<String>]) -> Option<usize> {
-    let mut words: HashSet<String> = content_words(sentence).collect();
+    let said: HashSet<String> = content_words(sentence).collect();
+    let mut words = said.clone();
     if words.iter().any(|word| word.len() > 1 && !asked.contains(word)) {
         words.retain(|word| !asked.contains(word));
     }
-    let n_held = |passage: &HashSet<String>| words.iter().filter(|word| passage.contains(*word)).count();
-    let (best, n) = held.iter().map(n_held).enumerate().max_by_key(|&(i, n)| (n, std::cmp::Reverse(i)))?;
+    let shares = |passage: &HashSet<String>| (words.intersection(passage).count(), said.intersection(passage).count());
+    let (best, (n, _)) = held.iter().map(shares).enumerate().max_by_key(|&(i, n)| (n, std::cmp::Reverse(i)))?;
     let needed = if words.len() < SHORT { 1.0 } else { SUPPORT };
     (n > 0 && n as f64 >= needed * words.len() as f64).then_some(best)
 }
@@ -209,6 +211,15 @@ mod tests {
             "The old ferry from Aldersey leaves tomorrow."
         );
         assert_eq!(attach("The old ferry from Aldersey."), "The old ferry from Aldersey [1].");
+    }
+
+    #[test]
+    fn of_passages_that_say_the_same_the_one_about_the_question_is_named() {
+        let shown = passages(&["The railway leaves at seven.", "The ferry to Aldersey leaves at seven."]);
+        assert_eq!(
+            attach("The ferry to Aldersey leaves at seven.", "When does the ferry to Aldersey leave?", &shown),
+            "The ferry to Aldersey leaves at seven [2]."
+        );
     }
 
     #[test]

@@ -55,20 +55,19 @@ impl Embedder {
             if host.cancelled() {
                 return Err(ModelError::Cancelled.into());
             }
-            if self.encoder.executor() == Executor::Gpu && host.gpu_failure().is_some() {
+            if self.gpu_failed(host) {
                 self.encoder.use_cpu();
             }
             let longest = ids[order[done]].len();
             let n = (EMBED_BATCH_TOKENS / longest).clamp(1, order.len() - done);
             let batch: Vec<Vec<u32>> = order[done..done + n].iter().map(|&i| ids[i].clone()).collect();
-            let embedded = match self.encoder.embed(&batch).await {
-                Err(ModelError::GpuLost { .. }) => {
-                    self.encoder.use_cpu();
-                    self.encoder.embed(&batch).await?
-                }
-                result => result?,
-            };
-            for (&i, vector) in order[done..done + n].iter().zip(embedded) {
+            let mut embedded = self.encoder.embed(&batch).await;
+            // A dispatch that failed leaves old numbers behind, and reading them succeeds.
+            if matches!(embedded, Err(ModelError::GpuLost { .. })) || self.gpu_failed(host) {
+                self.encoder.use_cpu();
+                embedded = self.encoder.embed(&batch).await;
+            }
+            for (&i, vector) in order[done..done + n].iter().zip(embedded?) {
                 vectors[i] = vector;
             }
             done += n;
@@ -76,5 +75,9 @@ impl Embedder {
             host.breathe().await;
         }
         Ok(vectors)
+    }
+
+    fn gpu_failed<H: Host>(&self, host: &H) -> bool {
+        self.encoder.executor() == Executor::Gpu && host.gpu_failure().is_some()
     }
 }

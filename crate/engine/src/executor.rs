@@ -33,10 +33,19 @@ pub struct ExecutorInfo {
 }
 
 impl ExecutorInfo {
+    /// What runs when a graphics device cannot be had for `reason`.
+    pub fn without_gpu(reason: &str) -> Self {
+        Self {
+            executor: Executor::Cpu,
+            reason: format!("On the CPU: {reason}."),
+            adapter: None,
+            self_test_max_error: None,
+        }
+    }
+
     /// What runs after a graphics device failed with `reason`.
     pub fn gpu_lost(reason: &str) -> Self {
-        let reason = format!("On the CPU: the graphics device failed ({reason}).");
-        Self { executor: Executor::Cpu, reason, adapter: None, self_test_max_error: None }
+        Self::without_gpu(&format!("the graphics device failed ({reason})"))
     }
 }
 

@@ -135,8 +135,8 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// Those of the file; `model-hash-mismatch` against `sha256`; `index-model-mismatch` when pages
-    /// laid down were read by another embedder; `gpu-unavailable` when the GPU was asked for by name
-    /// (the embedder is then loaded, on the CPU).
+    /// laid down were read by another embedder. That a GPU asked for by name cannot be had is no error: the pages
+    /// are read on the CPU, and the reader says it.
     pub async fn load_embedder(
         &mut self,
         bytes: &[u8],
@@ -150,9 +150,12 @@ impl<H: Host> Session<H> {
         let mut embedder = Embedder::from_gguf(&gguf, &hash)?;
         let config = embedder.encoder.config();
         let info = model_info(&gguf, bytes.len(), hash, config.num_hidden_layers, config.max_tokens);
-        let chosen = choose_encoder(&mut embedder.encoder, self.embedder_preference(), &self.gpu).await;
+        let chosen = match choose_encoder(&mut embedder.encoder, self.embedder_preference(), &self.gpu).await {
+            Err(ModelError::GpuUnavailable { reason }) => ExecutorInfo::without_gpu(&reason),
+            chosen => chosen?,
+        };
         self.embedder = Some(embedder);
-        Ok((info, chosen?))
+        Ok((info, chosen))
     }
 
     /// The embedder runs where the reader does; before there is one, where it would be tried.

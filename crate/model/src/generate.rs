@@ -1,5 +1,7 @@
 //! Prompt ids to text, token by token.
 
+use std::collections::HashSet;
+
 use crate::decoder::{Decoder, Executor, PREFILL_BATCH};
 use crate::error::ModelError;
 use crate::host::Host;
@@ -177,7 +179,7 @@ struct Answer<'a> {
     stream: TokenStream<'a>,
     stop: &'a [String],
     /// Sentences that are not said again; none unless repeats end the answer.
-    said: Option<Vec<String>>,
+    said: Option<HashSet<String>>,
     ids: Vec<u32>,
     text: String,
     /// Bytes of `text` that have been told.
@@ -192,7 +194,7 @@ impl<'a> Answer<'a> {
             tokenizer,
             stream: TokenStream::new(tokenizer, true),
             stop: &options.stop,
-            said: options.end_at_repeat.then(Vec::new),
+            said: options.end_at_repeat.then(HashSet::new),
             ids: Vec::new(),
             text: String::new(),
             told: 0,
@@ -203,34 +205,51 @@ impl<'a> Answer<'a> {
     fn push(&mut self, id: u32, on_event: &mut dyn FnMut(GenerateEvent)) -> Result<Option<Stopped>, ModelError> {
         self.ids.push(id);
         if self.tokenizer.eos_ids().contains(&id) {
-            return Ok(Some(Stopped::End));
+            let is_said = self.said.as_ref().is_some_and(|said| said.contains(said_in(&self.text[self.sentence..])));
+            return Ok(Some(if is_said { self.end_before_sentence() } else { Stopped::End }));
         }
         self.text.push_str(&self.stream.push(id));
         let untold = &self.text[self.told..];
-        let ends = [(self.stop, Stopped::Stop), (self.said.as_deref().unwrap_or_default(), Stopped::Repeat)];
-        let found = ends.iter().filter_map(|(texts, why)| Some((first_of(untold, texts)?, *why))).min_by_key(|f| f.0);
-        if let Some((at, stopped)) = found {
+        if let Some(at) = first_of(untold, self.stop) {
             self.text.truncate(self.told + at);
-            return Ok(Some(stopped));
+            return Ok(Some(Stopped::Stop));
         }
-        let held = ends.iter().flat_map(|(texts, _)| *texts).map(|text| overlap(untold, text)).max().unwrap_or(0);
-        self.tell(self.text.len() - held, on_event);
-        self.remember();
+        let held = self.stop.iter().map(|stop| overlap(untold, stop)).max().unwrap_or(0);
+        if self.repeats() {
+            return Ok(Some(self.end_before_sentence()));
+        }
+        self.tell((self.text.len() - held).min(self.sure()), on_event);
         Ok(None)
     }
 
-    /// Keeps the sentences that have ended meanwhile.
-    fn remember(&mut self) {
-        let Some(said) = &mut self.said else { return };
+    /// Keeps the sentences that have ended meanwhile, until one of them has been said before.
+    fn repeats(&mut self) -> bool {
+        let Some(said) = &mut self.said else { return false };
         while let Some(n) = sentence_end(&self.text[self.sentence..]) {
-            let sentence = self.text[self.sentence..self.sentence + n].trim();
+            let sentence = said_in(&self.text[self.sentence..self.sentence + n]);
+            if said.contains(sentence) {
+                return true;
+            }
             if sentence.split_whitespace().count() >= MIN_REPEATED_WORDS {
-                // A line without a full stop is only said again when the whole line is.
-                let end = if sentence.ends_with(['.', '!', '?']) { "" } else { "\n" };
-                said.push(format!("{sentence}{end}"));
+                said.insert(sentence.to_owned());
             }
             self.sentence += n;
         }
+        false
+    }
+
+    /// Bytes of `text` that stay whatever comes: the sentence being written does not while it may become a repetition.
+    fn sure(&self) -> usize {
+        let begun = said_in(&self.text[self.sentence..]);
+        let is_number = begun.bytes().all(|b| b.is_ascii_digit());
+        let may_repeat = self.said.iter().flatten().any(|sentence| is_number || sentence.starts_with(begun));
+        if may_repeat { self.sentence } else { self.text.len() }
+    }
+
+    /// Takes the sentence that is being written back.
+    fn end_before_sentence(&mut self) -> Stopped {
+        self.text.truncate(self.sentence);
+        Stopped::Repeat
     }
 
     fn tell(&mut self, end: usize, on_event: &mut dyn FnMut(GenerateEvent)) {
@@ -258,12 +277,45 @@ impl<'a> Answer<'a> {
 /// Words of a sentence that is not said twice: of a shorter one the repetition may be meant.
 const MIN_REPEATED_WORDS: usize = 4;
 
-/// Bytes of the first sentence of `text`, once what follows shows that it has ended.
+/// What a sentence says: without the space around it and its number or dash in a list.
+fn said_in(sentence: &str) -> &str {
+    let sentence = sentence.trim();
+    let rest = sentence.trim_start_matches(|c: char| c.is_ascii_digit());
+    match rest.len() < sentence.len() {
+        true => rest.strip_prefix(['.', ')']).filter(|said| !said.starts_with(|c: char| !c.is_whitespace())),
+        false => rest.strip_prefix(['-', '*']),
+    }
+    .map_or(sentence, str::trim_start)
+}
+
+/// Bytes of the first sentence of `text` with the space after it, once what follows shows that it has ended: a new line,
+/// or a word that is not in lower case after more than an abbreviation.
 fn sentence_end(text: &str) -> Option<usize> {
-    let mut ended = false;
-    text.char_indices()
-        .find(|&(_, c)| c == '\n' || std::mem::replace(&mut ended, matches!(c, '.' | '!' | '?')) && c.is_whitespace())
-        .map(|(at, c)| at + c.len_utf8())
+    text.char_indices().find_map(|(at, c)| {
+        let after = &text[at + c.len_utf8()..];
+        let next = after.trim_start();
+        match c {
+            '\n' => Some(text.len() - after.len()),
+            '.' | '!' | '?' if next.len() < after.len() && !after[..after.len() - next.len()].contains('\n') => {
+                let is_next = next.chars().next().is_some_and(|c| !c.is_lowercase());
+                (is_next && (c != '.' || !is_abbreviation(&text[..at]))).then_some(text.len() - next.len())
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Whether the last word of `text`, before a full stop, looks cut short: `a.m`, `St`, `J`, `vs`.
+fn is_abbreviation(text: &str) -> bool {
+    // A number alone counts the items of a list.
+    if text.trim().bytes().all(|b| b.is_ascii_digit()) {
+        return true;
+    }
+    let word = text.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let is_short_name = word.chars().count() <= 3 && word.starts_with(char::is_uppercase);
+    let has_dot = word.contains('.') && !word.starts_with(|c: char| c.is_ascii_digit());
+    is_short_name || has_dot || matches!(word, "Prof" | "approx" | "etc" | "vs" | "ca")
 }
 
 /// Where the first of `stops` begins in `text`.
@@ -292,11 +344,28 @@ mod tests {
     }
 
     #[test]
+    fn an_items_number_is_no_part_of_what_it_says() {
+        for item in ["2. The lamp is old.", "12) The lamp is old.\n", "- The lamp is old. ", "The lamp is old."] {
+            assert_eq!(said_in(item), "The lamp is old.");
+        }
+        assert_eq!(said_in("\n3. "), "");
+        assert_eq!(said_in("3.5 km of rope"), "3.5 km of rope");
+        assert_eq!(said_in("1874"), "1874");
+    }
+
+    #[test]
     fn a_sentence_ends_where_the_next_begins() {
         assert_eq!(sentence_end("At 1.5 km. Then"), Some("At 1.5 km. ".len()));
+        assert_eq!(sentence_end("It costs $3.50. Then"), Some("It costs $3.50. ".len()));
+        assert_eq!(sentence_end("The lamp is old.  "), None, "what follows is not known yet");
+        assert_eq!(sentence_end("The lamp is old.\nThen"), Some("The lamp is old.\n".len()));
+        assert_eq!(sentence_end("2. The lamp is old. Then"), Some("2. The lamp is old. ".len()));
+        for cut in ["At 9 a.m. on Sundays", "By J. Holm and Dr. Hay", "Named after St. Paul", "Oil, wax etc. Then"] {
+            assert_eq!(sentence_end(cut), None, "{cut}");
+        }
         assert_eq!(sentence_end("a line\nanother"), Some("a line\n".len()));
         assert_eq!(sentence_end("\n"), Some(1));
-        assert_eq!(sentence_end("Who? "), Some(5));
+        assert_eq!(sentence_end("Who? He"), Some(5));
         assert_eq!(sentence_end("Not yet known."), None);
         assert_eq!(sentence_end(""), None);
     }

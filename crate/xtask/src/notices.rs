@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use spdx::{Expression, ParseMode};
 
 use crate::house::House;
 use crate::tidy::licences::{Package, packages};
@@ -14,10 +15,14 @@ const PLATFORM: &str = "wasm32-unknown-unknown";
 /// What the names of licence files begin with.
 const NAMES: [&str; 5] = ["licen", "copying", "notice", "copyright", "unlicense"];
 
-/// `THIRD-PARTY.txt`: every package of the wasm module and of the page, and the text of its licence, each text once.
+/// How the file begins.
+pub const TITLE: &str = "Lectern is built with the packages below, under these terms.";
+
+/// `THIRD-PARTY.txt`: every package of the wasm module and of the page, and the text of its licence, each text once. A
+/// package that brings no text gets the standard one of what its manifest names, of Apache's where it leaves the choice.
 ///
 /// # Errors
-/// When the packages cannot be listed or read.
+/// When the packages cannot be listed or read, or one names no licence that has a standard text.
 pub fn third_party(house: &House) -> Result<String> {
     let metadata = house.metadata(PLATFORM)?;
     let ours: BTreeSet<&str> = metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
@@ -44,7 +49,7 @@ pub fn third_party(house: &House) -> Result<String> {
         notices.add(&format!("{name} {}", text("version")), &text("license"), &folder)?;
         waiting.extend(dependencies(&folder)?);
     }
-    Ok(notices.written())
+    notices.written()
 }
 
 /// What a package needs at run time.
@@ -62,7 +67,7 @@ fn read_json(folder: &Path) -> Result<serde_json::Value> {
 }
 
 #[derive(Default)]
-struct Notices {
+pub struct Notices {
     /// Packages with the terms that their manifests name.
     packages: BTreeSet<(String, String)>,
     /// Licence texts, and the packages that bring each.
@@ -83,8 +88,9 @@ impl Notices {
         Ok(())
     }
 
-    fn written(&self) -> String {
-        let mut text = String::from("Lectern is built with the packages below, under these terms.\n\n");
+    pub fn written(mut self) -> Result<String> {
+        self.add_standard_texts()?;
+        let mut text = format!("{TITLE}\n\n");
         for (package, licence) in &self.packages {
             let _ = writeln!(text, "{package}: {licence}");
         }
@@ -92,8 +98,26 @@ impl Notices {
             let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
             let _ = write!(text, "\n{}\n{}\n\n{licence}\n", "-".repeat(80), packages.join(", "));
         }
-        text
+        Ok(text)
     }
+
+    fn add_standard_texts(&mut self) -> Result<()> {
+        let with_text: BTreeSet<&String> = self.texts.values().flatten().collect();
+        let without: Vec<_> =
+            self.packages.iter().filter(|(package, _)| !with_text.contains(package)).cloned().collect();
+        for (package, licence) in without {
+            let text = standard_text(&licence).with_context(|| format!("{package} brings no licence: {licence:?}"))?;
+            self.texts.entry(text.trim().to_owned()).or_default().insert(package);
+        }
+        Ok(())
+    }
+}
+
+fn standard_text(licence: &str) -> Option<&'static str> {
+    let expression = Expression::parse_mode(licence, ParseMode::LAX).ok()?;
+    let mut named: Vec<_> = expression.requirements().filter_map(|required| required.req.license.id()).collect();
+    named.sort_by_key(|id| id.name != "Apache-2.0");
+    named.first().map(|id| id.text())
 }
 
 #[cfg(test)]
@@ -111,9 +135,17 @@ mod tests {
             fs::write(folder.join("README.md"), "hello").unwrap();
             notices.add(&format!("{name} 1.0.0"), "MIT", &folder).unwrap();
         }
-        let text = notices.written();
-        assert!(text.contains("a 1.0.0: MIT\nb 1.0.0: MIT\nc 1.0.0: MIT\n"), "{text}");
+        let bare = scratch.path().join("bare");
+        fs::create_dir(&bare).unwrap();
+        notices.add("d 1.0.0", "MIT OR Apache-2.0", &bare).unwrap();
+        let text = notices.written().unwrap();
+        assert!(text.contains("a 1.0.0: MIT\nb 1.0.0: MIT\nc 1.0.0: MIT\nd 1.0.0: MIT OR Apache-2.0\n"), "{text}");
         assert_eq!(text.matches("Be kind.").count(), 1);
         assert!(text.contains("a 1.0.0, b 1.0.0\n\nBe kind.\n") && !text.contains("hello"), "{text}");
+        assert!(text.contains("\nd 1.0.0\n\nApache License"), "{text}");
+
+        let mut nameless = Notices::default();
+        nameless.add("e 1.0.0", "of my own", &bare).unwrap();
+        assert!(nameless.written().unwrap_err().to_string().contains("e 1.0.0"));
     }
 }

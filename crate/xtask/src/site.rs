@@ -46,6 +46,9 @@ struct CatalogAdapter<'a> {
     licence: &'a str,
 }
 
+/// Everyone's terms: written first, and what a folder is known by as a site of ours, finished or not.
+const TERMS: &str = "THIRD-PARTY.txt";
+
 /// Refuses a folder whose files are not a site's: building removes what was there of an older one.
 ///
 /// # Errors
@@ -55,7 +58,7 @@ pub fn refuse_foreign(house: &House, dist: &Path) -> Result<()> {
         || ["crate", "models", "tests", "www"].iter().any(|part| dist.starts_with(house.root.join(part)));
     ensure!(!is_source, "{} holds Lectern's sources: choose another folder for the site", dist.display());
     let is_empty = fs::read_dir(dist).is_ok_and(|mut entries| entries.next().is_none());
-    let is_site = ["index.html", "widget.js", "worker/engine.js"].iter().all(|file| dist.join(file).is_file());
+    let is_site = fs::read_to_string(dist.join(TERMS)).is_ok_and(|text| text.starts_with(notices::TITLE));
     ensure!(
         !dist.exists() || is_empty || is_site,
         "{} holds files that are not a site of Lectern: choose an empty folder",
@@ -82,6 +85,14 @@ pub fn build(house: &House, dist: &Path, optimize: Optimize) -> Result<()> {
 /// When a step fails.
 pub fn assemble(house: &House, dist: &Path, optimize: Optimize) -> Result<()> {
     wasm::build(house, optimize)?;
+    step::quiet("Laying down everyone's terms", || {
+        fs::create_dir_all(dist)?;
+        fs::write(dist.join(TERMS), notices::third_party(house)?)?;
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            fs::copy(house.root.join(licence), dist.join(licence))?;
+        }
+        Ok(())
+    })?;
     step::quiet(format_args!("Building the page into {}", house.shown(dist)), || {
         command::output(
             npm(&house.www()).args(["run", "build"]).env("LECTERN_DIST", dist),
@@ -89,13 +100,10 @@ pub fn assemble(house: &House, dist: &Path, optimize: Optimize) -> Result<()> {
         )
     })?;
     let manifest = Manifest::read(&house.manifest_path())?;
-    step::quiet("Laying the models and everyone's terms beside the page", || {
+    step::quiet("Laying the models beside the page", || {
         lay_models(&manifest, &house.models, &house.root.join("models/adapters"), &dist.join("models"))?;
         fs::copy(house.root.join("models/NOTICE.md"), dist.join("models/NOTICE.md"))?;
-        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-            fs::copy(house.root.join(licence), dist.join(licence))?;
-        }
-        Ok(fs::write(dist.join("THIRD-PARTY.txt"), notices::third_party(house)?)?)
+        Ok(())
     })
 }
 
@@ -212,10 +220,9 @@ mod tests {
         assert!(refuse_foreign(&house, &dist).is_ok(), "empty");
         fs::write(dist.join("index.html"), "").unwrap();
         assert!(refuse_foreign(&house, &dist).is_err(), "somebody's page");
-        fs::create_dir(dist.join("worker")).unwrap();
-        for file in ["widget.js", "worker/engine.js"] {
-            fs::write(dist.join(file), "").unwrap();
-        }
+        fs::write(dist.join(TERMS), "Terms of somebody else").unwrap();
+        assert!(refuse_foreign(&house, &dist).is_err(), "somebody's page with terms");
+        fs::write(dist.join(TERMS), notices::Notices::default().written().unwrap()).unwrap();
         assert!(refuse_foreign(&house, &dist).is_ok(), "an older site");
     }
 

@@ -76,7 +76,7 @@ export class Desk extends EventTarget {
     this.#base = base;
     const changed = () => { this.changed(); };
     const fail = (error: ErrorInfo) => { this.notify(error, 'error'); };
-    this.client = new Lectern(workersAt(base));
+    this.client = new Lectern(workersAt(base, true));
     this.models = new Models(this.client, () => { this.#modelsChanged(); }, fail);
     this.pages = new Pages(this.client, changed);
     this.conversation = new Conversation(this.client, changed);
