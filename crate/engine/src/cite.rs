@@ -63,8 +63,8 @@ const SHORT: usize = 3;
 ///
 /// Words are compared, not meanings: a mark says where a sentence's words are written, and the reader opens it to see.
 /// What the sentence only repeats of the question proves nothing and is not counted, unless it says nothing else. On
-/// SQuAD 2.0, of the answers of the default model without a voice, 61 % are named a passage and 92 % of those hold the
-/// gold answer; with the question's words counted 47 % and 96 %.
+/// SQuAD 2.0, 100 questions, of the answers of the default model without a voice, 58 % are named a passage and 86 % of
+/// those hold the gold answer; of 60 of them 61 % and 92 %, and with the question's words counted 47 % and 96 %.
 pub fn attach(answer: &str, question: &str, passages: &[Hit]) -> String {
     let held: Vec<HashSet<String>> = passages.iter().map(|hit| content_words(&hit.text).collect()).collect();
     let asked: HashSet<String> = content_words(question).chain(content_words(OPENING)).collect();
