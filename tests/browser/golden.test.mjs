@@ -14,7 +14,7 @@ const N_LAYERS = 30;
 const FULL = Boolean(process.env.LECTERN_FULL);
 const N_TOKENS = { cpu: 24, gpu: FULL ? 24 : 3 };
 
-/** Cases whose messages are known: three prompts without a voice, then the pirate's at 1, ½, 0 and off. */
+/** Cases whose messages are known: three prompts without a voice, then the pirate's at 1, ½, 0 and off, of which the emulated device takes the first. */
 function cases() {
   const chat = golden('chat').cases;
   const messagesOf = (ids) => chat.find(({ prompt_ids }) => JSON.stringify(prompt_ids) === JSON.stringify(ids))?.messages;
@@ -70,7 +70,7 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
   }
 
   for (const [device, name, choice] of [['cpu', 'the processor', 'Processor'], ['gpu', 'WebGPU', 'Graphics processor']]) {
-    test(`ids and logits of the reference on ${name}, three prompts, and a voice on, half, silent and off`, async () => {
+    test(`ids and logits of the reference on ${name}, three prompts and a voice`, async () => {
       await chooseDevice(page, choice);
       await page.evaluate(async () => {
         const { desk } = document.querySelector('lectern-desk');
@@ -80,7 +80,8 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
       assert.equal(executor, device, reason);
       const emulated = device === 'gpu' && !FULL;
       const { plain, voiced } = cases();
-      const chosen = emulated ? voiced.filter((one, i) => voiced.findIndex(({ scale }) => scale === one.scale) === i) : voiced;
+      // Half, silent and off are run on the emulated device natively, by the Rust tests.
+      const chosen = emulated ? voiced.filter(({ scale }) => scale === 1).slice(0, 1) : voiced;
       let nEqual = 0;
       for (const one of [...plain, ...chosen]) {
         const got = await generate(one.messages, one.scale === null ? null : 'pirate', one.scale ?? 0, N_TOKENS[device]);
