@@ -1,7 +1,7 @@
 /** Lay down pages, ask, get a cited answer, open the passage, switch the voice. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { agreeToDownload, answered, answers, ask, composer, engineWorker, layExample, layFiles, marks, modelsOpen } from './lib/desk.mjs';
+import { agreeToDownload, answered, answers, ask, composer, engineWorker, layExample, dropFolder, layFiles, marks, modelsOpen } from './lib/desk.mjs';
 import { assertQuiet, catalog, dist, openSite, PATIENCE } from './lib/site.mjs';
 
 let site;
@@ -78,9 +78,9 @@ test('a citation’s passage is the very text its span points at', async (t) => 
   assertQuiet(page);
 });
 
-test('three files of one’s own are read one by one and answered from', async (t) => {
+test('a dropped folder of three files is read file by file and answered from', async (t) => {
   const page = await open(t);
-  await layFiles(page, [
+  await dropFolder(page, [
     { name: 'weir.md', text: '# The weir\n\nThe weir was built in 1843 to drive the paper mill at Eastbrook.' },
     { name: 'herons.html', text: '<h1>Herons</h1><p>Herons come to the weir at dusk.</p><script>document.title = "no"</script>' },
     { name: 'otters.txt', text: 'Otters dive for crayfish below the northern wall.\n' },
@@ -90,9 +90,9 @@ test('three files of one’s own are read one by one and answered from', async (
   await ask(page, 'When was the weir built for the paper mill?');
   await answered(page);
   const hits = await page.evaluate(() => document.querySelector('lectern-desk').desk.conversation.list[0].replies[0].answer.hits);
-  assert.equal(hits[0].source, 'weir.md');
+  assert.equal(hits[0].source, 'pages/weir.md');
   assert.equal(await page.title(), 'Lectern');
-  await page.getByRole('button', { name: 'Take otters.txt off the desk' }).click();
+  await page.getByRole('button', { name: 'Take pages/otters.txt off the desk' }).click();
   await page.getByText('2 of 2 read').waitFor();
   assertQuiet(page);
 });

@@ -1,4 +1,7 @@
 /** What a person does on the page, in the words they would use. */
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { catalog, PATIENCE } from './site.mjs';
 
 export const composer = (page) => page.getByRole('textbox', { name: 'Your question' });
@@ -14,6 +17,18 @@ export async function layExample(page) {
 
 export async function layFiles(page, files) {
   await page.locator('input.files').setInputFiles(files.map(({ name, text }) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(text) })));
+}
+
+/** As dragged from a file manager: the browser's own drop of files that lie on the disk, in a folder. */
+export async function dropFolder(page, files) {
+  const folder = join(await mkdtemp(join(tmpdir(), 'lectern-')), 'pages');
+  await mkdir(folder);
+  for (const { name, text } of files) await writeFile(join(folder, name), text);
+  const session = await page.context().newCDPSession(page);
+  const { width, height } = page.viewportSize();
+  for (const type of ['dragEnter', 'dragOver', 'drop']) {
+    await session.send('Input.dispatchDragEvent', { type, x: width / 2, y: height / 2, data: { items: [], files: [folder], dragOperationsMask: 1 } });
+  }
 }
 
 export async function agreeToDownload(page) {

@@ -122,9 +122,13 @@ export class Pages {
 
 /** Files of a drop, folders opened up; names are paths inside what was dropped. Hidden files are left out. */
 export async function laidFromDrop(transfer: DataTransfer): Promise<Laid[]> {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  // All at once: the list is empty after the first wait. What another program drags may be a file without an entry.
+  const dropped = [...transfer.items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
   const laid: Laid[] = [];
-  for (const entry of entries) await tryWalk(entry, laid);
+  for (const one of dropped) {
+    if (one instanceof File) laid.push(...laidFromList([one]));
+    else if (one) await tryWalk(one, laid);
+  }
   return laid;
 }
 
