@@ -5,7 +5,7 @@ const only = (message, ...group) => ({ 'no-restricted-imports': ['error', { patt
 const noPackage = 'Only www/worker knows the wasm package; use the client.';
 
 export default tseslint.config(
-  { ignores: ['worker/pkg/**', 'dist/**', 'node_modules/**', '**/output/**'] },
+  { ignores: ['worker/pkg/**', 'dist/**', 'node_modules/**', '**/output/**', '**/node_modules/**'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -23,6 +23,6 @@ export default tseslint.config(
   { files: ['worker/**/*.ts'], rules: only('The worker knows nothing of the page.', '**/site/**', '**/widget/**', '**/client/*', '!**/client/generated') },
   {
     files: ['**/*.js', '**/*.mjs'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', fetch: 'readonly', document: 'readonly', window: 'readonly', navigator: 'readonly', self: 'readonly', performance: 'readonly', TextEncoder: 'readonly', TextDecoder: 'readonly', WebAssembly: 'readonly', Cache: 'readonly', DOMException: 'readonly', customElements: 'readonly', requestAnimationFrame: 'readonly' } },
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', Blob: 'readonly', location: 'readonly', globalThis: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', fetch: 'readonly', document: 'readonly', window: 'readonly', navigator: 'readonly', self: 'readonly', performance: 'readonly', TextEncoder: 'readonly', TextDecoder: 'readonly', WebAssembly: 'readonly', Cache: 'readonly', DOMException: 'readonly', customElements: 'readonly', requestAnimationFrame: 'readonly' } },
   },
 );

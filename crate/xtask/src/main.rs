@@ -3,6 +3,7 @@
 //! Each command does its own set-up on a fresh machine, says each step in one line, and skips what is done.
 
 mod apt;
+mod bench;
 mod browser;
 mod command;
 mod house;
@@ -48,6 +49,16 @@ enum Task {
         #[arg(long)]
         full: bool,
     },
+    /// Measure Lectern beside other engines in the same browser; JSON lines on standard output with --json.
+    Bench {
+        /// load, prefill, decode, embed; all without a name.
+        stages: Vec<String>,
+        /// Rounds of each measurement.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        #[arg(long)]
+        json: bool,
+    },
     /// Build the static site with its models, ready for any file server.
     Build {
         /// Folder to write the site to.
@@ -82,6 +93,7 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Test { full } => test::test(&house, full),
+        Task::Bench { stages, rounds, json } => bench::bench(&house, &stages, rounds, json),
         Task::Build { output } => {
             let dist = std::path::absolute(output)?;
             site::refuse_foreign(&house, &dist)?;

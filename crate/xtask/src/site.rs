@@ -72,7 +72,7 @@ pub fn refuse_foreign(house: &House, dist: &Path) -> Result<()> {
 /// # Errors
 /// When a step fails.
 pub fn build(house: &House, dist: &Path, optimize: Optimize) -> Result<()> {
-    tools::npm_packages(house)?;
+    tools::npm_packages(&house.www())?;
     models::get(house, Source::Package, || native::build_converter(house))?;
     assemble(house, dist, optimize)?;
     step::skip(format_args!("The site is in {}", house.shown(dist)));

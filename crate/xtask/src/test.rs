@@ -17,7 +17,7 @@ const ADVICE: &str = "the failing tests are named above";
 /// # Errors
 /// At the first stage that fails.
 pub fn test(house: &House, full: bool) -> Result<()> {
-    tools::npm_packages(house)?;
+    tools::npm_packages(&house.www())?;
     let chromium = browser::chromium()?;
     vulkan::driver()?;
     tools::clippy(house)?;

@@ -52,29 +52,33 @@ pub fn clippy(house: &House) -> Result<()> {
     Ok(())
 }
 
-/// Installs the packages of `www` as its lock file says, when that changed since the last time.
+/// Installs the packages of `folder` as its lock file says, when that changed since the last time.
 ///
 /// # Errors
 /// Without a Node that is new enough, or when npm fails.
-pub fn npm_packages(house: &House) -> Result<()> {
-    let www = house.www();
+pub fn npm_packages(folder: &Path) -> Result<()> {
     node()?;
-    let lock = fs::read(www.join("package-lock.json"))
-        .context("www/package-lock.json is missing: restore it with git checkout www")?;
+    let lock = folder.join("package-lock.json");
+    let lock =
+        fs::read(&lock).with_context(|| format!("{} is missing: restore it with git checkout", lock.display()))?;
     let wanted = sha256_of_bytes(&lock);
     // Inside node_modules, so that removing the folder removes the stamp.
-    let stamp = www.join("node_modules/.lectern-lock.sha256");
+    let stamp = folder.join("node_modules/.lectern-lock.sha256");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        step::skip("npm packages");
+        step::skip(format_args!("npm packages of {}", name(folder)));
         return Ok(());
     }
-    step::loud("Installing npm packages into www/node_modules", || {
+    step::loud(format_args!("Installing npm packages of {}", name(folder)), || {
         command::run(
-            npm(&www).args(["ci", "--no-audit", "--no-fund"]),
+            npm(folder).args(["ci", "--no-audit", "--no-fund"]),
             "check the connection to your npm registry, then run this again",
         )
     })?;
     Ok(fs::write(stamp, wanted)?)
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn node() -> Result<()> {

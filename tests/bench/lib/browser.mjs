@@ -1,0 +1,37 @@
+/** One Chromium for all subjects, and a page on a file server. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { chromium } from '../../browser/lib/deps.mjs';
+import { serve } from '../../browser/lib/serve.mjs';
+
+const FLAGS = ['--no-sandbox', '--enable-unsafe-webgpu', '--ignore-gpu-blocklist', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export async function open() {
+  const executablePath = process.env.CHROME_BIN ?? execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], { encoding: 'utf8' }).trim();
+  const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
+  return {
+    version: browser.version(),
+    /** A page of its own process and cache over `mounts`; without a path an empty one, for a peer's modules. */
+    async page(mounts, path = '/empty.html') {
+      const server = await serve(mounts);
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      page.setDefaultTimeout(600_000);
+      page.on('pageerror', (error) => { console.error(`page: ${error.message.slice(0, 300)}`); });
+      await page.goto(server.url + path);
+      return { page, server, close: async () => { await context.close(); server.close(); } };
+    },
+    close: () => browser.close(),
+  };
+}
+
+/** Largest resident memory of any page so far, in MB; null where there is no /proc. */
+export function peakMemory() {
+  try {
+    const pids = execFileSync('pgrep', ['-f', '--', '--type=renderer'], { encoding: 'utf8' }).trim().split('\n');
+    const peaks = pids.map((pid) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0));
+    return Math.max(...peaks) / 1024;
+  } catch {
+    return null;
+  }
+}

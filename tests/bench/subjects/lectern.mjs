@@ -1,0 +1,61 @@
+/** Lectern itself, through the page's own client. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export async function open({ browser, dist, device, inputs }) {
+  const { page, close } = await browser.page({ '/': dist }, '/');
+  await page.waitForFunction(() => document.querySelector('lectern-desk')?.desk.models.phase === 'missing');
+  const executor = await page.evaluate(async (wanted) => {
+    const { desk } = document.querySelector('lectern-desk');
+    await desk.client.start(wanted);
+    const chosen = new Promise((resolve) => { desk.client.on('executor', resolve); });
+    await desk.models.load();
+    return chosen;
+  }, device);
+  if (executor.executor !== device) {
+    await close();
+    throw new Error(executor.reason);
+  }
+  const generate = (content, n) => page.evaluate(async ([text, tokens]) => {
+    const sampling = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
+    const { ids, prompt_ids, timings_ms } = await document.querySelector('lectern-desk').desk.client
+      .generate([{ role: 'user', content: text }], { max_tokens: tokens, adapter: null, scale: 0, sampling, stop: [] });
+    return { prompt: prompt_ids.length, n: ids.length, ...timings_ms };
+  }, [content, n]);
+
+  return {
+    name: `lectern-${device}-1`,
+    async load() {
+      await page.reload();
+      return page.evaluate(() => new Promise((resolve) => {
+        const look = () => {
+          if (document.querySelector('lectern-desk')?.desk.models.phase === 'ready') resolve(performance.now());
+          else setTimeout(look, 5);
+        };
+        look();
+      }));
+    },
+    async prefill(n) {
+      const { prompt, prefill } = await generate(inputs.prompts[n], 1);
+      return (1000 * prompt) / prefill;
+    },
+    async decode(n, context) {
+      const { n: written, decode } = await generate(inputs.prompts[context], n);
+      if (written < n / 2) throw new Error(`ended after ${written} tokens`);
+      return (1000 * (written - 1)) / decode;
+    },
+    embed: (n) => page.evaluate(async (texts) => {
+      const started = performance.now();
+      await document.querySelector('lectern-desk').desk.client.embed(texts);
+      return (1000 * texts.length) / (performance.now() - started);
+    }, inputs.passages.slice(0, n)),
+    close,
+  };
+}
+
+/** Brotli bytes of what a visitor's browser loads before the models. */
+export function bytes(dist, brotli) {
+  const html = readFileSync(join(dist, 'index.html'), 'utf8');
+  const shell = [...html.matchAll(/(?:src|href)="\.?\/?([^"]+\.(?:js|css|svg))"/g)].map(([, file]) => file);
+  return { shell: ['index.html', ...shell].reduce((sum, file) => sum + brotli(join(dist, file)), 0) };
+}
