@@ -119,14 +119,6 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Precision {
-    /// 16-bit activations; the reference values hold to 0.05 a logit
-    Exact,
-    /// The quickest that keeps the stated tolerance; today that is `exact`
-    Fast,
-}
-
 #[derive(Clone, Debug, clap::Args)]
 pub struct GenerateArgs {
     /// A JSON array of {role, content}
@@ -134,8 +126,6 @@ pub struct GenerateArgs {
     pub messages: PathBuf,
     #[command(flatten)]
     pub adapter: AdapterArgs,
-    #[arg(long, value_enum, default_value = "exact")]
-    pub precision: Precision,
     #[command(flatten)]
     pub sampling: SamplingArgs,
     #[arg(long)]

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use lectern_engine::model::convert::Quantization;
 
-use crate::commands::{AskArgs, GenerateArgs, Precision};
+use crate::commands::{AskArgs, GenerateArgs};
 use crate::error::CliError;
 use crate::eval::EvalCommand;
 use crate::models::ModelArgs;
@@ -38,8 +38,6 @@ enum Command {
     /// Perplexity of a text file under the language model
     Perplexity {
         file: PathBuf,
-        #[arg(long, value_enum, default_value = "exact")]
-        precision: Precision,
         #[arg(long)]
         json: bool,
     },
@@ -107,8 +105,8 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     let models = &cli.models;
     match &cli.command {
         Command::Ask(args) => commands::ask(args, models),
-        Command::Generate(args) => commands::generate(args, models),
-        Command::Perplexity { file, json, .. } => commands::perplexity(file, *json, models),
+        Command::Generate(args) => commands::generate(args, &models.exactly()),
+        Command::Perplexity { file, json } => commands::perplexity(file, *json, &models.exactly()),
         Command::Extract { file, json } => commands::extract_file(file, *json),
         Command::Embed { .. } => commands::embed(models),
         Command::Index { paths, out, json } => commands::index(paths, out, *json, models),

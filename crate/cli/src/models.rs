@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lectern_engine::model::ModelError;
 use lectern_engine::model::decoder::Executor;
+use lectern_engine::model::{ModelError, Precision};
 use lectern_engine::{ExecutorInfo, ModelInfo, Preference, Session};
 
 use crate::device;
@@ -28,6 +28,24 @@ pub struct ModelArgs {
     /// What runs the models
     #[arg(long, value_enum, default_value = "auto", global = true)]
     pub device: DeviceArg,
+    /// How activations are rounded on the CPU: `exact` for generate and perplexity, `fast` for all else
+    #[arg(long, value_enum, global = true)]
+    pub precision: Option<PrecisionArg>,
+}
+
+impl ModelArgs {
+    /// With the precision of a command that holds to reference values, unless another was asked for.
+    pub fn exactly(&self) -> Self {
+        Self { precision: self.precision.or(Some(PrecisionArg::Exact)), ..self.clone() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum PrecisionArg {
+    /// 16 bits; the reference values hold to 0.05 a logit
+    Exact,
+    /// 8 bits where the processor has instructions for it, else exact
+    Fast,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -69,7 +87,12 @@ pub fn session(args: &ModelArgs, short: bool) -> Session<Terminal> {
         true => device::open(Preference::Cpu),
         false => device::open(preference),
     };
-    Session::new(Terminal::new(), preference, gpu)
+    let mut session = Session::new(Terminal::new(), preference, gpu);
+    session.set_precision(match args.precision {
+        Some(PrecisionArg::Exact) => Precision::Exact,
+        Some(PrecisionArg::Fast) | None => Precision::Fast,
+    });
+    session
 }
 
 /// Loads the language model and says on stderr what runs it.

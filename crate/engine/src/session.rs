@@ -8,7 +8,7 @@ use lectern_model::decoder::Executor;
 use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
 use lectern_model::host::Host;
 use lectern_model::lora::LoraSet;
-use lectern_model::{Gguf, Message, ModelError};
+use lectern_model::{Gguf, Message, ModelError, Precision};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -65,6 +65,7 @@ pub struct Session<H: Host> {
     host: H,
     preference: Preference,
     gpu: Gpu,
+    precision: Precision,
     reader: Option<Reader>,
     embedder: Option<Embedder>,
     voices: Vec<(AdapterInfo, Rc<LoraSet>)>,
@@ -79,6 +80,7 @@ impl<H: Host> Session<H> {
             host,
             preference,
             gpu,
+            precision: Precision::Exact,
             reader: None,
             embedder: None,
             voices: Vec::new(),
@@ -90,6 +92,17 @@ impl<H: Host> Session<H> {
     /// What runs the models that are loaded from now on.
     pub fn set_device(&mut self, preference: Preference, gpu: Gpu) {
         (self.preference, self.gpu) = (preference, gpu);
+    }
+
+    /// How the CPU executor rounds from now on; exact at first.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+        if let Some(reader) = &mut self.reader {
+            reader.decoder.set_precision(precision);
+        }
+        if let Some(embedder) = &mut self.embedder {
+            embedder.encoder.set_precision(precision);
+        }
     }
 
     pub fn host(&self) -> &H {
@@ -120,13 +133,17 @@ impl<H: Host> Session<H> {
         let info =
             model_info(&gguf, bytes.len(), hash, reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
         let chosen = choose(&mut reader.decoder, self.preference, &self.gpu).await;
+        // After the self-test, which compares the GPU with what is exact.
+        reader.decoder.set_precision(self.precision);
         self.reader = Some(reader);
         self.voices.clear();
         self.voice = None;
         let preference = self.embedder_preference();
         if let Some(embedder) = &mut self.embedder {
             // One that cannot follow the reader to the GPU stays on the CPU.
+            embedder.encoder.set_precision(Precision::Exact);
             let _ = choose_encoder(&mut embedder.encoder, preference, &self.gpu).await;
+            embedder.encoder.set_precision(self.precision);
         }
         Ok((info, chosen?))
     }
@@ -154,6 +171,7 @@ impl<H: Host> Session<H> {
             Err(ModelError::GpuUnavailable { reason }) => ExecutorInfo::without_gpu(&reason),
             chosen => chosen?,
         };
+        embedder.encoder.set_precision(self.precision);
         self.embedder = Some(embedder);
         Ok((info, chosen))
     }

@@ -1,6 +1,43 @@
 //! Keys and values of the positions read so far, on the CPU.
 
-use crate::kernel::cpu::attention::Keys;
+/// Positions whose keys lie side by side.
+const LANES: usize = 4;
+
+/// Keys by position, laid out so that a query meets four of them at once.
+pub struct Keys {
+    kv_dim: usize,
+    len: usize,
+    lanes: Vec<[f32; LANES]>,
+}
+
+impl Keys {
+    pub fn new(kv_dim: usize) -> Self {
+        Self { kv_dim, len: 0, lanes: Vec::new() }
+    }
+
+    /// Forgets the positions from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// `[⌈len/4⌉, kv_dim, 4]`
+    pub fn lanes(&self) -> &[[f32; LANES]] {
+        &self.lanes
+    }
+
+    /// Adds positions, `[n, kv_dim]`.
+    pub fn extend(&mut self, keys: &[f32]) {
+        let start = self.len;
+        self.len += keys.len() / self.kv_dim;
+        self.lanes.resize(self.len.div_ceil(LANES) * self.kv_dim, [0.0; LANES]);
+        for (position, keys) in (start..).zip(keys.chunks_exact(self.kv_dim)) {
+            let block = &mut self.lanes[position / LANES * self.kv_dim..][..keys.len()];
+            for d in 0..keys.len() {
+                block[d][position % LANES] = keys[d];
+            }
+        }
+    }
+}
 
 /// Keys and values of every layer; grows as positions are added.
 pub struct KvCache {

@@ -62,7 +62,11 @@ dto! {
 
     pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String> }
 
-    pub struct GenerateOptions { pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String> }
+    #[serde(rename_all = "kebab-case")]
+    pub enum Precision { Exact, Fast }
+
+    /// Without a precision: exact.
+    pub struct GenerateOptions { pub max_tokens: usize, pub precision: Option<Precision>, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String> }
 
     pub struct Citation { pub marker: usize, pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub text: String }
 
@@ -117,6 +121,15 @@ impl From<Device> for engine::Preference {
             Device::Auto => Self::Auto,
             Device::Gpu => Self::Gpu,
             Device::Cpu => Self::Cpu,
+        }
+    }
+}
+
+impl From<Precision> for lectern_engine::model::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Exact => Self::Exact,
+            Precision::Fast => Self::Fast,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use js_sys::{Float32Array, Function, Uint8Array};
 use lectern_engine::index::DenseMode;
-use lectern_engine::model::Message;
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::host::Host;
+use lectern_engine::model::{Message, Precision};
 use lectern_engine::{ExecutorInfo, GenerateRequest, Preference, Session};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
@@ -58,11 +58,12 @@ impl Engine {
     #[allow(clippy::new_without_default, reason = "JavaScript's constructor")]
     pub fn new() -> Self {
         let signals = Rc::new(Signals::default());
-        let session = Session::new(
+        let mut session = Session::new(
             PageHost::new(Rc::clone(&signals)),
             Preference::Cpu,
             lectern_engine::Gpu::None("it was not asked for".into()),
         );
+        session.set_precision(Precision::Fast);
         Self { session: Rc::new(RefCell::new(Some(session))), signals }
     }
 
@@ -174,8 +175,11 @@ impl Engine {
         let request = GenerateRequest { messages, options: options.engine() };
         let session = turn.session()?;
         let started = session.host().now_ms();
+        session.set_precision(options.precision.map_or(Precision::Exact, Into::into));
         let generated =
-            session.generate(&request, voice, &mut |event| emit(&on_event, &dto::AskEvent::from(event))).await?;
+            session.generate(&request, voice, &mut |event| emit(&on_event, &dto::AskEvent::from(event))).await;
+        session.set_precision(Precision::Fast);
+        let generated = generated?;
         let total = session.host().now_ms() - started;
         Ok(to_js(&dto::Generation::new(generated, total)))
     }

@@ -5,8 +5,10 @@ pub mod dto;
 mod engine;
 mod error;
 mod host;
+mod kernels;
 
 pub use engine::{Engine, build_segment};
+pub use kernels::install_kernels;
 
 use wasm_bindgen::prelude::*;
 

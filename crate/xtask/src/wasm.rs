@@ -52,9 +52,10 @@ pub fn build(house: &House, optimize: Optimize) -> Result<()> {
         )
     })?;
     let module = house.target.join("wasm32-unknown-unknown/release/lectern_wasm.wasm");
+    let kernels = kernels(house)?;
     let package = house.www().join("worker/pkg");
     let stamp = package.join(".made-from");
-    let wanted = format!("{} {optimize:?} {}", sha256_of(&module)?, env!("CARGO_PKG_VERSION"));
+    let wanted = format!("{} {} {optimize:?} {}", sha256_of(&module)?, sha256_of(&kernels)?, env!("CARGO_PKG_VERSION"));
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         step::skip("JavaScript bindings in www/worker/pkg");
         return Ok(());
@@ -69,8 +70,70 @@ pub fn build(house: &House, optimize: Optimize) -> Result<()> {
             shrink(house, &package.join("lectern_wasm_bg.wasm"))
         })?;
     }
+    fs::copy(&kernels, package.join("lectern_kernels.wasm"))?;
     // Last, so that a package left half-made is made again.
     Ok(fs::write(stamp, wanted)?)
+}
+
+/// Builds `lectern-simd` with relaxed SIMD as a module of its own.
+///
+/// Its code needs other target features than the rest, so it has a target folder of its own.
+fn kernels(house: &House) -> Result<PathBuf> {
+    let target = house.target.join("relaxed");
+    // Loop strength reduction turns the constant offsets of loads into additions, a sixth of the inner loop.
+    let flags = r#"target.wasm32-unknown-unknown.rustflags=["-C", "target-feature=+relaxed-simd", "-C", "link-arg=--import-memory", "-C", "llvm-args=-disable-lsr"]"#;
+    step::loud("Building the module of quick kernels", || {
+        command::run(
+            cargo(&house.root)
+                .args(["rustc", "--release", "--package", "lectern-simd", "--crate-type", "cdylib"])
+                .args(["--target", "wasm32-unknown-unknown", "--config", flags])
+                .arg("--target-dir")
+                .arg(&target),
+            "mend what the compiler says above",
+        )
+    })?;
+    let module = target.join("wasm32-unknown-unknown/release/lectern_simd.wasm");
+    check_kernels(&fs::read(&module)?)?;
+    Ok(module)
+}
+
+/// Fails if a module that works in another's memory would take part of it for its own stack or data.
+fn check_kernels(module: &[u8]) -> Result<()> {
+    use wasmparser::{Operator, Payload};
+    let mut exports = Vec::new();
+    for payload in wasmparser::Parser::new(0).parse_all(module) {
+        match payload? {
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    ensure!(
+                        (import.module, import.name) == ("env", "memory"),
+                        "the module of kernels imports {}: it can only have the memory",
+                        import.name
+                    );
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    exports.push(export?.name.to_owned());
+                }
+            }
+            Payload::DataSection(data) => {
+                ensure!(data.count() == 0, "the module of kernels has data, which would overwrite the engine's");
+            }
+            Payload::CodeSectionEntry(body) => {
+                for operator in body.get_operators_reader()? {
+                    ensure!(
+                        !matches!(operator?, Operator::GlobalGet { .. } | Operator::GlobalSet { .. }),
+                        "the module of kernels uses a stack, which is the engine's: keep its values in variables"
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    ensure!(exports.iter().any(|name| name == "lectern_product"), "the module of kernels exports no lectern_product");
+    Ok(())
 }
 
 fn bind(module: &Path, folder: &Path) -> Result<()> {
@@ -136,6 +199,38 @@ mod tests {
         check_constructors(&module("ask")).unwrap();
         let error = check_constructors(&module("ask.command_export")).unwrap_err().to_string();
         assert!(error.contains("__wasm_call_ctors"), "{error}");
+    }
+
+    /// A module with the memory imported, one function of the body given, and a data section if `data`.
+    fn kernels(import: &str, body: &[u8], data: bool) -> Vec<u8> {
+        let section = |id: u8, content: Vec<u8>| [vec![id, content.len() as u8], content].concat();
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        let mut module = b"\0asm\x01\0\0\0".to_vec();
+        module.extend(section(1, vec![1, 0x60, 0, 0]));
+        module.extend(section(2, [vec![1], text("env"), text(import), vec![2, 0, 1]].concat()));
+        module.extend(section(3, vec![1, 0]));
+        module.extend(section(6, vec![1, 0x7f, 1, 0x41, 0, 0x0b]));
+        module.extend(section(7, [vec![1], text("lectern_product"), vec![0, 0]].concat()));
+        let body = [&[0][..], body, &[0x0b]].concat();
+        module.extend(section(10, [vec![1, body.len() as u8], body].concat()));
+        if data {
+            module.extend(section(11, vec![1, 0, 0x41, 0, 0x0b, 1, 7]));
+        }
+        module
+    }
+
+    #[test]
+    fn a_module_of_kernels_leaves_the_engines_memory_alone() {
+        check_kernels(&kernels("memory", &[0x01], false)).unwrap();
+        for (module, message) in [
+            (kernels("clock", &[0x01], false), "only have the memory"),
+            (kernels("memory", &[0x23, 0, 0x1a], false), "stack"),
+            (kernels("memory", &[0x01], true), "data"),
+            (b"\0asm\x01\0\0\0".to_vec(), "exports no"),
+        ] {
+            let error = check_kernels(&module).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ export async function open({ browser, dist, device, inputs }) {
   const generate = (content, n) => page.evaluate(async ([text, tokens]) => {
     const sampling = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
     const { ids, prompt_ids, timings_ms } = await document.querySelector('lectern-desk').desk.client
-      .generate([{ role: 'user', content: text }], { max_tokens: tokens, adapter: null, scale: 0, sampling, stop: [] });
+      .generate([{ role: 'user', content: text }], { precision: 'fast', max_tokens: tokens, adapter: null, scale: 0, sampling, stop: [] });
     return { prompt: prompt_ids.length, n: ids.length, ...timings_ms };
   }, [content, n]);
 

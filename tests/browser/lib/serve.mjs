@@ -6,7 +6,7 @@ import { extname, join, normalize } from 'node:path';
 
 const TYPES = {
   '.css': 'text/css', '.gguf': 'application/octet-stream', '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.json': 'application/json',
-  '.lectern': 'application/octet-stream', '.md': 'text/markdown; charset=utf-8', '.safetensors': 'application/octet-stream', '.svg': 'image/svg+xml', '.wasm': 'application/wasm',
+  '.lectern': 'application/octet-stream', '.md': 'text/markdown; charset=utf-8', '.mjs': 'text/javascript', '.safetensors': 'application/octet-stream', '.svg': 'image/svg+xml', '.wasm': 'application/wasm',
 };
 
 /**

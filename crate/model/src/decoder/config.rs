@@ -116,9 +116,9 @@ impl DecoderConfig {
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return fail("the number of attention heads is not a multiple of the key-value heads");
         }
-        if !self.head_dim.is_multiple_of(4) {
+        if !self.head_dim.is_multiple_of(8) {
             return Err(ModelError::unsupported(format!(
-                "it has heads of {} dimensions; multiples of 4 can be run",
+                "it has heads of {} dimensions; multiples of 8 can be run",
                 self.head_dim
             )));
         }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use crate::Device;
 use crate::decoder::config::DecoderConfig;
 use crate::decoder::cpu::{CpuDecoder, Logits};
 #[cfg(feature = "gpu")]
@@ -11,6 +10,7 @@ use crate::decoder::weights::DecoderWeights;
 use crate::error::ModelError;
 use crate::lora::{ActiveLora, LoraSet};
 use crate::sample::argmax;
+use crate::{Device, Precision};
 
 /// Rows that share one reading of the weights in prefill.
 pub const PREFILL_BATCH: usize = 64;
@@ -30,6 +30,7 @@ pub struct Decoder {
     #[cfg(feature = "gpu")]
     gpu: Option<GpuDecoder>,
     lora: Option<ActiveLora>,
+    precision: Precision,
     /// Ids read so far: what the cache holds, in order.
     ids: Vec<u32>,
 }
@@ -44,6 +45,7 @@ impl Decoder {
             #[cfg(feature = "gpu")]
             gpu: None,
             lora: None,
+            precision: Precision::Exact,
             ids: Vec::new(),
             weights,
         }
@@ -131,6 +133,15 @@ impl Decoder {
         }
         self.reset();
         Ok(())
+    }
+
+    /// How the CPU executor rounds activations from now on; what was read before at another precision is forgotten.
+    pub fn set_precision(&mut self, precision: Precision) {
+        if precision != self.precision {
+            self.precision = precision;
+            self.cpu.set_precision(precision);
+            self.reset();
+        }
     }
 
     /// Forgets everything read.

@@ -61,8 +61,14 @@ impl EncoderConfig {
             config.num_attention_heads,
             config.max_tokens,
         ];
-        if sizes.contains(&0) || !config.hidden_size.is_multiple_of(4 * config.num_attention_heads) {
+        if sizes.contains(&0) || !config.hidden_size.is_multiple_of(config.num_attention_heads) {
             return Err(ModelError::invalid("metadata", "the encoder's dimensions contradict each other"));
+        }
+        if !config.head_dim().is_multiple_of(8) {
+            return Err(ModelError::unsupported(format!(
+                "its heads have {} values, not a multiple of 8",
+                config.head_dim()
+            )));
         }
         Ok(config)
     }

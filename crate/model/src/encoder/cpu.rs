@@ -2,17 +2,21 @@
 
 use std::rc::Rc;
 
+use lectern_simd::{Attention, attend};
+
+use crate::Precision;
 use crate::encoder::config::Pooling;
 use crate::encoder::weights::{EncoderLayer, EncoderWeights, Linear};
 use crate::kernel::cpu::activation::Activations;
-use crate::kernel::cpu::attention::{Heads, Keys, attend};
 use crate::kernel::cpu::matmul::{Scratch, matmul};
 use crate::kernel::cpu::norm::{gelu, layer_norm};
 use crate::kernel::cpu::vector::{add, dot};
+use crate::kv_cache::Keys;
 
 /// Runs an encoder's weights on the CPU.
 pub struct CpuEncoder {
     weights: Rc<EncoderWeights>,
+    precision: Precision,
     buffers: Buffers,
 }
 
@@ -34,7 +38,11 @@ struct Buffers {
 
 impl CpuEncoder {
     pub fn new(weights: Rc<EncoderWeights>) -> Self {
-        Self { weights, buffers: Buffers::default() }
+        Self { weights, precision: Precision::Exact, buffers: Buffers::default() }
+    }
+
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// One unit vector `[hidden_size]` for each sequence of ids.
@@ -73,46 +81,48 @@ impl CpuEncoder {
     fn layer(&mut self, layer: &EncoderLayer, batch: &[&[u32]]) {
         let config = &self.weights.config;
         let (hidden, eps) = (config.hidden_size, config.layer_norm_eps);
-        let heads = Heads {
-            num_attention_heads: config.num_attention_heads,
-            num_key_value_heads: config.num_attention_heads,
-            head_dim: config.head_dim(),
-        };
-        let b = &mut self.buffers;
+        let (b, precision) = (&mut self.buffers, self.precision);
         b.activations.set(&b.x, hidden);
-        linear(&layer.q, &b.activations, &mut b.q, &mut b.scratch);
-        linear(&layer.k, &b.activations, &mut b.k, &mut b.scratch);
-        linear(&layer.v, &b.activations, &mut b.v, &mut b.scratch);
+        linear(&layer.q, &mut b.activations, precision, &mut b.q, &mut b.scratch);
+        linear(&layer.k, &mut b.activations, precision, &mut b.k, &mut b.scratch);
+        linear(&layer.v, &mut b.activations, precision, &mut b.v, &mut b.scratch);
         b.attended.resize(b.x.len(), 0.0);
         let mut start = 0;
         for ids in batch {
             let mut keys = Keys::new(hidden);
             keys.extend(&b.k[start * hidden..][..ids.len() * hidden]);
-            let values = &b.v[start * hidden..];
-            for row in start..start + ids.len() {
-                let row = row * hidden..(row + 1) * hidden;
-                attend(heads, &b.q[row.clone()], &keys, values, ids.len(), &mut b.scores, &mut b.attended[row]);
-            }
+            let rows = start * hidden..(start + ids.len()) * hidden;
+            let attention = Attention {
+                num_attention_heads: config.num_attention_heads,
+                num_key_value_heads: config.num_attention_heads,
+                head_dim: config.head_dim(),
+                len: ids.len(),
+                step: 0,
+                q: &b.q[rows.clone()],
+                keys: keys.lanes(),
+                values: &b.v[rows.clone()],
+            };
+            attend(&attention, precision == Precision::Fast, &mut b.scores, &mut b.attended[rows]);
             start += ids.len();
         }
         b.activations.set(&b.attended, hidden);
-        linear(&layer.o, &b.activations, &mut b.delta, &mut b.scratch);
+        linear(&layer.o, &mut b.activations, precision, &mut b.delta, &mut b.scratch);
         add(&mut b.x, &b.delta);
         layer_norm(&mut b.x, &layer.attention_norm.weight, &layer.attention_norm.bias, eps);
         b.activations.set(&b.x, hidden);
-        linear(&layer.up, &b.activations, &mut b.inner, &mut b.scratch);
+        linear(&layer.up, &mut b.activations, precision, &mut b.inner, &mut b.scratch);
         gelu(&mut b.inner);
         b.activations.set(&b.inner, config.intermediate_size);
-        linear(&layer.down, &b.activations, &mut b.delta, &mut b.scratch);
+        linear(&layer.down, &mut b.activations, precision, &mut b.delta, &mut b.scratch);
         add(&mut b.x, &b.delta);
         layer_norm(&mut b.x, &layer.output_norm.weight, &layer.output_norm.bias, eps);
     }
 }
 
 /// `out = W x + bias`, `[n, rows]`.
-fn linear(layer: &Linear, x: &Activations, out: &mut Vec<f32>, scratch: &mut Scratch) {
+fn linear(layer: &Linear, x: &mut Activations, precision: Precision, out: &mut Vec<f32>, scratch: &mut Scratch) {
     out.resize(x.n * layer.weight.rows, 0.0);
-    matmul(&layer.weight, x, out, scratch);
+    matmul(&layer.weight, x, precision, out, scratch);
     for row in out.chunks_exact_mut(layer.bias.len()) {
         add(row, &layer.bias);
     }

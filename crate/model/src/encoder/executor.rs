@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use crate::Device;
 use crate::decoder::Executor;
 use crate::encoder::config::EncoderConfig;
 use crate::encoder::cpu::CpuEncoder;
@@ -10,6 +9,7 @@ use crate::encoder::cpu::CpuEncoder;
 use crate::encoder::gpu::GpuEncoder;
 use crate::encoder::weights::EncoderWeights;
 use crate::error::ModelError;
+use crate::{Device, Precision};
 
 /// Tokens of a batch, padding aside: enough rows to reuse each weight, few enough for its rows to stay in cache.
 pub const EMBED_BATCH_TOKENS: usize = 512;
@@ -54,6 +54,11 @@ impl Encoder {
         {
             self.gpu = None;
         }
+    }
+
+    /// How the CPU executor rounds activations from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.cpu.set_precision(precision);
     }
 
     pub fn executor(&self) -> Executor {

@@ -5,10 +5,11 @@ use cargo_metadata::Metadata;
 use super::graph::Graph;
 
 /// Each crate with the crates of the house that it may name.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("lectern-corpus", &[]),
     ("lectern-index", &["lectern-corpus"]),
-    ("lectern-model", &[]),
+    ("lectern-simd", &[]),
+    ("lectern-model", &["lectern-simd"]),
     ("lectern-adapter", &["lectern-model"]),
     ("lectern-engine", &["lectern-corpus", "lectern-index", "lectern-model", "lectern-adapter"]),
     ("lectern-wasm", &["lectern-engine"]),
@@ -22,7 +23,8 @@ const WITHOUT_TENSORS: [&str; 2] = ["lectern-corpus", "lectern-index"];
 const TENSORS: [&str; 2] = ["burn", "cubecl"];
 
 /// Crates that take bytes and return values.
-pub const PURE: [&str; 5] = ["lectern-corpus", "lectern-index", "lectern-model", "lectern-adapter", "lectern-engine"];
+pub const PURE: [&str; 6] =
+    ["lectern-corpus", "lectern-index", "lectern-simd", "lectern-model", "lectern-adapter", "lectern-engine"];
 /// What only the edges may name.
 const EDGES_ONLY: [&str; 7] =
     ["wasm-bindgen", "wasm-bindgen-futures", "serde-wasm-bindgen", "js-sys", "web-sys", "clap", "indicatif"];

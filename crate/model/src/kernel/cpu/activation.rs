@@ -1,8 +1,10 @@
-//! Activations as 16-bit integers, so that a dot product with packed weights is integer work.
+//! Activations as integers, so that a dot product with packed weights is integer work.
 //!
-//! `exact` precision: each 32-element block is scaled to ±32767, a relative step of 3e-5 of the
-//! block's largest value; the dot products themselves are exact in i32.
+//! `exact` precision: 16 bits; each 32-element block is scaled to ±32767, a relative step of 3e-5 of the block's largest
+//! value, and the dot products themselves are exact in i32. `fast`: 8 bits, see `lectern_simd`. What a product asks for
+//! is made once.
 
+use lectern_simd::{Quantised, Rounding};
 use wide::{f32x4, i32x4};
 
 use crate::packed::BLOCK;
@@ -12,20 +14,58 @@ const I16_MAX: f32 = 32767.0;
 /// Rows of a batch that meet a weight row together.
 pub const TILE: usize = 4;
 
-/// `[n, cols]` activations, quantised per block of 32. A batch of more than one row is filled up with zero rows to
-/// whole tiles.
-#[derive(Default)]
+/// `[n, cols]` activations.
 pub struct Activations {
     pub n: usize,
     pub cols: usize,
+    /// `[n, cols]`: for F16 and F32 weights and for adapters.
+    pub values: Vec<f32>,
+    exact: Fresh<Wide>,
+    signed: Fresh<Quantised>,
+    unsigned: Fresh<Quantised>,
+}
+
+/// 16-bit activations. A batch of more than one row is filled up with zero rows to whole tiles.
+#[derive(Default)]
+pub struct Wide {
     /// `[tiles, TILE, cols]`, one row `[cols]`.
     pub quants: Vec<i16>,
     /// `[tiles, cols/32, TILE]`, one row `[cols/32]`: value of one step.
     pub steps: Vec<f32>,
     /// As `steps`: sum of the block's values, what a weight block's minimum multiplies.
     pub sums: Vec<f32>,
-    /// `[n, cols]`: the values themselves, for F16 and F32 weights and for adapters.
-    pub values: Vec<f32>,
+}
+
+/// A form of the values, and whether it is that of the values held now.
+struct Fresh<T> {
+    form: T,
+    is_fresh: bool,
+}
+
+impl<T> Fresh<T> {
+    fn new(form: T) -> Self {
+        Self { form, is_fresh: false }
+    }
+
+    fn or_make(&mut self, make: impl FnOnce(&mut T)) -> &T {
+        if !std::mem::replace(&mut self.is_fresh, true) {
+            make(&mut self.form);
+        }
+        &self.form
+    }
+}
+
+impl Default for Activations {
+    fn default() -> Self {
+        Self {
+            n: 0,
+            cols: 0,
+            values: Vec::new(),
+            exact: Fresh::new(Wide::default()),
+            signed: Fresh::new(Quantised::new(Rounding::Signed8)),
+            unsigned: Fresh::new(Quantised::new(Rounding::Unsigned7)),
+        }
+    }
 }
 
 impl Activations {
@@ -35,8 +75,32 @@ impl Activations {
         self.cols = cols;
         self.values.clear();
         self.values.extend_from_slice(values);
-        let lanes = if self.n == 1 { 1 } else { TILE };
-        let rows = self.n.next_multiple_of(lanes);
+        (self.exact.is_fresh, self.signed.is_fresh, self.unsigned.is_fresh) = (false, false, false);
+    }
+
+    pub fn row_values(&self, row: usize) -> &[f32] {
+        &self.values[row * self.cols..(row + 1) * self.cols]
+    }
+
+    /// The 16-bit form.
+    pub fn exact(&mut self) -> &Wide {
+        self.exact.or_make(|wide| wide.set(&self.values, self.n, self.cols))
+    }
+
+    /// An 8-bit form.
+    pub fn rounded(&mut self, rounding: Rounding) -> &Quantised {
+        let form = match rounding {
+            Rounding::Signed8 => &mut self.signed,
+            Rounding::Unsigned7 => &mut self.unsigned,
+        };
+        form.or_make(|quantised| quantised.set(&self.values, self.cols))
+    }
+}
+
+impl Wide {
+    fn set(&mut self, values: &[f32], n: usize, cols: usize) {
+        let lanes = if n == 1 { 1 } else { TILE };
+        let rows = n.next_multiple_of(lanes);
         let n_blocks = cols / BLOCK;
         self.quants.clear();
         self.quants.resize(rows * cols, 0);
@@ -49,10 +113,6 @@ impl Activations {
             let at = (row / lanes * n_blocks + b) * lanes + row % lanes;
             (self.steps[at], self.sums[at]) = quantise_block(block, out);
         }
-    }
-
-    pub fn row_values(&self, row: usize) -> &[f32] {
-        &self.values[row * self.cols..(row + 1) * self.cols]
     }
 }
 
@@ -89,6 +149,7 @@ mod tests {
         let values: Vec<f32> = (0..64).map(|i| (i as f32 * 0.7).sin() * if i < 32 { 1e-3 } else { 50.0 }).collect();
         let mut activations = Activations::default();
         activations.set(&values, 64);
+        let activations = activations.exact();
         for (i, value) in values.iter().enumerate() {
             let step = activations.steps[i / 32];
             assert!((activations.quants[i] as f32 * step - value).abs() <= step * 0.51);
@@ -102,6 +163,7 @@ mod tests {
         let values: Vec<f32> = (0..5 * 64).map(|i| i as f32).collect();
         let mut activations = Activations::default();
         activations.set(&values, 64);
+        let activations = activations.exact();
         let largest = |row: usize, b: usize| activations.steps[(row / TILE * 2 + b) * TILE + row % TILE] * 32767.0;
         for row in 0..5 {
             for b in 0..2 {
@@ -115,6 +177,7 @@ mod tests {
     fn zeros_stay_zeros() {
         let mut activations = Activations::default();
         activations.set(&[0.0; 32], 32);
+        let activations = activations.exact();
         assert_eq!((activations.steps[0], activations.sums[0]), (0.0, 0.0));
         assert!(activations.quants.iter().all(|&q| q == 0));
     }

@@ -6,8 +6,11 @@
 use bytemuck::cast;
 use wide::{f32x4, i16x8, i32x4, u8x16, u16x8, u32x4};
 
-use super::activation::{Activations, TILE};
+use lectern_simd::{Format, Weights};
+
+use super::activation::{Activations, TILE, Wide};
 use super::vector::dot;
+use crate::Precision;
 use crate::packed::{BLOCK, PackedFormat, PackedMatrix, f16_to_f32};
 
 /// Buffers of one weight row, reused over rows and calls.
@@ -20,15 +23,21 @@ pub struct Scratch {
     /// `[cols/32]` each: the row's scales and minima.
     d: Vec<f32>,
     m: Vec<f32>,
+    fast: lectern_simd::Scratch,
 }
 
 /// `out[i] = W x[i]`.
 ///
 /// # Shapes
 /// `w` `[rows, cols]`, `x` `[n, cols]`, `out` `[n, rows]`.
-pub fn matmul(w: &PackedMatrix, x: &Activations, out: &mut [f32], scratch: &mut Scratch) {
+///
+/// `Fast` is exact where the machine has no instructions for it, and for weights that are not packed.
+pub fn matmul(w: &PackedMatrix, x: &mut Activations, precision: Precision, out: &mut [f32], scratch: &mut Scratch) {
     assert_eq!(x.cols, w.cols);
     assert_eq!(out.len(), x.n * w.rows);
+    if precision == Precision::Fast && fast(w, x, out, scratch) {
+        return;
+    }
     match w.format {
         PackedFormat::F32 => {
             let values: &[f32] = bytemuck::cast_slice(&w.quants);
@@ -45,10 +54,22 @@ pub fn matmul(w: &PackedMatrix, x: &Activations, out: &mut [f32], scratch: &mut 
                 store_dots(&scratch.values, row, w.rows, x, out);
             }
         }
-        PackedFormat::Q4 if x.n == 1 => packed_matvec(w, x, out, widen_q4),
-        PackedFormat::Q8 if x.n == 1 => packed_matvec(w, x, out, widen_q8),
-        PackedFormat::Q4 | PackedFormat::Q8 => packed_matmul(w, x, out, scratch),
+        PackedFormat::Q4 if x.n == 1 => packed_matvec(w, x.exact(), out, widen_q4),
+        PackedFormat::Q8 if x.n == 1 => packed_matvec(w, x.exact(), out, widen_q8),
+        PackedFormat::Q4 | PackedFormat::Q8 => packed_matmul(w, x.n, x.exact(), out, scratch),
     }
+}
+
+/// The product with 8-bit activations; false where there is none.
+fn fast(w: &PackedMatrix, x: &mut Activations, out: &mut [f32], scratch: &mut Scratch) -> bool {
+    let format = match w.format {
+        PackedFormat::Q4 => Format::Q4,
+        PackedFormat::Q8 => Format::Q8,
+        PackedFormat::F16 | PackedFormat::F32 => return false,
+    };
+    let quants = bytemuck::cast_slice(&w.quants);
+    let w = Weights { format, rows: w.rows, cols: w.cols, quants, scales: &w.scales };
+    lectern_simd::available() && lectern_simd::product(w, x.rounded(format.rounding()), out, &mut scratch.fast)
 }
 
 fn store_dots(w_row: &[f32], row: usize, rows: usize, x: &Activations, out: &mut [f32]) {
@@ -62,7 +83,7 @@ fn store_dots(w_row: &[f32], row: usize, rows: usize, x: &Activations, out: &mut
 #[inline(always)]
 fn packed_matvec<const BYTES: usize>(
     w: &PackedMatrix,
-    x: &Activations,
+    x: &Wide,
     out: &mut [f32],
     widen: impl Fn(&[u8; BYTES]) -> [i16x8; 4],
 ) {
@@ -99,20 +120,20 @@ fn packed_matvec<const BYTES: usize>(
 }
 
 /// A batch of activations, whole tiles of rows.
-fn packed_matmul(w: &PackedMatrix, x: &Activations, out: &mut [f32], scratch: &mut Scratch) {
+fn packed_matmul(w: &PackedMatrix, n_rows: usize, x: &Wide, out: &mut [f32], scratch: &mut Scratch) {
     let n = w.row_blocks();
     let x_quants = x.quants.as_chunks::<BLOCK>().0;
     let (steps, sums) = (x.steps.as_chunks().0, x.sums.as_chunks().0);
     for row in 0..w.rows {
         widen_row(w, row, scratch);
         let row_quants = &scratch.quants.as_chunks().0[..n];
-        for first in (0..x.n).step_by(TILE) {
+        for first in (0..n_rows).step_by(TILE) {
             let blocks = first / TILE * n;
             let x_quants = &x_quants[blocks * TILE..][..n * TILE];
             let of_tile =
                 tile_sums(row_quants, &scratch.d, &scratch.m, x_quants, &steps[blocks..][..n], &sums[blocks..][..n])
                     .to_array();
-            for (t, sum) in of_tile.into_iter().enumerate().take(x.n - first) {
+            for (t, sum) in of_tile.into_iter().enumerate().take(n_rows - first) {
                 out[(first + t) * w.rows + row] = sum;
             }
         }
@@ -268,7 +289,7 @@ mod tests {
         let mut x = Activations::default();
         x.set(&values, w.cols);
         let mut out = vec![0.0; n * w.rows];
-        matmul(w, &x, &mut out, &mut Scratch::default());
+        matmul(w, &mut x, Precision::Exact, &mut out, &mut Scratch::default());
         for row in 0..w.rows {
             let w_row = w.row(row);
             for t in 0..n {

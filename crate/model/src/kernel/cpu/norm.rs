@@ -1,5 +1,6 @@
 //! Normalisation and the element-wise functions between matrix products.
 
+use lectern_simd::exp;
 use wide::f32x4;
 
 use super::vector::dot;
@@ -31,7 +32,7 @@ pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
 pub fn silu_mul(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.as_chunks_mut().0.iter_mut().zip(up.as_chunks().0) {
         let g = f32x4::new(*gate);
-        *gate = (g / (f32x4::ONE + (-g).exp()) * f32x4::new(*up)).to_array();
+        *gate = (g / (f32x4::ONE + exp(-g)) * f32x4::new(*up)).to_array();
     }
 }
 
@@ -51,7 +52,7 @@ fn erf(x: f32x4) -> f32x4 {
     for c in [-1.453_152_1, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
         p = p * t + f32x4::splat(c);
     }
-    (f32x4::ONE - p * t * (-a * a).exp()).copysign(x)
+    (f32x4::ONE - p * t * exp(-a * a)).copysign(x)
 }
 
 /// Rotates neighbouring pairs of every head of every row: `(x₀, x₁) → (x₀c − x₁s, x₀s + x₁c)`

@@ -1,0 +1,210 @@
+//! The products, over whatever lanes there are.
+//!
+//! Eight weight rows are unpacked into a panel, every four elements of all eight side by side, and meet the activations
+//! a tile at a time: a load of weights serves the rows of a tile, four activations serve eight rows, and sums never
+//! cross lanes. A single row of activations (decode) meets the packed weights as they lie, four rows at a time.
+
+#![allow(unsafe_op_in_unsafe_fn, reason = "every line is one: pointers into buffers that `product` has measured")]
+
+use wide::{f32x4, u32x4};
+
+use crate::BLOCK;
+use crate::activation::{TILE, TileBlock};
+use crate::call::{Call, PANEL, PanelBlock};
+use crate::lanes::Lanes;
+
+/// # Safety
+/// The lanes' instructions are there, and the buffers of the call as long as it says.
+#[inline(always)]
+pub unsafe fn run<L: Lanes>(call: &Call) {
+    if call.is_q8 != 0 {
+        batch::<L, true>(call);
+    } else if call.n == 1 {
+        row_q4::<L>(call);
+    } else {
+        batch::<L, false>(call);
+    }
+}
+
+#[inline(always)]
+unsafe fn batch<L: Lanes, const Q8: bool>(call: &Call) {
+    let &Call { rows, n_blocks, n, panel, .. } = call;
+    let tiles = call.tiles.cast::<TileBlock<TILE>>();
+    let mut row = 0;
+    while row < rows {
+        if Q8 {
+            unpack_q8(call, row);
+        } else {
+            unpack_q4(call, row);
+        }
+        let mut first = 0;
+        while first < n {
+            let [s0, s1, s2, s3] = tile_sums::<L, Q8>(panel, tiles.add(first / TILE * n_blocks), n_blocks);
+            let out = call.out.add(first * rows + row);
+            if row + PANEL <= rows && first + TILE <= n {
+                L::store(s0, out);
+                L::store(s1, out.add(rows));
+                L::store(s2, out.add(2 * rows));
+                L::store(s3, out.add(3 * rows));
+            } else {
+                // Not an array of this function: in a module of its own it has no stack.
+                let all = (&raw mut (*panel.add(n_blocks)).quants).cast::<f32>();
+                L::store(s0, all);
+                L::store(s1, all.add(PANEL));
+                L::store(s2, all.add(2 * PANEL));
+                L::store(s3, all.add(3 * PANEL));
+                for t in 0..TILE.min(n - first) {
+                    for r in 0..PANEL.min(rows - row) {
+                        *out.add(t * rows + r) = *all.add(t * PANEL + r);
+                    }
+                }
+            }
+            first += TILE;
+        }
+        row += PANEL;
+    }
+}
+
+/// A panel against a tile: eight sums for each of its rows. Variables, not arrays: these would live in memory. And a loop
+/// over a block's elements, not eight copies: of these the compiler loads everything first, for more registers than
+/// there are.
+#[inline(always)]
+unsafe fn tile_sums<L: Lanes, const Q8: bool>(
+    panel: *const PanelBlock,
+    tile: *const TileBlock<TILE>,
+    n_blocks: usize,
+) -> [L::Floats; TILE] {
+    let (mut acc0, mut acc1, mut acc2, mut acc3) = (L::zero(), L::zero(), L::zero(), L::zero());
+    for b in 0..n_blocks {
+        let (w, x) = (&*panel.add(b), &*tile.add(b));
+        let (mut s0, mut s1, mut s2, mut s3) = (L::none(), L::none(), L::none(), L::none());
+        let mut k = 0;
+        while k < BLOCK / 4 {
+            let (w0, w1) = (L::bytes(&*w.quants[k].as_ptr().cast()), L::bytes(&*w.quants[k + 1].as_ptr().cast()));
+            let (x0, x1) = (&x.quants[k], &x.quants[k + 1]);
+            s0 = L::add_dots::<Q8>(s0, w0, L::quad(&x0[0]), w1, L::quad(&x1[0]));
+            s1 = L::add_dots::<Q8>(s1, w0, L::quad(&x0[1]), w1, L::quad(&x1[1]));
+            s2 = L::add_dots::<Q8>(s2, w0, L::quad(&x0[2]), w1, L::quad(&x1[2]));
+            s3 = L::add_dots::<Q8>(s3, w0, L::quad(&x0[3]), w1, L::quad(&x1[3]));
+            k += 2;
+        }
+        let (d, m) = (L::floats(w.d.as_ptr()), L::floats(w.m.as_ptr()));
+        macro_rules! scaled {
+            ($($acc:ident $sums:ident $t:literal)*) => {$(
+                $acc = L::mul_add8(L::total::<Q8>($sums), L::mul(d, L::splat(x.steps[$t])), $acc);
+                $acc = L::mul_add8(m, L::splat(x.offsets[$t]), $acc);
+            )*};
+        }
+        scaled!(acc0 s0 0 acc1 s1 1 acc2 s2 2 acc3 s3 3);
+    }
+    [acc0, acc1, acc2, acc3]
+}
+
+/// One row of activations against four weight rows at a time.
+#[inline(always)]
+unsafe fn row_q4<L: Lanes>(call: &Call) {
+    let &Call { rows, n_blocks, .. } = call;
+    let x = call.tiles.cast::<TileBlock<1>>();
+    let mut row = 0;
+    while row < rows {
+        // The last rows of a matrix that is no multiple of four high are met more than once.
+        let start = |i: usize| (row + i).min(rows - 1) * n_blocks;
+        let starts = [start(0), start(1), start(2), start(3)];
+        let q = |i: usize| call.quants.add(starts[i] * 16);
+        let s = |i: usize| call.scales.add(starts[i]);
+        let (q, s) = ([q(0), q(1), q(2), q(3)], [s(0), s(1), s(2), s(3)]);
+        let mut acc = f32x4::ZERO;
+        for b in 0..n_blocks {
+            let x = &*x.add(b);
+            let block = L::block(x.quants.as_ptr().cast());
+            let dots = L::side_by_side([
+                L::dot_q4(q[0].add(b * 16), block),
+                L::dot_q4(q[1].add(b * 16), block),
+                L::dot_q4(q[2].add(b * 16), block),
+                L::dot_q4(q[3].add(b * 16), block),
+            ]);
+            let words = u32x4::new([*s[0].add(b), *s[1].add(b), *s[2].add(b), *s[3].add(b)]);
+            acc = L::mul_add(dots, half_to_f32(words) * f32x4::splat(x.steps[0]), acc);
+            acc = L::mul_add(half_to_f32(words >> 16u32), f32x4::splat(x.offsets[0]), acc);
+        }
+        // As above: by way of the scratch, not the stack.
+        let all = call.panel.cast::<[f32; 4]>();
+        *all = acc.to_array();
+        let out = call.out.add(row);
+        if row + 4 <= rows {
+            *out.cast() = *all;
+        } else {
+            for r in 0..rows - row {
+                *out.add(r) = *all.cast::<f32>().add(r);
+            }
+        }
+        row += 4;
+    }
+}
+
+/// The low halves of four words as numbers, subnormals included.
+#[inline(always)]
+fn half_to_f32(words: u32x4) -> f32x4 {
+    let magnitude: f32x4 = bytemuck::cast((words & u32x4::splat(0x7fff)) << 13u32);
+    let magnitude = magnitude * f32x4::splat(f32::from_bits(0x7780_0000));
+    let sign: f32x4 = bytemuck::cast((words & u32x4::splat(0x8000)) << 16u32);
+    magnitude | sign
+}
+
+/// Rows past the last stand for it; their sums are not stored.
+#[inline(always)]
+unsafe fn unpack_q4(call: &Call, row: usize) {
+    let &Call { rows, n_blocks, panel, .. } = call;
+    for r in 0..PANEL {
+        let start = (row + r).min(rows - 1) * n_blocks;
+        for b in 0..n_blocks {
+            let q = call.quants.add((start + b) * 16).cast::<u32>();
+            let out = &mut *panel.add(b);
+            for k in 0..4 {
+                let word = q.add(k).read_unaligned();
+                out.quants[k][r] = (word & 0x0f0f_0f0f).to_le_bytes();
+                out.quants[k + 4][r] = (word >> 4 & 0x0f0f_0f0f).to_le_bytes();
+            }
+        }
+    }
+    scales(call, row, |d, m, _| (d, m));
+}
+
+#[inline(always)]
+unsafe fn unpack_q8(call: &Call, row: usize) {
+    let &Call { rows, n_blocks, panel, .. } = call;
+    for r in 0..PANEL {
+        let start = (row + r).min(rows - 1) * n_blocks;
+        for b in 0..n_blocks {
+            let q = call.quants.add((start + b) * 32).cast::<u32>();
+            let out = &mut *panel.add(b);
+            // Pairs of bytes, summed two by two; 16 of them fit.
+            let mut pairs = 0;
+            for k in 0..8 {
+                let word = q.add(k).read_unaligned();
+                pairs += (word & 0x00ff_00ff) + (word >> 8 & 0x00ff_00ff);
+                out.quants[k][r] = (word ^ 0x8080_8080).to_le_bytes();
+            }
+            out.m[r] = ((pairs & 0xffff) + (pairs >> 16)) as f32 - 128.0 * BLOCK as f32;
+        }
+    }
+    scales(call, row, |d, _, sum| (d, d * sum));
+}
+
+/// Scales of a panel; `of` makes the two from `d`, `m` and what `m` held.
+#[inline(always)]
+unsafe fn scales(call: &Call, row: usize, of: impl Fn(f32x4, f32x4, f32x4) -> (f32x4, f32x4)) {
+    let &Call { rows, n_blocks, panel, .. } = call;
+    let start = |r: usize| call.scales.add((row + r).min(rows - 1) * n_blocks);
+    for half in 0..PANEL / 4 {
+        let s = [start(half * 4), start(half * 4 + 1), start(half * 4 + 2), start(half * 4 + 3)];
+        for b in 0..n_blocks {
+            let words = u32x4::new([*s[0].add(b), *s[1].add(b), *s[2].add(b), *s[3].add(b)]);
+            let out = &mut *panel.add(b);
+            let m = out.m.as_mut_ptr().add(half * 4).cast::<[f32; 4]>();
+            let (d, new) = of(half_to_f32(words), half_to_f32(words >> 16u32), f32x4::new(*m));
+            *out.d.as_mut_ptr().add(half * 4).cast() = d.to_array();
+            *m = new.to_array();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What attention and the element-wise functions share, four lanes at a time.
+
+use wide::{f32x4, i32x4};
+
+/// How `a·b + c` is rounded: in one instruction where there is one, else twice.
+pub trait MulAdd {
+    /// # Safety
+    /// The instruction is there.
+    unsafe fn mul_add(a: f32x4, b: f32x4, c: f32x4) -> f32x4;
+}
+
+/// Rounds twice; the same on every machine.
+pub struct Plain;
+
+impl MulAdd for Plain {
+    #[inline(always)]
+    unsafe fn mul_add(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+        a * b + c
+    }
+}
+
+/// 1.5·2²³: added to a number below 2²², it leaves its nearest integer in the low bits.
+pub const ROUND: f32 = 12_582_912.0;
+
+/// `eˣ` within 2 units in the last place; `x` is kept to −87…88.
+#[inline(always)]
+pub fn exp(x: f32x4) -> f32x4 {
+    // SAFETY: plain arithmetic.
+    unsafe { exp_by::<Plain>(x) }
+}
+
+/// # Safety
+/// As [`MulAdd::mul_add`].
+#[inline(always)]
+pub unsafe fn exp_by<M: MulAdd>(x: f32x4) -> f32x4 {
+    let s = f32x4::splat;
+    // SAFETY: the caller's.
+    let fma = |a, b, c| unsafe { M::mul_add(a, b, c) };
+    // eˣ = 2ⁿ·eʳ with n = round(x / ln 2); ln 2 in two parts, the first short enough for n times it to be exact.
+    let x = x.max(s(-87.0)).min(s(88.0));
+    let shifted = fma(x, s(std::f32::consts::LOG2_E), s(ROUND));
+    let n = shifted - s(ROUND);
+    let r = fma(n, s(2.121_944_4e-4), fma(n, s(-0.693_359_4), x));
+    // Cephes, expf.c.
+    let mut p = s(1.987_569_1e-4);
+    p = fma(p, r, s(1.398_2e-3));
+    p = fma(p, r, s(8.333_452e-3));
+    p = fma(p, r, s(4.166_579_6e-2));
+    p = fma(p, r, s(1.666_666_5e-1));
+    p = fma(p, r, s(5.000_000_1e-1));
+    p = fma(p, r * r, r + f32x4::ONE);
+    let bits = bytemuck::cast::<f32x4, i32x4>(p) + (bytemuck::cast::<f32x4, i32x4>(shifted) << 23u32);
+    bytemuck::cast(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_right_to_the_last_places() {
+        for i in -8700..8800 {
+            let x = i as f32 / 100.0;
+            let [found, ..] = exp(f32x4::splat(x)).to_array();
+            let expected = f64::from(x).exp();
+            assert!((f64::from(found) - expected).abs() <= 2.4e-7 * expected, "e^{x}: {found}");
+        }
+        let [low, high, ..] = exp(f32x4::new([f32::NEG_INFINITY, f32::INFINITY, 0.0, 0.0])).to_array();
+        assert!(low > 0.0 && low < 2e-38 && high > 1e38 && high.is_finite());
+    }
+}
