@@ -120,7 +120,13 @@ fn a_full_context_is_an_error_and_changes_nothing() {
 }
 
 fn options(max_tokens: usize) -> GenerateOptions {
-    GenerateOptions { max_tokens, sampling: SamplingOptions::default(), stop: Vec::new(), end_at_repeat: false }
+    GenerateOptions {
+        max_tokens,
+        sampling: SamplingOptions::default(),
+        stop: Vec::new(),
+        end_at_repeat: false,
+        lookup: true,
+    }
 }
 
 #[test]

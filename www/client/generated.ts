@@ -34,7 +34,7 @@ export type GenerateOptions = { max_tokens: number, precision: Precision | null,
 
 export type Citation = { marker: number, source_id: number, source: string, start: number, end: number, text: string, };
 
-export type Usage = { prompt_tokens: number, completion_tokens: number, };
+export type Usage = { prompt_tokens: number, cached_tokens: number, completion_tokens: number, };
 
 export type Timings = { load: number, embed: number, retrieve: number, prefill: number, decode: number, total: number, };
 

@@ -146,6 +146,7 @@ pub fn generate(args: &GenerateArgs, models: &ModelArgs) -> Result<(), CliError>
         sampling: args.sampling.sampling(),
         stop: args.sampling.stop.clone(),
         end_at_repeat: false,
+        lookup: true,
     };
     let generated = pollster::block_on(session.generate(&GenerateRequest { messages, options }, voice, &mut |_| ()))?;
     let generation = generated.generation;

@@ -88,6 +88,8 @@ impl From<Stopped> for Ending {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     pub prompt_tokens: usize,
+    /// Of these, how many an earlier question had read already.
+    pub cached_tokens: usize,
     pub completion_tokens: usize,
 }
 
@@ -192,6 +194,7 @@ pub async fn ask<H: Host>(
         sampling: options.sampling,
         stop: options.stop.clone(),
         end_at_repeat: true,
+        lookup: true,
     };
     let generation =
         generate(&mut reader.decoder, &reader.tokenizer, &prompt.ids, &generate_options, host, &mut |event| {
@@ -208,7 +211,11 @@ pub async fn ask<H: Host>(
         answer.answer = attach(&answer.answer, question, shown);
     }
     answer.citations = citations(&answer.answer, shown);
-    answer.usage = Usage { prompt_tokens: prompt.ids.len(), completion_tokens: generation.ids.len() };
+    answer.usage = Usage {
+        prompt_tokens: prompt.ids.len(),
+        cached_tokens: generation.n_cached,
+        completion_tokens: generation.ids.len(),
+    };
     answer.timings_ms.prefill = generation.prefill_ms;
     answer.timings_ms.decode = generation.decode_ms;
     answer.timings_ms.total = host.now_ms() - started;

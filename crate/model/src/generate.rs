@@ -1,10 +1,11 @@
 //! Prompt ids to text, token by token.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use crate::decoder::{Decoder, Executor, PREFILL_BATCH};
 use crate::error::ModelError;
 use crate::host::Host;
+use crate::lookup::Lookup;
 use crate::sample::{Sampler, SamplingOptions, argmax};
 use crate::tokenizer::{TokenStream, Tokenizer};
 
@@ -18,6 +19,9 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// End before a sentence that the answer already holds: a small model that begins to repeat itself goes on.
     pub end_at_repeat: bool,
+    /// Draft from what was read before, on the CPU and without temperature: quicker where an answer quotes, never
+    /// another answer.
+    pub lookup: bool,
 }
 
 /// Why a generation ended.
@@ -54,6 +58,10 @@ pub struct Generation {
     pub ids: Vec<u32>,
     /// The 20 largest logits after the prompt, `(id, logit)`, largest first.
     pub first_logits_top20: Vec<(u32, f32)>,
+    /// Tokens of the prompt that were not read again: the cache held them.
+    pub n_cached: usize,
+    /// Tokens of the answer that a draft had right.
+    pub n_drafted: usize,
     pub prefill_ms: f64,
     pub decode_ms: f64,
     pub stopped: Stopped,
@@ -77,7 +85,7 @@ macro_rules! retry {
     }};
 }
 
-/// Reads `prompt` into an empty cache and generates after it.
+/// Reads `prompt`, as far as the cache does not hold its beginning already, and generates after it.
 ///
 /// # Errors
 /// `prompt-too-long` when no room for an answer is left. A lost GPU is no error: the CPU goes on.
@@ -95,33 +103,59 @@ pub async fn generate<H: Host>(
     if prompt.len() >= decoder.n_ctx() {
         return Err(ModelError::PromptTooLong { n_tokens: prompt.len(), n_ctx: decoder.n_ctx() });
     }
-    decoder.reset();
-    let mut answer = Answer::new(tokenizer, options);
+    let n_cached = decoder.keep_prefix(prompt);
+    let mut answer = Answer::new(tokenizer, options, n_cached);
     let mut sampler = Sampler::new(options.sampling);
     let started = host.now_ms();
     let mut logits = Vec::new();
-    for (i, batch) in prompt.chunks(PREFILL_BATCH).enumerate() {
+    for (i, batch) in prompt[n_cached..].chunks(PREFILL_BATCH).enumerate() {
         if host.cancelled() {
             return Ok(answer.finish(Vec::new(), host.now_ms() - started, 0.0, Stopped::Cancelled));
         }
         logits = retry!(decoder, host, on_event, decoder.prefill(batch));
-        on_event(GenerateEvent::Prefill { done: i * PREFILL_BATCH + batch.len(), total: prompt.len() });
+        on_event(GenerateEvent::Prefill { done: n_cached + i * PREFILL_BATCH + batch.len(), total: prompt.len() });
         host.breathe().await;
     }
     let prefill_ms = host.now_ms() - started;
     let top20 = largest(&logits, 20);
     let greedy = sampler.is_greedy();
     let mut next = if greedy { argmax(&logits) } else { sampler.sample(&mut logits, &answer.ids) };
+    let mut lookup = Lookup::new();
+    // Ids that a draft had right, in order, and that are not in the answer yet.
+    let mut known = VecDeque::new();
     let stopped = loop {
         if let Some(stopped) = answer.push(next, on_event)? {
             break stopped;
         }
-        if answer.ids.len() >= options.max_tokens || decoder.ids().len() >= decoder.n_ctx() {
+        if answer.ids.len() >= options.max_tokens || prompt.len() + answer.ids.len() > decoder.n_ctx() {
             break Stopped::Length;
         }
         host.breathe().await;
         if host.cancelled() {
             break Stopped::Cancelled;
+        }
+        if let Some(id) = known.pop_front() {
+            next = id;
+            continue;
+        }
+        let room = options.max_tokens - answer.ids.len();
+        if options.lookup && greedy && decoder.executor() == Executor::Cpu {
+            // The decoder has not read the last id yet.
+            let written: Vec<u32> = decoder.ids().iter().copied().chain([next]).collect();
+            let draft = lookup.draft(&written, (room - 1).min(decoder.n_ctx() - written.len()));
+            if !draft.is_empty() {
+                let batch: Vec<u32> = [&[next], draft].concat();
+                let logits = decoder.prefill_all(&batch).await?;
+                let mut would = logits.chunks_exact(decoder.config().vocab_size).map(argmax);
+                let held = draft.iter().zip(would.by_ref()).take_while(|(drafted, id)| *drafted == id).count();
+                known.extend(&draft[..held]);
+                known.extend(logits.chunks_exact(decoder.config().vocab_size).nth(held).map(argmax));
+                decoder.truncate(written.len() + held);
+                lookup.learn(draft.len(), held);
+                answer.n_drafted += held;
+                next = known.pop_front().unwrap_or(next);
+                continue;
+            }
         }
         next = if greedy {
             retry!(decoder, host, on_event, decoder.decode_greedy(next))
@@ -176,6 +210,8 @@ pub fn largest(values: &[f32], n: usize) -> Vec<(u32, f32)> {
 /// The text so far, held back while it may be the beginning of a text that ends it.
 struct Answer<'a> {
     tokenizer: &'a Tokenizer,
+    n_cached: usize,
+    n_drafted: usize,
     stream: TokenStream<'a>,
     stop: &'a [String],
     /// Sentences that are not said again; none unless repeats end the answer.
@@ -189,9 +225,11 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    fn new(tokenizer: &'a Tokenizer, options: &'a GenerateOptions) -> Self {
+    fn new(tokenizer: &'a Tokenizer, options: &'a GenerateOptions, n_cached: usize) -> Self {
         Self {
             tokenizer,
+            n_cached,
+            n_drafted: 0,
             stream: TokenStream::new(tokenizer, true),
             stop: &options.stop,
             said: options.end_at_repeat.then(HashSet::new),
@@ -270,7 +308,16 @@ impl<'a> Answer<'a> {
         decode_ms: f64,
         stopped: Stopped,
     ) -> Generation {
-        Generation { text: self.text, ids: self.ids, first_logits_top20, prefill_ms, decode_ms, stopped }
+        Generation {
+            text: self.text,
+            ids: self.ids,
+            first_logits_top20,
+            n_cached: self.n_cached,
+            n_drafted: self.n_drafted,
+            prefill_ms,
+            decode_ms,
+            stopped,
+        }
     }
 }
 

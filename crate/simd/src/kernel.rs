@@ -6,7 +6,7 @@
 
 #![allow(unsafe_op_in_unsafe_fn, reason = "every line is one: pointers into buffers that `product` has measured")]
 
-use wide::{f32x4, u32x4};
+use wide::{f32x4, i32x4, u32x4};
 
 use crate::BLOCK;
 use crate::activation::{TILE, TileBlock};
@@ -155,17 +155,24 @@ fn half_to_f32(words: u32x4) -> f32x4 {
 #[inline(always)]
 unsafe fn unpack_q4(call: &Call, row: usize) {
     let &Call { rows, n_blocks, panel, .. } = call;
-    for r in 0..PANEL {
-        let start = (row + r).min(rows - 1) * n_blocks;
+    let low = u32x4::splat(0x0f0f_0f0f);
+    let mut half = 0;
+    while half < PANEL {
+        let start = |r: usize| call.quants.add((row + half + r).min(rows - 1) * n_blocks * 16);
+        let (q0, q1, q2, q3) = (start(0), start(1), start(2), start(3));
         for b in 0..n_blocks {
-            let q = call.quants.add((start + b) * 16).cast::<u32>();
-            let out = &mut *panel.add(b);
-            for k in 0..4 {
-                let word = q.add(k).read_unaligned();
-                out.quants[k][r] = (word & 0x0f0f_0f0f).to_le_bytes();
-                out.quants[k + 4][r] = (word >> 4 & 0x0f0f_0f0f).to_le_bytes();
-            }
+            let (a, b, c, d, out) = (
+                words(q0.add(b * 16)),
+                words(q1.add(b * 16)),
+                words(q2.add(b * 16)),
+                words(q3.add(b * 16)),
+                panel.add(b),
+            );
+            let out = (*out).quants.as_mut_ptr();
+            put(out, half, across(a & low, b & low, c & low, d & low));
+            put(out.add(4), half, across(a >> 4u32 & low, b >> 4u32 & low, c >> 4u32 & low, d >> 4u32 & low));
         }
+        half += 4;
     }
     scales(call, row, |d, m, _| (d, m));
 }
@@ -173,22 +180,64 @@ unsafe fn unpack_q4(call: &Call, row: usize) {
 #[inline(always)]
 unsafe fn unpack_q8(call: &Call, row: usize) {
     let &Call { rows, n_blocks, panel, .. } = call;
-    for r in 0..PANEL {
-        let start = (row + r).min(rows - 1) * n_blocks;
+    let sign = u32x4::splat(0x8080_8080);
+    let mut half = 0;
+    while half < PANEL {
+        let start = |r: usize| call.quants.add((row + half + r).min(rows - 1) * n_blocks * 32);
+        let (q0, q1, q2, q3) = (start(0), start(1), start(2), start(3));
         for b in 0..n_blocks {
-            let q = call.quants.add((start + b) * 32).cast::<u32>();
-            let out = &mut *panel.add(b);
-            // Pairs of bytes, summed two by two; 16 of them fit.
-            let mut pairs = 0;
-            for k in 0..8 {
-                let word = q.add(k).read_unaligned();
-                pairs += (word & 0x00ff_00ff) + (word >> 8 & 0x00ff_00ff);
-                out.quants[k][r] = (word ^ 0x8080_8080).to_le_bytes();
-            }
-            out.m[r] = ((pairs & 0xffff) + (pairs >> 16)) as f32 - 128.0 * BLOCK as f32;
+            let out = panel.add(b);
+            let quants = (*out).quants.as_mut_ptr();
+            let at = b * 32;
+            let first = across(words(q0.add(at)), words(q1.add(at)), words(q2.add(at)), words(q3.add(at)));
+            let at = at + 16;
+            let second = across(words(q0.add(at)), words(q1.add(at)), words(q2.add(at)), words(q3.add(at)));
+            let sums = pair_sums(first) + pair_sums(second);
+            let sums = (sums & u32x4::splat(0xffff)) + (sums >> 16u32);
+            let sums: i32x4 = bytemuck::cast(sums);
+            let sums = f32x4::from_i32x4(sums - i32x4::splat(128 * BLOCK as i32));
+            *(*out).m.as_mut_ptr().add(half).cast() = sums.to_array();
+            put(quants, half, [first[0] ^ sign, first[1] ^ sign, first[2] ^ sign, first[3] ^ sign]);
+            put(quants.add(4), half, [second[0] ^ sign, second[1] ^ sign, second[2] ^ sign, second[3] ^ sign]);
         }
+        half += 4;
     }
     scales(call, row, |d, _, sum| (d, d * sum));
+}
+
+/// 16 bytes.
+#[inline(always)]
+unsafe fn words(from: *const u8) -> u32x4 {
+    u32x4::new(from.cast::<[u32; 4]>().read_unaligned())
+}
+
+/// Word `i` of all four, for each `i`.
+#[inline(always)]
+fn across(a: u32x4, b: u32x4, c: u32x4, d: u32x4) -> [u32x4; 4] {
+    let (a, b, c, d): (f32x4, f32x4, f32x4, f32x4) =
+        (bytemuck::cast(a), bytemuck::cast(b), bytemuck::cast(c), bytemuck::cast(d));
+    let (ac, bd) = (a.unpack_lo(c), b.unpack_lo(d));
+    let (first, second) = (ac.unpack_lo(bd), ac.unpack_hi(bd));
+    let (ac, bd) = (a.unpack_hi(c), b.unpack_hi(d));
+    let (third, fourth) = (ac.unpack_lo(bd), ac.unpack_hi(bd));
+    [bytemuck::cast(first), bytemuck::cast(second), bytemuck::cast(third), bytemuck::cast(fourth)]
+}
+
+/// Bytes of the words of each row, summed two by two into 16 bits.
+#[inline(always)]
+fn pair_sums([a, b, c, d]: [u32x4; 4]) -> u32x4 {
+    let even = u32x4::splat(0x00ff_00ff);
+    let odd = ((a >> 8u32) & even) + ((b >> 8u32) & even) + ((c >> 8u32) & even) + ((d >> 8u32) & even);
+    (a & even) + (b & even) + (c & even) + (d & even) + odd
+}
+
+/// Four rows of a panel's block, from row `half` on.
+#[inline(always)]
+unsafe fn put(quants: *mut [[u8; 4]; PANEL], half: usize, [a, b, c, d]: [u32x4; 4]) {
+    *(*quants).as_mut_ptr().add(half).cast() = a.to_array();
+    *(*quants.add(1)).as_mut_ptr().add(half).cast() = b.to_array();
+    *(*quants.add(2)).as_mut_ptr().add(half).cast() = c.to_array();
+    *(*quants.add(3)).as_mut_ptr().add(half).cast() = d.to_array();
 }
 
 /// Scales of a panel; `of` makes the two from `d`, `m` and what `m` held.

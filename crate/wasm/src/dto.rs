@@ -70,7 +70,7 @@ dto! {
 
     pub struct Citation { pub marker: usize, pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub text: String }
 
-    pub struct Usage { pub prompt_tokens: usize, pub completion_tokens: usize }
+    pub struct Usage { pub prompt_tokens: usize, pub cached_tokens: usize, pub completion_tokens: usize }
 
     pub struct Timings { pub load: f64, pub embed: f64, pub retrieve: f64, pub prefill: f64, pub decode: f64, pub total: f64 }
 
@@ -261,6 +261,7 @@ impl GenerateOptions {
             sampling: (&self.sampling).into(),
             stop: self.stop.clone(),
             end_at_repeat: false,
+            lookup: true,
         }
     }
 }
@@ -301,6 +302,7 @@ impl From<engine::Answer> for Answer {
             hits: answer.hits.into_iter().map(Hit::from).collect(),
             usage: Usage {
                 prompt_tokens: answer.usage.prompt_tokens,
+                cached_tokens: answer.usage.cached_tokens,
                 completion_tokens: answer.usage.completion_tokens,
             },
             timings_ms: answer.timings_ms.into(),
@@ -341,7 +343,11 @@ impl Generation {
         let engine::Generated { generation, prompt_ids } = generated;
         let (ids, values) = generation.first_logits_top20.into_iter().unzip();
         Self {
-            usage: Usage { prompt_tokens: prompt_ids.len(), completion_tokens: generation.ids.len() },
+            usage: Usage {
+                prompt_tokens: prompt_ids.len(),
+                cached_tokens: generation.n_cached,
+                completion_tokens: generation.ids.len(),
+            },
             timings_ms: Timings {
                 load: 0.0,
                 embed: 0.0,

@@ -61,7 +61,7 @@ export class LecternFacts extends DeskElement {
           ${row('Question read', `${millis(ms.embed)} (embedding)`)}
           ${row('Pages searched', `${millis(ms.retrieve)}, ${PATHS[answer.dense_path]}`)}
           ${answer.refused ? nothing : row('Passages given', `${answer.n_passages - answer.n_passages_dropped} of ${answer.n_passages}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
-        ${usage.prompt_tokens === 0 ? nothing : row('Prompt read', `${count(usage.prompt_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens, ms.prefill)} (prefill)`)}
+        ${usage.prompt_tokens === 0 ? nothing : row('Prompt read', `${count(usage.prompt_tokens - usage.cached_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens - usage.cached_tokens, ms.prefill)} (prefill)${usage.cached_tokens ? `; ${count(usage.cached_tokens, 'token')} known from before` : ''}`)}
         ${usage.completion_tokens === 0 ? nothing : row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
         ${row('In all', millis(ms.total))}
         ${row('Ended because', STOPPED[answer.stopped])}

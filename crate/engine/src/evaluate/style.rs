@@ -93,8 +93,13 @@ pub async fn run<H: Host>(
 ) -> Result<StyleFigures, EngineError> {
     let is_cite = rows.iter().any(|row| matches!(row.meta, StyleMeta::Cite { .. }));
     let names = if is_cite { &CITE_NAMES[..] } else { &MANNER_NAMES[..] };
-    let options =
-        GenerateOptions { max_tokens, sampling: SamplingOptions::default(), stop: Vec::new(), end_at_repeat: false };
+    let options = GenerateOptions {
+        max_tokens,
+        sampling: SamplingOptions::default(),
+        stop: Vec::new(),
+        end_at_repeat: false,
+        lookup: true,
+    };
     let mut figures = Vec::new();
     for (arm, voice) in [("base", None), ("adapter", Some(voice))] {
         let mut tally = Tally::new(names);

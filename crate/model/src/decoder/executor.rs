@@ -144,14 +144,32 @@ impl Decoder {
         }
     }
 
-    /// Forgets everything read.
-    pub fn reset(&mut self) {
-        self.ids.clear();
-        self.cpu.truncate(0);
+    /// Keeps what was read of the beginning that it shares with `ids` and forgets the rest, so that reading goes on
+    /// there. The last of `ids` is never kept: its logits are to come.
+    ///
+    /// Returns how many positions are kept. They hold what reading `ids` anew would give: weights, adapter, scale and
+    /// precision are those they were read with, since a change of any forgets everything. On the CPU to the bit; on the
+    /// GPU ids that were generated have been read by other kernels than those of a prompt, which round otherwise.
+    pub fn keep_prefix(&mut self, ids: &[u32]) -> usize {
+        let shared = self.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
+        let kept = shared.min(ids.len().saturating_sub(1));
+        self.truncate(kept);
+        kept
+    }
+
+    /// Forgets the positions from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.ids.truncate(len);
+        self.cpu.truncate(len);
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &mut self.gpu {
-            gpu.reset();
+            gpu.truncate(len);
         }
+    }
+
+    /// Forgets everything read.
+    pub fn reset(&mut self) {
+        self.truncate(0);
     }
 
     /// Reads a batch of a prompt, at most [`PREFILL_BATCH`] ids, and returns the logits after its
