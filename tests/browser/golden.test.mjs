@@ -42,14 +42,14 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
   });
   after(() => site?.close());
 
-  const generate = (messages, adapter, scale, nTokens) => page.evaluate(async ([messages, adapter, scale, max_tokens]) => {
+  const generate = (messages, adapter, scale, nTokens, precision = 'exact') => page.evaluate(async ([messages, adapter, scale, max_tokens, precision]) => {
     const { client } = document.querySelector('lectern-desk').desk;
     const dispatches = async () => (await client.gpuCounters()).dispatches;
     const before = await dispatches();
     const sampling = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
-    const generation = await client.generate(messages, { max_tokens, adapter, scale, sampling, stop: [] });
+    const generation = await client.generate(messages, { max_tokens, precision, adapter, scale, sampling, stop: [] });
     return { ...generation, dispatches: (await dispatches()) - before };
-  }, [messages, adapter, scale, nTokens]);
+  }, [messages, adapter, scale, nTokens, precision]);
 
   function assertGolden(got, one) {
     assert.deepEqual(got.prompt_ids, one.prompt_ids);
@@ -96,9 +96,24 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
     const { executor } = await page.evaluate(() => document.querySelector('lectern-desk').desk.executor);
     assert.equal(executor, 'gpu');
     const messages = [{ role: 'user', content: 'Count slowly from one to twenty.' }];
+    // Read once before, so that both go on from the same place.
+    await generate(messages, null, 0, 1);
     const short = await generate(messages, null, 0, 2);
     const long = await generate(messages, null, 0, 6);
     const perToken = (long.dispatches - short.dispatches) / (long.ids.length - short.ids.length);
     assert.ok(perToken > 0 && perToken <= 5 * N_LAYERS + 3, `${perToken} dispatches a token`);
+  });
+
+  test('fast on the processor is near the reference, and not exact: the kernels of relaxed SIMD are in place', async () => {
+    await chooseDevice(page, 'Processor');
+    for (const one of cases().plain) {
+      const exact = await generate(one.messages, null, 0, 1);
+      const fast = await generate(one.messages, null, 0, 1, 'fast');
+      const of = (id) => fast.first_logits_top20.values[fast.first_logits_top20.ids.indexOf(id)];
+      const differences = exact.first_logits_top20.ids.map((id, i) => Math.abs(of(id) - exact.first_logits_top20.values[i])).filter((difference) => !Number.isNaN(difference));
+      assert.ok(differences.length >= 15 && Math.max(...differences) < 2, differences.join(', '));
+      assert.ok(Math.max(...differences) > 0, 'fast is exact: were the kernels installed?');
+      assert.equal(fast.usage.cached_tokens, 0, 'another precision starts anew');
+    }
   });
 });

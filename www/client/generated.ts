@@ -30,6 +30,8 @@ export type SamplingOptions = { temperature: number, top_k: number, top_p: numbe
 
 export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
 
+export type Precision = "exact" | "fast";
+
 export type GenerateOptions = { max_tokens: number, precision: Precision | null, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
 
 export type Citation = { marker: number, source_id: number, source: string, start: number, end: number, text: string, };

@@ -395,6 +395,7 @@ mod tests {
             SearchResult,
             SamplingOptions,
             AskOptions,
+            Precision,
             GenerateOptions,
             Citation,
             Usage,
