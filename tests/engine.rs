@@ -6,7 +6,7 @@ use lectern_engine::index::{DenseMode, DensePath, SegmentOptions, build_segment}
 use lectern_engine::ingest::ingest;
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::generate::{GenerateOptions, Stopped};
-use lectern_engine::model::{Gguf, Message, Precision, SamplingOptions};
+use lectern_engine::model::{Gguf, Message, SamplingOptions};
 use lectern_engine::retrieve::retrieve;
 use lectern_engine::{Answer, AskEvent, AskOptions, Ending, GenerateRequest, Gpu, Library, Preference, Session, Usage};
 
@@ -14,9 +14,9 @@ use crate::desk::{HANDBOOK, bare, complete, laid, lay, pages};
 use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, golden, ids, largest_difference};
 use crate::tiny_checkpoint::{SECOND, tiny_checkpoint};
 
-const CITE: Option<(&str, f32)> = Some(("cite", 1.0));
+pub const CITE: Option<(&str, f32)> = Some(("cite", 1.0));
 
-fn options() -> AskOptions {
+pub fn options() -> AskOptions {
     AskOptions { max_tokens: 48, ..AskOptions::default() }
 }
 
@@ -262,7 +262,7 @@ fn passages_are_cut_before_the_question_and_it_is_said() {
     assert!(answer.answer.contains("Margaret Holm"), "the desk stays usable: {answer:?}");
 }
 
-fn request(content: &str, max_tokens: usize, stop: &[&str]) -> GenerateRequest {
+pub fn request(content: &str, max_tokens: usize, stop: &[&str]) -> GenerateRequest {
     let stop = stop.iter().map(|text| text.to_string()).collect();
     GenerateRequest {
         messages: vec![Message::new("user", content)],
@@ -274,72 +274,6 @@ fn request(content: &str, max_tokens: usize, stop: &[&str]) -> GenerateRequest {
             lookup: true,
         },
     }
-}
-
-/// The second question is read from where it differs, and answered as if nothing had been read before; a voice, its
-/// strength or another precision leaves nothing to go on from.
-#[test]
-fn what_two_questions_share_is_read_once() {
-    let long = "The lamp of the Aldersey lighthouse is lit with oil from the village of Holm. ".repeat(4);
-    let (first, second) = (format!("{long}Who brings the oil?"), format!("{long}Where is the oil from?"));
-    let run = |session: &mut Session<TestHost>, content: &str, voice| {
-        block_on(session.generate(&request(content, 12, &[]), voice, &mut |_| ())).unwrap()
-    };
-    for precision in [Precision::Exact, Precision::Fast] {
-        let (mut fresh, _) = complete();
-        fresh.set_precision(precision);
-        let expected = run(&mut fresh, &second, None).generation;
-        assert_eq!(expected.n_cached, 0);
-        let (mut session, _) = complete();
-        session.set_precision(precision);
-        run(&mut session, &first, None);
-        let found = run(&mut session, &second, None);
-        let (n_prompt, found) = (found.prompt_ids.len(), found.generation);
-        assert!(found.n_cached > n_prompt - 20 && found.n_cached < n_prompt, "{} of {n_prompt}", found.n_cached);
-        assert_eq!((&found.ids, &found.first_logits_top20), (&expected.ids, &expected.first_logits_top20));
-
-        let again = run(&mut session, &second, None).generation;
-        assert_eq!((again.n_cached, &again.ids), (n_prompt - 1, &expected.ids), "all but the last, whose logits count");
-        assert_eq!(again.first_logits_top20, expected.first_logits_top20);
-
-        assert_eq!(run(&mut session, &second, CITE).generation.n_cached, 0, "a voice");
-        assert_eq!(run(&mut session, &second, Some((CITE.unwrap().0, 0.5))).generation.n_cached, 0, "its strength");
-        assert_eq!(run(&mut session, &second, None).generation.n_cached, 0, "no voice");
-        session.set_precision(if precision == Precision::Exact { Precision::Fast } else { Precision::Exact });
-        assert_eq!(run(&mut session, &second, None).generation.n_cached, 0, "another precision");
-    }
-}
-
-/// Drafts from the prompt change how fast an answer is written, never the answer.
-#[test]
-fn an_answer_that_quotes_is_drafted_from_what_it_quotes() {
-    let (mut session, _) = complete();
-    let text = "The lamp of the Aldersey lighthouse is lit with oil from the village of Holm, and the keeper rows over twice a week to fetch it.";
-    for (precision, voice) in [(Precision::Exact, None), (Precision::Fast, None), (Precision::Fast, CITE)] {
-        session.set_precision(precision);
-        let mut run = |lookup| {
-            let mut request = request(&format!("Repeat this text word for word: {text}"), 40, &[]);
-            request.options.lookup = lookup;
-            block_on(session.generate(&request, voice, &mut |_| ())).unwrap().generation
-        };
-        let (plain, drafted) = (run(false), run(true));
-        println!("{precision:?}: {} of {} tokens drafted: {}", drafted.n_drafted, drafted.ids.len(), drafted.text);
-        assert_eq!((plain.ids, plain.stopped, plain.n_drafted), (drafted.ids, drafted.stopped, 0));
-        assert!(voice.is_some() || drafted.n_drafted >= 10, "{}", drafted.n_drafted);
-    }
-}
-
-/// As a conversation goes: a follow-up over the same passages.
-#[test]
-fn a_follow_up_over_the_same_passages_reads_its_own_tail() {
-    let (mut session, _) = complete();
-    let options = AskOptions { top_k: Some(1), ..options() };
-    let mut ask = |question: &str| block_on(session.ask(question, None, &options, &mut |_| ())).unwrap();
-    let first = ask("Who built the Aldersey lighthouse?");
-    let next = ask("When was the Aldersey lighthouse built?");
-    assert_eq!(first.hits[0].start, next.hits[0].start, "the questions are meant to find the same passage");
-    println!("{:?}, then {:?}", first.usage, next.usage);
-    assert!(next.usage.prompt_tokens - next.usage.cached_tokens <= 24, "{:?}", next.usage);
 }
 
 #[test]

@@ -13,5 +13,6 @@ mod embeddings;
 mod engine;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod less_work;
 mod tiny;
 mod tokenizer;

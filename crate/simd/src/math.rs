@@ -47,7 +47,7 @@ pub unsafe fn exp_by<M: MulAdd>(x: f32x4) -> f32x4 {
     p = fma(p, r, s(8.333_452e-3));
     p = fma(p, r, s(4.166_579_6e-2));
     p = fma(p, r, s(1.666_666_5e-1));
-    p = fma(p, r, s(5.000_000_1e-1));
+    p = fma(p, r, f32x4::HALF);
     p = fma(p, r * r, r + f32x4::ONE);
     let bits = bytemuck::cast::<f32x4, i32x4>(p) + (bytemuck::cast::<f32x4, i32x4>(shifted) << 23u32);
     bytemuck::cast(bits)
