@@ -5,7 +5,7 @@ const only = (message, ...group) => ({ 'no-restricted-imports': ['error', { patt
 const noPackage = 'Only www/worker knows the wasm package; use the client.';
 
 export default tseslint.config(
-  { ignores: ['worker/pkg/**', 'dist/**', 'node_modules/**', '**/output/**', '**/node_modules/**'] },
+  { ignores: ['worker/pkg/**', 'dist/**', '**/output/**', '**/node_modules/**'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -1,6 +1,5 @@
 //! Activations as 8-bit integers, in blocks of 32 with a step each.
 
-use bytemuck::Zeroable;
 use wide::{f32x4, i8x16, i16x8, i32x4};
 
 use crate::BLOCK;
@@ -76,7 +75,7 @@ impl Quantised {
         let words = size_of::<TileBlock<T>>() / 4;
         // Rows that fill up the last tile have to be zero.
         self.words.clear();
-        self.words.resize(self.n.div_ceil(T) * n_blocks * words, u32::zeroed());
+        self.words.resize(self.n.div_ceil(T) * n_blocks * words, 0);
         let rounding = self.rounding;
         for (row, values) in values.chunks_exact(self.cols).enumerate() {
             let tile = &mut self.words[row / T * n_blocks * words..][..n_blocks * words];

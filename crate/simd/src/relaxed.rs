@@ -1,5 +1,5 @@
-//! WebAssembly: the products are a second module, built of this crate with relaxed SIMD, that works in the memory of
-//! the first. The page makes it and puts its one function into the first module's table; [`install`] takes the index.
+//! WebAssembly: the kernels are a second module, built of this crate with relaxed SIMD, that works in the memory of the
+//! first. The page makes it and puts its two functions into the first module's table; [`install`] takes their places.
 
 use std::mem::transmute;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,4 @@
 /** Lectern itself, through the page's own client. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-
 export async function open({ browser, dist, device, inputs }) {
   const { page, close } = await browser.page({ '/': dist }, '/');
   await page.waitForFunction(() => document.querySelector('lectern-desk')?.desk.models.phase === 'missing');
@@ -53,11 +50,4 @@ export async function open({ browser, dist, device, inputs }) {
     }, inputs.passages.slice(0, n)),
     close,
   };
-}
-
-/** Brotli bytes of what a visitor's browser loads before the models. */
-export function bytes(dist, brotli) {
-  const html = readFileSync(join(dist, 'index.html'), 'utf8');
-  const shell = [...html.matchAll(/(?:src|href)="\.?\/?([^"]+\.(?:js|css|svg))"/g)].map(([, file]) => file);
-  return { shell: ['index.html', ...shell].reduce((sum, file) => sum + brotli(join(dist, file)), 0) };
 }
