@@ -33,7 +33,7 @@ pub struct AttentionCall {
     pub keys: *const f32,
     /// `[positions, kv_heads·head_dim]`
     pub values: *const f32,
-    /// `[ROWS, positions rounded up to 4]`: scratch.
+    /// `[ROWS, positions rounded up to 8]`: scratch.
     pub scores: *mut f32,
     /// `[n, heads·head_dim]`
     pub out: *mut f32,
@@ -53,36 +53,64 @@ pub unsafe fn attend<M: MulAdd>(call: &AttentionCall) {
         let first_len = len + row * step;
         let seen = first_len + (rows - 1) * step;
         let n_blocks = seen.div_ceil(LANES);
+        // Blocks are met in twos.
+        let pitch = n_blocks.next_multiple_of(2) * LANES;
         // The head's keys, and its place in the group. Not by division: a module without a stack has no panics.
         let (mut first, mut place) = (0, 0);
         for head in 0..group * num_key_value_heads {
-            let q = call.q.add(row * q_dim + head * head_dim);
-            let keys = call.keys.add(first * LANES);
-            let scores = call.scores.cast::<[f32; 4]>();
+            let q = Sum {
+                n: head_dim,
+                scalars: call.q.add(row * q_dim + head * head_dim),
+                vectors: call.keys.add(first * LANES),
+                step: LANES,
+                apart: kv_dim * LANES,
+            };
+            let at = |b: usize| Sum { vectors: q.vectors.add(b * q.apart), ..q };
+            let mut b = 0;
             if rows == ROWS {
-                score4::<M>(q, q_dim, keys, kv_dim, head_dim, n_blocks, scores);
+                while b + 2 <= n_blocks {
+                    store4x2(sum4x2::<M>(at(b), q_dim), call.scores.add(b * LANES), pitch);
+                    b += 2;
+                }
             } else {
-                score1::<M>(q, keys, kv_dim, head_dim, n_blocks, scores);
+                while b + 8 <= n_blocks {
+                    store8(sum1x8::<M>(at(b)), call.scores.add(b * LANES));
+                    b += 8;
+                }
+                while b + 2 <= n_blocks {
+                    store2(sum1x2::<M>(at(b)), call.scores.add(b * LANES));
+                    b += 2;
+                }
+            }
+            if b < n_blocks {
+                // A last block alone: it stands for its neighbour too, whose scores are never looked at.
+                let last = Sum { apart: 0, ..at(b) };
+                if rows == ROWS {
+                    store4x2(sum4x2::<M>(last, q_dim), call.scores.add(b * LANES), pitch);
+                } else {
+                    store2(sum1x2::<M>(last), call.scores.add(b * LANES));
+                }
             }
             for r in 0..rows {
-                softmax::<M>(scores.add(r * n_blocks), n_blocks, first_len + r * step, scale);
+                softmax::<M>(call.scores.add(r * pitch).cast(), n_blocks, first_len + r * step, scale);
             }
             let out = call.out.add(row * q_dim + head * head_dim);
-            let values = call.values.add(first);
-            let weights = call.scores.cast_const();
+            let weights =
+                Sum { n: seen, scalars: call.scores, vectors: call.values.add(first), step: kv_dim, apart: LANES };
+            let at = |d: usize| Sum { vectors: weights.vectors.add(d), ..weights };
             let mut d = 0;
             if rows == ROWS {
                 while d < head_dim {
-                    weigh4::<M>(weights, n_blocks * LANES, values.add(d), kv_dim, seen, out.add(d), q_dim);
+                    store4x2(sum4x2::<M>(at(d), pitch), out.add(d), q_dim);
                     d += 8;
                 }
             } else {
                 while d + 32 <= head_dim {
-                    weigh1::<M>(weights, values.add(d), kv_dim, seen, out.add(d));
+                    store8(sum1x8::<M>(at(d)), out.add(d));
                     d += 32;
                 }
                 while d < head_dim {
-                    weigh1_narrow::<M>(weights, values.add(d), kv_dim, seen, out.add(d));
+                    store2(sum1x2::<M>(at(d)), out.add(d));
                     d += 8;
                 }
             }
@@ -110,102 +138,103 @@ unsafe fn store(value: f32x4, to: *mut f32) {
     to.cast::<[f32; 4]>().write_unaligned(value.to_array());
 }
 
-/// Four rows against all blocks of keys, two at a time; variables, since arrays would live in memory.
-#[inline(always)]
-unsafe fn score4<M: MulAdd>(
-    q: *const f32,
-    q_dim: usize,
-    keys: *const f32,
-    kv_dim: usize,
-    head_dim: usize,
-    n_blocks: usize,
-    scores: *mut [f32; 4],
-) {
-    let mut b = 0;
-    while b < n_blocks {
-        let is_pair = b + 1 < n_blocks;
-        let mut k = keys.add(b * kv_dim * LANES);
-        // Without a second block the first stands for it.
-        let second = if is_pair { kv_dim * LANES } else { 0 };
-        let zero = f32x4::ZERO;
-        let (mut a0, mut a1, mut a2, mut a3) = (zero, zero, zero, zero);
-        let (mut b0, mut b1, mut b2, mut b3) = (zero, zero, zero, zero);
-        let mut at = q;
-        let end = q.add(head_dim);
-        while at != end {
-            let (ka, kb) = (load(k), load(k.add(second)));
-            let (q0, q1) = (splat(at), splat(at.add(q_dim)));
-            a0 = M::mul_add(q0, ka, a0);
-            b0 = M::mul_add(q0, kb, b0);
-            a1 = M::mul_add(q1, ka, a1);
-            b1 = M::mul_add(q1, kb, b1);
-            let (q2, q3) = (splat(at.add(2 * q_dim)), splat(at.add(3 * q_dim)));
-            a2 = M::mul_add(q2, ka, a2);
-            b2 = M::mul_add(q2, kb, b2);
-            a3 = M::mul_add(q3, ka, a3);
-            b3 = M::mul_add(q3, kb, b3);
-            k = k.add(LANES);
-            at = at.add(1);
-        }
-        let to = scores.add(b).cast::<f32>();
-        store(a0, to);
-        store(a1, to.add(n_blocks * LANES));
-        store(a2, to.add(2 * n_blocks * LANES));
-        store(a3, to.add(3 * n_blocks * LANES));
-        if is_pair {
-            let to = to.add(LANES);
-            store(b0, to);
-            store(b1, to.add(n_blocks * LANES));
-            store(b2, to.add(2 * n_blocks * LANES));
-            store(b3, to.add(3 * n_blocks * LANES));
-        }
-        b += 2;
-    }
+/// Scalars of `n` steps, and vectors that each step's scalar multiplies: dimensions of a query with keys, or weights of
+/// positions with values.
+#[derive(Clone, Copy)]
+struct Sum {
+    n: usize,
+    scalars: *const f32,
+    vectors: *const f32,
+    /// From a step's vectors to the next's.
+    step: usize,
+    /// From a vector to the next of the same step.
+    apart: usize,
 }
 
-/// One row against all blocks of keys, four at a time.
+/// `Σ scalar·vector` for one row of scalars and two vectors a step. Variables, since arrays would live in memory.
 #[inline(always)]
-unsafe fn score1<M: MulAdd>(
-    q: *const f32,
-    keys: *const f32,
-    kv_dim: usize,
-    head_dim: usize,
-    n_blocks: usize,
-    scores: *mut [f32; 4],
-) {
-    let mut b = 0;
-    let stride = kv_dim * LANES;
-    while b + 4 <= n_blocks {
-        let mut k = keys.add(b * stride);
-        let zero = f32x4::ZERO;
-        let (mut a0, mut a1, mut a2, mut a3) = (zero, zero, zero, zero);
-        let mut at = q;
-        let end = q.add(head_dim);
-        while at != end {
-            let q = splat(at);
-            a0 = M::mul_add(q, load(k), a0);
-            a1 = M::mul_add(q, load(k.add(stride)), a1);
-            a2 = M::mul_add(q, load(k.add(2 * stride)), a2);
-            a3 = M::mul_add(q, load(k.add(3 * stride)), a3);
-            k = k.add(LANES);
-            at = at.add(1);
-        }
-        let to = scores.add(b).cast::<f32>();
-        store(a0, to);
-        store(a1, to.add(4));
-        store(a2, to.add(8));
-        store(a3, to.add(12));
-        b += 4;
+unsafe fn sum1x2<M: MulAdd>(Sum { n, scalars, vectors, step, apart }: Sum) -> [f32x4; 2] {
+    let (mut a, mut b) = (f32x4::ZERO, f32x4::ZERO);
+    let mut v = vectors;
+    for i in 0..n {
+        let s = splat(scalars.add(i));
+        a = M::mul_add(s, load(v), a);
+        b = M::mul_add(s, load(v.add(apart)), b);
+        v = v.wrapping_add(step);
     }
-    while b < n_blocks {
-        let k = keys.add(b * stride);
-        let mut a = f32x4::ZERO;
-        for d in 0..head_dim {
-            a = M::mul_add(splat(q.add(d)), load(k.add(d * LANES)), a);
-        }
-        store(a, scores.add(b).cast());
-        b += 1;
+    [a, b]
+}
+
+/// As [`sum1x2`], for eight vectors.
+#[inline(always)]
+unsafe fn sum1x8<M: MulAdd>(Sum { n, scalars, vectors, step, apart }: Sum) -> [f32x4; 8] {
+    let zero = f32x4::ZERO;
+    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    let (mut e, mut f, mut g, mut h) = (zero, zero, zero, zero);
+    let mut v = vectors;
+    for i in 0..n {
+        let s = splat(scalars.add(i));
+        a = M::mul_add(s, load(v), a);
+        b = M::mul_add(s, load(v.add(apart)), b);
+        c = M::mul_add(s, load(v.add(2 * apart)), c);
+        d = M::mul_add(s, load(v.add(3 * apart)), d);
+        e = M::mul_add(s, load(v.add(4 * apart)), e);
+        f = M::mul_add(s, load(v.add(5 * apart)), f);
+        g = M::mul_add(s, load(v.add(6 * apart)), g);
+        h = M::mul_add(s, load(v.add(7 * apart)), h);
+        v = v.wrapping_add(step);
     }
+    [a, b, c, d, e, f, g, h]
+}
+
+/// As [`sum1x2`], for four rows of scalars, `pitch` apart: each row's two.
+#[inline(always)]
+unsafe fn sum4x2<M: MulAdd>(Sum { n, scalars, vectors, step, apart }: Sum, pitch: usize) -> [[f32x4; 2]; 4] {
+    let zero = f32x4::ZERO;
+    let (mut a0, mut a1, mut a2, mut a3) = (zero, zero, zero, zero);
+    let (mut b0, mut b1, mut b2, mut b3) = (zero, zero, zero, zero);
+    let mut v = vectors;
+    for i in 0..n {
+        let (va, vb) = (load(v), load(v.add(apart)));
+        let s = scalars.add(i);
+        let (s0, s1) = (splat(s), splat(s.add(pitch)));
+        a0 = M::mul_add(s0, va, a0);
+        b0 = M::mul_add(s0, vb, b0);
+        a1 = M::mul_add(s1, va, a1);
+        b1 = M::mul_add(s1, vb, b1);
+        let (s2, s3) = (splat(s.add(2 * pitch)), splat(s.add(3 * pitch)));
+        a2 = M::mul_add(s2, va, a2);
+        b2 = M::mul_add(s2, vb, b2);
+        a3 = M::mul_add(s3, va, a3);
+        b3 = M::mul_add(s3, vb, b3);
+        v = v.wrapping_add(step);
+    }
+    [[a0, b0], [a1, b1], [a2, b2], [a3, b3]]
+}
+
+/// Two vectors side by side.
+#[inline(always)]
+unsafe fn store2([a, b]: [f32x4; 2], to: *mut f32) {
+    store(a, to);
+    store(b, to.add(4));
+}
+
+/// Eight vectors side by side.
+#[inline(always)]
+unsafe fn store8([a, b, c, d, e, f, g, h]: [f32x4; 8], to: *mut f32) {
+    store2([a, b], to);
+    store2([c, d], to.add(8));
+    store2([e, f], to.add(16));
+    store2([g, h], to.add(24));
+}
+
+/// Four rows, `pitch` apart.
+#[inline(always)]
+unsafe fn store4x2([a, b, c, d]: [[f32x4; 2]; 4], to: *mut f32, pitch: usize) {
+    store2(a, to);
+    store2(b, to.add(pitch));
+    store2(c, to.add(2 * pitch));
+    store2(d, to.add(3 * pitch));
 }
 
 /// `exp(s·scale) / Σ exp(s·scale)` in place over the first `len` scores; 0 for those after.
@@ -236,90 +265,4 @@ unsafe fn softmax<M: MulAdd>(scores: *mut [f32; 4], n_blocks: usize, len: usize,
     for b in 0..n_blocks {
         *scores.add(b) = (f32x4::new(*scores.add(b)) * inverse).to_array();
     }
-}
-
-/// `out[r] = Σ weights[r][t] · values[t·stride ..]` for four rows, eight numbers wide.
-#[inline(always)]
-unsafe fn weigh4<M: MulAdd>(
-    weights: *const f32,
-    pitch: usize,
-    values: *const f32,
-    stride: usize,
-    len: usize,
-    out: *mut f32,
-    q_dim: usize,
-) {
-    let zero = f32x4::ZERO;
-    let (mut a0, mut a1, mut a2, mut a3) = (zero, zero, zero, zero);
-    let (mut b0, mut b1, mut b2, mut b3) = (zero, zero, zero, zero);
-    let mut value = values;
-    let mut at = weights;
-    let end = weights.add(len);
-    while at != end {
-        let (va, vb) = (load(value), load(value.add(4)));
-        let (w0, w1) = (splat(at), splat(at.add(pitch)));
-        a0 = M::mul_add(w0, va, a0);
-        b0 = M::mul_add(w0, vb, b0);
-        a1 = M::mul_add(w1, va, a1);
-        b1 = M::mul_add(w1, vb, b1);
-        let (w2, w3) = (splat(at.add(2 * pitch)), splat(at.add(3 * pitch)));
-        a2 = M::mul_add(w2, va, a2);
-        b2 = M::mul_add(w2, vb, b2);
-        a3 = M::mul_add(w3, va, a3);
-        b3 = M::mul_add(w3, vb, b3);
-        value = value.wrapping_add(stride);
-        at = at.add(1);
-    }
-    store(a0, out);
-    store(b0, out.add(4));
-    store(a1, out.add(q_dim));
-    store(b1, out.add(q_dim + 4));
-    store(a2, out.add(2 * q_dim));
-    store(b2, out.add(2 * q_dim + 4));
-    store(a3, out.add(3 * q_dim));
-    store(b3, out.add(3 * q_dim + 4));
-}
-
-/// One row, 32 numbers wide.
-#[inline(always)]
-unsafe fn weigh1<M: MulAdd>(weights: *const f32, values: *const f32, stride: usize, len: usize, out: *mut f32) {
-    let zero = f32x4::ZERO;
-    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
-    let (mut e, mut f, mut g, mut h) = (zero, zero, zero, zero);
-    let mut value = values;
-    for t in 0..len {
-        let w = splat(weights.add(t));
-        a = M::mul_add(w, load(value), a);
-        b = M::mul_add(w, load(value.add(4)), b);
-        c = M::mul_add(w, load(value.add(8)), c);
-        d = M::mul_add(w, load(value.add(12)), d);
-        e = M::mul_add(w, load(value.add(16)), e);
-        f = M::mul_add(w, load(value.add(20)), f);
-        g = M::mul_add(w, load(value.add(24)), g);
-        h = M::mul_add(w, load(value.add(28)), h);
-        value = value.wrapping_add(stride);
-    }
-    store(a, out);
-    store(b, out.add(4));
-    store(c, out.add(8));
-    store(d, out.add(12));
-    store(e, out.add(16));
-    store(f, out.add(20));
-    store(g, out.add(24));
-    store(h, out.add(28));
-}
-
-/// One row, eight numbers wide.
-#[inline(always)]
-unsafe fn weigh1_narrow<M: MulAdd>(weights: *const f32, values: *const f32, stride: usize, len: usize, out: *mut f32) {
-    let (mut a, mut b) = (f32x4::ZERO, f32x4::ZERO);
-    let mut value = values;
-    for t in 0..len {
-        let w = splat(weights.add(t));
-        a = M::mul_add(w, load(value), a);
-        b = M::mul_add(w, load(value.add(4)), b);
-        value = value.wrapping_add(stride);
-    }
-    store(a, out);
-    store(b, out.add(4));
 }

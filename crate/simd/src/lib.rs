@@ -142,7 +142,7 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
     }
     let positions = len + (n - 1) * step;
     assert!(len > 0 && keys.len() >= positions.div_ceil(LANES) * kv_dim && values.len() >= positions * kv_dim);
-    scores.resize(scores.len().max(ROWS * positions.next_multiple_of(LANES)), 0.0);
+    scores.resize(scores.len().max(ROWS * positions.next_multiple_of(2 * LANES)), 0.0);
     let call = AttentionCall {
         n,
         group: num_attention_heads / num_key_value_heads,
