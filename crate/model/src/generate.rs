@@ -146,10 +146,9 @@ pub async fn generate<H: Host>(
             if !draft.is_empty() {
                 let batch: Vec<u32> = [&[next], draft].concat();
                 let logits = decoder.prefill_all(&batch).await?;
-                let mut would = logits.chunks_exact(decoder.config().vocab_size).map(argmax);
-                let held = draft.iter().zip(would.by_ref()).take_while(|(drafted, id)| *drafted == id).count();
-                known.extend(&draft[..held]);
-                known.extend(logits.chunks_exact(decoder.config().vocab_size).nth(held).map(argmax));
+                let would: Vec<u32> = logits.chunks_exact(decoder.config().vocab_size).map(argmax).collect();
+                let held = draft.iter().zip(&would).take_while(|(drafted, id)| drafted == id).count();
+                known.extend(&would[..=held]);
                 decoder.truncate(written.len() + held);
                 lookup.learn(draft.len(), held);
                 answer.n_drafted += held;

@@ -107,12 +107,8 @@ unsafe fn row_q4<L: Lanes>(call: &Call) {
     let x = call.tiles.cast::<TileBlock<1>>();
     let mut row = 0;
     while row < rows {
-        // The last rows of a matrix that is no multiple of four high are met more than once.
-        let start = |i: usize| (row + i).min(rows - 1) * n_blocks;
-        let starts = [start(0), start(1), start(2), start(3)];
-        let q = |i: usize| call.quants.add(starts[i] * 16);
-        let s = |i: usize| call.scales.add(starts[i]);
-        let (q, s) = ([q(0), q(1), q(2), q(3)], [s(0), s(1), s(2), s(3)]);
+        let q = four_rows(call.quants, row, rows, n_blocks * 16);
+        let s = four_rows(call.scales, row, rows, n_blocks);
         let mut acc = f32x4::ZERO;
         for b in 0..n_blocks {
             let x = &*x.add(b);
@@ -151,15 +147,13 @@ fn half_to_f32(words: u32x4) -> f32x4 {
     magnitude | sign
 }
 
-/// Rows past the last stand for it; their sums are not stored.
 #[inline(always)]
 unsafe fn unpack_q4(call: &Call, row: usize) {
     let &Call { rows, n_blocks, panel, .. } = call;
     let low = u32x4::splat(0x0f0f_0f0f);
     let mut half = 0;
     while half < PANEL {
-        let start = |r: usize| call.quants.add((row + half + r).min(rows - 1) * n_blocks * 16);
-        let (q0, q1, q2, q3) = (start(0), start(1), start(2), start(3));
+        let [q0, q1, q2, q3] = four_rows(call.quants, row + half, rows, n_blocks * 16);
         for b in 0..n_blocks {
             let (a, b, c, d, out) = (
                 words(q0.add(b * 16)),
@@ -183,8 +177,7 @@ unsafe fn unpack_q8(call: &Call, row: usize) {
     let sign = u32x4::splat(0x8080_8080);
     let mut half = 0;
     while half < PANEL {
-        let start = |r: usize| call.quants.add((row + half + r).min(rows - 1) * n_blocks * 32);
-        let (q0, q1, q2, q3) = (start(0), start(1), start(2), start(3));
+        let [q0, q1, q2, q3] = four_rows(call.quants, row + half, rows, n_blocks * 32);
         for b in 0..n_blocks {
             let out = panel.add(b);
             let quants = (*out).quants.as_mut_ptr();
@@ -203,6 +196,18 @@ unsafe fn unpack_q8(call: &Call, row: usize) {
         half += 4;
     }
     scales(call, row, |d, _, sum| (d, d * sum));
+}
+
+/// Where four rows begin, each `pitch` long. Those past the last stand for it; their sums are not stored.
+#[inline(always)]
+unsafe fn four_rows<T>(from: *const T, first: usize, rows: usize, pitch: usize) -> [*const T; 4] {
+    let last = rows - 1;
+    [
+        from.add(first.min(last) * pitch),
+        from.add((first + 1).min(last) * pitch),
+        from.add((first + 2).min(last) * pitch),
+        from.add((first + 3).min(last) * pitch),
+    ]
 }
 
 /// 16 bytes.
@@ -244,9 +249,8 @@ unsafe fn put(quants: *mut [[u8; 4]; PANEL], half: usize, [a, b, c, d]: [u32x4; 
 #[inline(always)]
 unsafe fn scales(call: &Call, row: usize, of: impl Fn(f32x4, f32x4, f32x4) -> (f32x4, f32x4)) {
     let &Call { rows, n_blocks, panel, .. } = call;
-    let start = |r: usize| call.scales.add((row + r).min(rows - 1) * n_blocks);
     for half in 0..PANEL / 4 {
-        let s = [start(half * 4), start(half * 4 + 1), start(half * 4 + 2), start(half * 4 + 3)];
+        let s = four_rows(call.scales, row + half * 4, rows, n_blocks);
         for b in 0..n_blocks {
             let words = u32x4::new([*s[0].add(b), *s[1].add(b), *s[2].add(b), *s[3].add(b)]);
             let out = &mut *panel.add(b);
