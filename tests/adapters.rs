@@ -13,7 +13,7 @@ use crate::support::{adapter_files, block_on, decoder_gguf, floats, golden, ids,
 const NAMES: [&str; 2] = ["pirate", "cite"];
 
 fn decoder() -> Decoder {
-    Decoder::new(DecoderWeights::from_gguf(&Gguf::parse(decoder_gguf()).unwrap()).unwrap(), 1024)
+    Decoder::new(DecoderWeights::from_gguf(&mut Gguf::parse(decoder_gguf()).unwrap()).unwrap(), 1024)
 }
 
 fn voice(name: &str, config: &DecoderConfig) -> Rc<LoraSet> {

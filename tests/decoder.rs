@@ -14,7 +14,7 @@ const LOGIT_TOLERANCE: f32 = 0.05;
 const MARGIN: f32 = 0.1;
 
 fn weights() -> DecoderWeights {
-    DecoderWeights::from_gguf(&Gguf::parse(decoder_gguf()).unwrap()).unwrap()
+    DecoderWeights::from_gguf(&mut Gguf::parse(decoder_gguf()).unwrap()).unwrap()
 }
 
 /// Reads `prompt` and returns the logits after it.

@@ -2,7 +2,7 @@
 
 use lectern_engine::{EngineError, Gpu, Preference, Session};
 
-use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf};
+use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, model_file};
 
 /// Markdown with front matter, nested headings and a link.
 pub const HANDBOOK: &str = "---
@@ -49,7 +49,7 @@ pub fn bare() -> (Session<TestHost>, TestHost) {
 /// With the real embedder and the three pages laid down.
 pub fn laid() -> (Session<TestHost>, TestHost) {
     let (mut session, host) = bare();
-    block_on(session.load_embedder(embedder_gguf(), None)).unwrap();
+    block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap();
     for (name, bytes) in pages() {
         lay(&mut session, name, &bytes).unwrap();
     }
@@ -59,7 +59,7 @@ pub fn laid() -> (Session<TestHost>, TestHost) {
 /// With the real reader and its `cite` voice as well.
 pub fn complete() -> (Session<TestHost>, TestHost) {
     let (mut session, host) = laid();
-    block_on(session.load_decoder(decoder_gguf(), None)).unwrap();
+    block_on(session.load_decoder(model_file(decoder_gguf()))).unwrap();
     let (config_json, safetensors) = adapter_files("cite");
     session.add_adapter("cite", &config_json, &safetensors).unwrap();
     (session, host)

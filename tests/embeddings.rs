@@ -6,7 +6,7 @@ use lectern_model::{Gguf, Precision};
 use crate::support::{block_on, embedder_gguf, floats, golden, ids, largest_difference};
 
 fn encoder() -> Encoder {
-    Encoder::new(EncoderWeights::from_gguf(&Gguf::parse(embedder_gguf()).unwrap()).unwrap())
+    Encoder::new(EncoderWeights::from_gguf(&mut Gguf::parse(embedder_gguf()).unwrap()).unwrap())
 }
 
 /// Holds embeddings to the reference's cosine, each text alone, and returns ids and vectors.

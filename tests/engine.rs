@@ -8,10 +8,15 @@ use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::generate::{GenerateOptions, Stopped};
 use lectern_engine::model::{Gguf, Message, SamplingOptions};
 use lectern_engine::retrieve::retrieve;
-use lectern_engine::{Answer, AskEvent, AskOptions, Ending, GenerateRequest, Gpu, Library, Preference, Session, Usage};
+use lectern_engine::{
+    Answer, AskEvent, AskOptions, Ending, EngineError, GenerateRequest, Gpu, Library, ModelFile, Preference, Session,
+    Usage,
+};
 
 use crate::desk::{HANDBOOK, bare, complete, laid, lay, pages};
-use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, golden, ids, largest_difference};
+use crate::support::{
+    TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, golden, ids, largest_difference, model_file,
+};
 use crate::tiny_checkpoint::{SECOND, tiny_checkpoint};
 
 pub const CITE: Option<(&str, f32)> = Some(("cite", 1.0));
@@ -92,7 +97,7 @@ fn what_a_page_hides_is_not_read() {
 #[test]
 fn a_question_off_the_pages_is_refused_without_a_generation() {
     let (mut session, _) = laid();
-    block_on(session.load_decoder(&tiny_checkpoint(SECOND).gguf, None)).unwrap();
+    block_on(session.load_decoder(model_file(&tiny_checkpoint(SECOND).gguf))).unwrap();
     for question in [
         "What is the boiling point of tungsten?",
         "Who won the chess championship in 1972?",
@@ -111,8 +116,8 @@ fn a_question_off_the_pages_is_refused_without_a_generation() {
 #[test]
 fn without_pages_asking_says_so_and_the_reader_alone_still_answers() {
     let (mut session, _) = bare();
-    block_on(session.load_embedder(embedder_gguf(), None)).unwrap();
-    block_on(session.load_decoder(decoder_gguf(), None)).unwrap();
+    block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap();
+    block_on(session.load_decoder(model_file(decoder_gguf()))).unwrap();
     let mut ask =
         |question: &str, rag| block_on(session.ask(question, None, &AskOptions { rag, ..options() }, &mut |_| ()));
     assert_eq!(ask("Where is it?", true).unwrap_err().code(), "no-documents");
@@ -125,10 +130,10 @@ fn without_pages_asking_says_so_and_the_reader_alone_still_answers() {
 #[test]
 fn a_gpu_that_cannot_be_had_keeps_no_page_from_being_read() {
     let mut session = Session::new(TestHost::default(), Preference::Gpu, Gpu::None("this is a test".into()));
-    let (_, executor) = block_on(session.load_embedder(embedder_gguf(), None)).unwrap();
+    let (_, executor) = block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap();
     assert_eq!((executor.executor, executor.reason.as_str()), (Executor::Cpu, "On the CPU: this is a test."));
     lay(&mut session, "handbook.md", HANDBOOK.as_bytes()).unwrap();
-    assert_eq!(block_on(session.load_decoder(decoder_gguf(), None)).unwrap_err().code(), "gpu-unavailable");
+    assert_eq!(block_on(session.load_decoder(model_file(decoder_gguf()))).unwrap_err().code(), "gpu-unavailable");
     let answer = ask_plainly(&mut session, "Who built the Aldersey lighthouse?");
     assert!(answer.answer.contains("Margaret Holm"), "{answer:?}");
 }
@@ -136,7 +141,7 @@ fn a_gpu_that_cannot_be_had_keeps_no_page_from_being_read() {
 #[test]
 fn removing_the_last_page_leaves_none_to_ask() {
     let (mut session, _) = laid();
-    block_on(session.load_decoder(&tiny_checkpoint(SECOND).gguf, None)).unwrap();
+    block_on(session.load_decoder(model_file(&tiny_checkpoint(SECOND).gguf))).unwrap();
     for id in session.library().sources().iter().map(|source| source.id).collect::<Vec<_>>() {
         session.remove_source(id).unwrap();
         assert_eq!(session.remove_source(id).unwrap_err().code(), "source-unknown");
@@ -148,7 +153,7 @@ fn removing_the_last_page_leaves_none_to_ask() {
 #[test]
 fn graphs_find_what_a_scan_finds() {
     let host = TestHost::default();
-    let mut embedder = Embedder::from_gguf(&Gguf::parse(embedder_gguf()).unwrap(), "a hash").unwrap();
+    let mut embedder = Embedder::from_gguf(&mut Gguf::parse(embedder_gguf()).unwrap(), "a hash").unwrap();
     let mut library = Library::default();
     for (name, bytes) in pages() {
         block_on(ingest(&mut library, &mut embedder, name, &bytes, &host, &mut |_| ())).unwrap();
@@ -183,7 +188,7 @@ fn a_collection_comes_back_whole_and_a_damaged_one_is_refused() {
     let expected = found(&mut session);
 
     let (mut other, _) = bare();
-    block_on(other.load_embedder(embedder_gguf(), None)).unwrap();
+    block_on(other.load_embedder(model_file(embedder_gguf()))).unwrap();
     other.import_collection(&bytes).unwrap();
     assert_eq!(found(&mut other), expected);
     assert_eq!(other.export_collection().unwrap(), bytes);
@@ -205,7 +210,7 @@ fn a_collection_comes_back_whole_and_a_damaged_one_is_refused() {
 
 #[test]
 fn a_collection_read_by_another_embedder_is_refused_both_ways() {
-    let mut embedder = Embedder::from_gguf(&Gguf::parse(embedder_gguf()).unwrap(), "another model").unwrap();
+    let mut embedder = Embedder::from_gguf(&mut Gguf::parse(embedder_gguf()).unwrap(), "another model").unwrap();
     let mut library = Library::default();
     block_on(ingest(
         &mut library,
@@ -219,7 +224,10 @@ fn a_collection_read_by_another_embedder_is_refused_both_ways() {
     let bytes = library.to_bytes().unwrap();
     let (mut session, _) = bare();
     session.import_collection(&bytes).unwrap();
-    assert_eq!(block_on(session.load_embedder(embedder_gguf(), None)).unwrap_err().code(), "index-model-mismatch");
+    assert_eq!(
+        block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap_err().code(),
+        "index-model-mismatch"
+    );
     let (mut session, _) = laid();
     assert_eq!(session.import_collection(&bytes).unwrap_err().code(), "index-model-mismatch");
     assert_eq!(session.library().sources().len(), 3);
@@ -279,7 +287,7 @@ pub fn request(content: &str, max_tokens: usize, stop: &[&str]) -> GenerateReque
 #[test]
 fn generation_is_the_references_and_stops_where_it_is_told_to() {
     let (mut session, host) = bare();
-    block_on(session.load_decoder(decoder_gguf(), None)).unwrap();
+    block_on(session.load_decoder(model_file(decoder_gguf()))).unwrap();
     let mut run = |content: &str, max_tokens, stop: &[&str]| {
         let generated = block_on(session.generate(&request(content, max_tokens, stop), None, &mut |_| ())).unwrap();
         (generated.generation, generated.prompt_ids)
@@ -310,7 +318,7 @@ fn generation_is_the_references_and_stops_where_it_is_told_to() {
 #[test]
 fn an_answer_ends_before_it_repeats_itself() {
     let (mut session, _) = bare();
-    block_on(session.load_decoder(decoder_gguf(), None)).unwrap();
+    block_on(session.load_decoder(model_file(decoder_gguf()))).unwrap();
     let mut run = |end_at_repeat| {
         let mut request = request("List 30 facts about ferries.", 80, &[]);
         request.options.end_at_repeat = end_at_repeat;
@@ -377,7 +385,7 @@ fn a_bad_model_is_refused_with_its_code_and_the_loaded_one_stays() {
     let (mut session, _) = bare();
     assert_eq!(block_on(session.generate(&request("x", 4, &[]), None, &mut |_| ())).unwrap_err().code(), "not-loaded");
     assert_eq!(lay(&mut session, "a.md", b"# A").unwrap_err().code(), "not-loaded");
-    let (info, _) = block_on(session.load_decoder(&tiny, None)).unwrap();
+    let (info, _) = block_on(session.load_decoder(model_file(&tiny))).unwrap();
     assert_eq!((info.name.as_str(), info.n_layers, info.n_ctx, info.n_bytes), ("Tiny 1M", 3, 96, tiny.len()));
     let run = |session: &mut Session<TestHost>| {
         block_on(session.generate(&request("x", 4, &[]), None, &mut |_| ())).unwrap().generation.ids
@@ -396,14 +404,18 @@ fn a_bad_model_is_refused_with_its_code_and_the_loaded_one_stays() {
         (&tiny, Some(other_hash.as_str()), "model-hash-mismatch"),
         (embedder_gguf(), None, "model-unsupported"),
     ] {
-        let error = block_on(session.load_decoder(bytes, sha256)).map(drop).unwrap_err();
+        let loaded = ModelFile::read(bytes, sha256).map_err(EngineError::from);
+        let error = loaded.and_then(|file| block_on(session.load_decoder(file))).map(drop).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert_eq!(run(&mut session), expected);
     }
-    block_on(session.load_decoder(&tiny, Some(&info.sha256.to_uppercase()))).unwrap();
+    let shouted = ModelFile::read(&tiny, Some(&info.sha256.to_uppercase())).unwrap();
+    block_on(session.load_decoder(shouted)).unwrap();
     let embedder = embedder_gguf();
     for (bytes, code) in [(&embedder[..embedder.len() - 64], "model-truncated"), (&tiny[..], "model-unsupported")] {
-        assert_eq!(block_on(session.load_embedder(bytes, None)).map(drop).unwrap_err().code(), code);
+        let loaded = ModelFile::read(bytes, None).map_err(EngineError::from);
+        let error = loaded.and_then(|file| block_on(session.load_embedder(file))).map(drop).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
     }
 }
 
@@ -433,7 +445,7 @@ fn a_voice_of_another_model_is_refused_and_the_loaded_one_stays() {
         "the voice that was there still speaks"
     );
 
-    block_on(session.load_decoder(&tiny_checkpoint(SECOND).gguf, None)).unwrap();
+    block_on(session.load_decoder(model_file(&tiny_checkpoint(SECOND).gguf))).unwrap();
     assert_eq!(session.adapters().count(), 0, "voices go with their model");
     assert_eq!(session.add_adapter("cite", &config_json, &safetensors).unwrap_err().code(), "adapter-base-mismatch");
 }

@@ -34,7 +34,7 @@ fn device() -> Device {
 }
 
 fn weights(gguf: &[u8]) -> DecoderWeights {
-    DecoderWeights::from_gguf(&Gguf::parse(gguf).unwrap()).unwrap()
+    DecoderWeights::from_gguf(&mut Gguf::parse(gguf).unwrap()).unwrap()
 }
 
 fn decoder() -> Decoder {
@@ -188,7 +188,7 @@ fn an_adapter_without_factors_changes_nothing() {
 
 #[test]
 fn sentences_point_where_the_reference_points() {
-    let mut encoder = Encoder::new(EncoderWeights::from_gguf(&Gguf::parse(embedder_gguf()).unwrap()).unwrap());
+    let mut encoder = Encoder::new(EncoderWeights::from_gguf(&mut Gguf::parse(embedder_gguf()).unwrap()).unwrap());
     block_on(encoder.use_gpu(&device())).unwrap();
     let golden = golden("embeddings");
     let sentences = golden["sentences"].as_array().expect("sentences");

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake};
 
+use lectern_engine::ModelFile;
 use lectern_model::host::Host;
 
 const DECODER: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -30,6 +31,11 @@ pub fn decoder_gguf() -> &'static [u8] {
 pub fn embedder_gguf() -> &'static [u8] {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| model(EMBEDDER));
     &BYTES
+}
+
+/// A model's file as a session takes it.
+pub fn model_file(bytes: &[u8]) -> ModelFile {
+    ModelFile::read(bytes, None).expect("a GGUF file")
 }
 
 /// `tests/golden/<name>.json`.

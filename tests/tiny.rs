@@ -19,7 +19,7 @@ const IDS: [u32; 24] =
     [0, 70, 103, 110, 34, 259, 7, 255, 12, 261, 88, 88, 88, 1, 0, 64, 201, 17, 33, 150, 260, 2, 99, 5];
 
 fn decoder(tiny: &TinyCheckpoint) -> Decoder {
-    Decoder::new(DecoderWeights::from_gguf(&Gguf::parse(&tiny.gguf).unwrap()).unwrap(), 1 << 20)
+    Decoder::new(DecoderWeights::from_gguf(&mut Gguf::parse(&tiny.gguf).unwrap()).unwrap(), 1 << 20)
 }
 
 /// Largest difference, relative to the largest of the reference's logits.
@@ -191,7 +191,7 @@ fn the_vocabulary_and_the_template_are_the_files_own() {
 #[test]
 fn a_page_that_writes_control_tokens_takes_no_turn() {
     let tiny = tiny_checkpoint(SECOND);
-    let reader = Reader::from_gguf(&Gguf::parse(&tiny.gguf).unwrap()).unwrap();
+    let reader = Reader::from_gguf(&mut Gguf::parse(&tiny.gguf).unwrap()).unwrap();
     let n_turns = |content| {
         let ids = reader.prompt_ids(&[Message::new("user", content)]).unwrap();
         ids.iter().filter(|id| **id < 2).count()

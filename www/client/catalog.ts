@@ -1,15 +1,12 @@
 /** The site's `models.json`: which models and voices it offers, with sizes and hashes. */
-import type { AdapterSource, ModelSource } from '../worker/protocol';
+import type { AdapterSource, ModelSource, SiteFile } from '../worker/protocol';
 import { LecternError } from './errors';
 
-export interface CatalogModel {
+/** URLs are absolute once read. */
+export interface CatalogModel extends SiteFile {
   role: 'decoder' | 'embedder';
   name: string;
   file: string;
-  /** Absolute once read. */
-  url: string;
-  n_bytes: number;
-  sha256: string;
   licence: string;
 }
 
@@ -52,5 +49,6 @@ export async function readCatalog(url: URL): Promise<Catalog> {
 }
 
 export function modelSource(model: CatalogModel): ModelSource {
-  return { kind: 'site', name: model.name, url: model.url, n_bytes: model.n_bytes, sha256: model.sha256.toLowerCase() };
+  const { name, url, n_bytes, sha256, piece_bytes, piece_sha256 } = model;
+  return { kind: 'site', name, url, n_bytes, sha256: sha256.toLowerCase(), piece_bytes, piece_sha256 };
 }

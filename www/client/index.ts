@@ -1,4 +1,5 @@
-export type { AdapterSource, ChatMessage, GpuCounters, LoadEvent, ModelSource } from '../worker/protocol';
+export type { AdapterSource, ChatMessage, GpuCounters, LoadEvent, ModelSource, SiteFile } from '../worker/protocol';
+export { weightsOf } from '../worker/protocol';
 export { modelSource, readCatalog } from './catalog';
 export type { Catalog, CatalogAdapter, CatalogModel } from './catalog';
 export { LecternError, describe, isAbort } from './errors';

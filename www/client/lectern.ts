@@ -3,7 +3,7 @@
  * AbortSignal to stop, {@link LecternError} for failures. It owns the workers, keeps what is needed
  * to bring a dead engine back, and hands graph building to the second worker.
  */
-import type { AddedSource, AdapterSource, Calls, ChatMessage, LoadEvent, Method, ModelSource } from '../worker/protocol';
+import type { AddedSource, AdapterSource, Calls, ChatMessage, LoadEvent, Method, ModelSource, SiteFile } from '../worker/protocol';
 import { Connection } from './connection';
 import { LecternError, describe } from './errors';
 import type {
@@ -72,9 +72,9 @@ export class Lectern {
     return info;
   }
 
-  /** Which of these files the browser already keeps. */
-  cached(sha256: string[]): Promise<boolean[]> {
-    return this.#call('cached', { sha256 }).result;
+  /** How many bytes of each file the browser already keeps. */
+  held(files: SiteFile[]): Promise<number[]> {
+    return this.#call('held', { files }).result;
   }
 
   loadDecoder(model: ModelSource, options: CallOptions = {}): Run<LoadEvent, Calls['load_decoder']['result']> {

@@ -1,5 +1,5 @@
 /** What one `<lectern-ask>` answers from: its models, fetched after consent, and the site's pages. */
-import { Lectern, LecternError, describe, modelSource, readCatalog, workersAt } from '../client/index';
+import { Lectern, LecternError, describe, modelSource, readCatalog, weightsOf, workersAt } from '../client/index';
 import type { Answer, AskEvent, Catalog, CatalogAdapter, ErrorInfo, Run } from '../client/index';
 
 export interface LibraryOptions {
@@ -45,9 +45,9 @@ export class Library {
   async nBytesMissing(): Promise<number> {
     const { lectern, catalog } = await this.#open();
     const voice = this.#voice(catalog);
-    const files = [...catalog.models, ...(voice ? [voice] : [])];
-    const cached = await lectern.cached(files.map(({ sha256 }) => sha256.toLowerCase()));
-    return files.reduce((sum, { n_bytes }, i) => sum + (cached[i] ? 0 : n_bytes), 0);
+    const files = [...catalog.models, ...(voice ? [weightsOf(voice)] : [])];
+    const held = await lectern.held(files);
+    return files.reduce((sum, { n_bytes }, i) => sum + n_bytes - (held[i] ?? 0), 0);
   }
 
   /** Fetches what is missing and reads the pages. Call only after consent. */

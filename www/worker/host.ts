@@ -1,10 +1,11 @@
 /** The engine worker: answers the client's calls from one engine, one long call at a time. */
 import { CodedError, errorInfo, isDeath } from './errors';
 import { GpuWatch } from './gpu-watch';
-import type { Engine, LoadPackage } from './package';
-import type { AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, ToWorker } from './protocol';
+import type { Engine, EnginePackage, LoadPackage, ModelFile } from './package';
+import type { AdapterSource, AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
+import { weightsOf } from './protocol';
 import { Queue } from './queue';
-import { ModelStore } from './store';
+import { ModelStore, checksPieces } from './store';
 import { holdTabLock } from './tab-lock';
 
 /** The side of a worker or a message port that the host needs. */
@@ -34,6 +35,7 @@ export class EngineHost {
   #queue = new Queue();
   #calls = new Map<number, AbortController>();
   #engine: Engine | null = null;
+  #pkg: EnginePackage | null = null;
   #module: WebAssembly.Module | null = null;
   #lock: Promise<void> | null = null;
   #dead = false;
@@ -81,28 +83,25 @@ export class EngineHost {
         if (!this.#engine) {
           const { pkg, module } = await this.#options.loadPackage(null);
           this.#module = module;
+          this.#pkg = pkg;
           this.#engine = new pkg.Engine();
         }
         return this.#engine.start(device);
       }, signal);
     },
-    cached: ({ sha256 }) => Promise.all(sha256.map((key) => this.#store.has(key))),
-    load_decoder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, bytes, sha256) => engine.load_decoder(bytes, sha256)),
-    load_embedder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, bytes, sha256) => engine.load_embedder(bytes, sha256)),
+    held: ({ files }) => Promise.all(files.map((file) => this.#store.held(file))),
+    load_decoder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, file) => engine.load_decoder(file)),
+    load_embedder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, file) => engine.load_embedder(file)),
     add_adapter: async ({ adapter }, emit, signal) => {
-      const quiet = () => undefined;
-      const config = await this.#store.get({ url: adapter.config_url, n_bytes: 0, key: `${adapter.sha256}.config` }, quiet, signal);
-      const weights = await this.#store.get({ url: adapter.weights_url, n_bytes: adapter.n_bytes, key: adapter.sha256 }, emit, signal);
-      if (!(await hashMatches(weights, adapter.sha256))) {
-        await this.#store.forget(adapter.sha256);
-        throw new CodedError('model-hash-mismatch', `The voice “${adapter.name}” arrived damaged and was thrown away. Choose it again to fetch it anew.`);
-      }
+      const configFile = configOf(adapter);
+      const config = await this.#store.get(configFile, () => undefined, signal);
+      const weights = await this.#store.get(weightsOf(adapter), emit, signal);
       emit({ type: 'opening' });
       try {
         return await this.#run(signal, (engine) => engine.add_adapter(adapter.name, config, weights));
       } catch (thrown) {
         // The list names no hash for it: what is wrong with it must not be kept.
-        if (errorInfo(thrown).code.startsWith('adapter-')) await this.#store.forget(`${adapter.sha256}.config`);
+        if (errorInfo(thrown).code.startsWith('adapter-')) await this.#store.forget(configFile);
         throw thrown;
       }
     },
@@ -133,7 +132,7 @@ export class EngineHost {
   #run<T>(signal: AbortSignal, job: (engine: Engine) => T | Promise<T>): Promise<T> {
     return this.#queue.run(async () => {
       const engine = this.#engine;
-      if (!engine) throw new CodedError('not-loaded', 'The engine has not been started.');
+      if (!engine) throw notStarted();
       const cancel = () => { engine.cancel(); };
       signal.addEventListener('abort', cancel);
       try {
@@ -144,18 +143,25 @@ export class EngineHost {
     }, signal);
   }
 
-  async #load<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, bytes: Uint8Array, sha256: string | null) => Promise<T>): Promise<T> {
-    const sha256 = model.kind === 'site' ? model.sha256 : null;
-    const bytes = model.kind === 'site'
-      ? await this.#store.get({ url: model.url, n_bytes: model.n_bytes, key: model.sha256 }, emit, signal)
-      : new Uint8Array(await model.file.arrayBuffer());
+  /** The file goes into the engine's memory as it comes, beside whatever the engine is at; only then is it opened. */
+  async #load<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>): Promise<T> {
+    if (!this.#pkg) throw notStarted();
+    const site = model.kind === 'site' ? model : null;
+    const file = new this.#pkg.ModelFile(model.kind === 'site' ? model.n_bytes : model.file.size, site?.sha256, checksPieces);
+    const push = (piece: Uint8Array) => file.push(piece);
+    let isTaken = false;
     try {
+      if (model.kind === 'site') await this.#store.read(model, push, emit, signal);
+      else await slices(model.file, push, emit, signal);
       return await this.#run(signal, (engine) => {
         emit({ type: 'opening' });
-        return open(engine, bytes, sha256);
+        isTaken = true;
+        return open(engine, file);
       });
     } catch (thrown) {
-      if (sha256 && errorInfo(thrown).code.startsWith('model-')) await this.#store.forget(sha256);
+      if (!isTaken) file.free();
+      // Where pieces are checked, whole ones that the engine refuses would only come again as they are.
+      if (site && !checksPieces && errorInfo(thrown).code.startsWith('model-')) await this.#store.forget(site);
       throw thrown;
     }
   }
@@ -186,9 +192,22 @@ function transferable(value: unknown): Transferable[] {
   return [];
 }
 
-/** Pages without a secure context have no `crypto.subtle`; there the adapter's own checks remain. */
-async function hashMatches(bytes: Uint8Array, sha256: string): Promise<boolean> {
-  if (!(globalThis.crypto as Crypto | undefined)?.subtle) return true;
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as BufferSource));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') === sha256.toLowerCase();
+function notStarted(): CodedError {
+  return new CodedError('not-loaded', 'The engine has not been started.');
+}
+
+/** The list tells nothing of a configuration; it is kept under its weights' name. */
+function configOf({ config_url, sha256 }: AdapterSource): SiteFile {
+  return { url: config_url, n_bytes: 0, sha256: `${sha256}.config`, piece_bytes: 1, piece_sha256: [] };
+}
+
+/** Bytes of a file of the person's own that are in memory at a time. */
+const SLICE_BYTES = 8 << 20;
+
+async function slices(file: Blob, push: (piece: Uint8Array) => void, emit: (event: LoadEvent) => void, signal: AbortSignal): Promise<void> {
+  for (let at = 0; at < file.size; at += SLICE_BYTES) {
+    signal.throwIfAborted();
+    push(new Uint8Array(await file.slice(at, at + SLICE_BYTES).arrayBuffer()));
+    emit({ type: 'bytes', done: Math.min(at + SLICE_BYTES, file.size), total: file.size, cached: true });
+  }
 }

@@ -8,8 +8,8 @@ import type { ChatMessage } from './protocol';
 /** One long call at a time; only `cancel` and `gpu_failed` may come in between. */
 export interface Engine {
   start(device: Device): Promise<ExecutorInfo>;
-  load_decoder(bytes: Uint8Array, sha256: string | null): Promise<{ model: ModelInfo; executor: ExecutorInfo }>;
-  load_embedder(bytes: Uint8Array, sha256: string | null): Promise<ModelInfo>;
+  load_decoder(file: ModelFile): Promise<{ model: ModelInfo; executor: ExecutorInfo }>;
+  load_embedder(file: ModelFile): Promise<ModelInfo>;
   add_adapter(name: string, config_json: Uint8Array, safetensors: Uint8Array): AdapterInfo;
   remove_adapter(name: string): void;
   add_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<SourceInfo>;
@@ -28,8 +28,17 @@ export interface Engine {
   gpu_failed(message: string): void;
 }
 
+/** A model's file on its way into an engine, which takes it: only one that was not handed over is freed. */
+export interface ModelFile {
+  /** Takes the next bytes and answers with their CRC-32. */
+  push(bytes: Uint8Array): number;
+  free(): void;
+}
+
 export interface EnginePackage {
   Engine: new () => Engine;
+  /** With `is_checked` the caller holds the bytes against `sha256`, else the engine does, if there is one. */
+  ModelFile: new (n_bytes: number, sha256: string | undefined, is_checked: boolean) => ModelFile;
   build_segment(job: Uint8Array): Uint8Array;
 }
 

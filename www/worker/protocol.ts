@@ -8,9 +8,23 @@ import type {
   ModelInfo, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
 
-/** A file of the site's `models.json`, or one the person picked. `sha256` is lower-case hex. */
+/** A file of the site; hashes are lower-case hex. */
+export interface SiteFile {
+  /** Absolute. */
+  url: string;
+  /** 0 when it is not known; the file is then one piece. */
+  n_bytes: number;
+  /** What it is kept under. */
+  sha256: string;
+  /** Of every piece but the last. */
+  piece_bytes: number;
+  /** Of every piece; empty when nothing is known of the file. */
+  piece_sha256: string[];
+}
+
+/** A model of the site's `models.json`, or a file the person picked. */
 export type ModelSource =
-  | { kind: 'site'; name: string; url: string; n_bytes: number; sha256: string }
+  | ({ kind: 'site'; name: string } & SiteFile)
   | { kind: 'own'; name: string; file: Blob };
 
 /** A voice: a PEFT configuration and its weights. `sha256` is the weights'. */
@@ -20,6 +34,11 @@ export interface AdapterSource {
   weights_url: string;
   n_bytes: number;
   sha256: string;
+}
+
+/** The weights are one piece. */
+export function weightsOf({ weights_url, n_bytes, sha256 }: AdapterSource): SiteFile {
+  return { url: weights_url, n_bytes, sha256, piece_bytes: n_bytes, piece_sha256: [sha256] };
 }
 
 export interface ChatMessage {
@@ -46,7 +65,8 @@ export interface AddedSource {
 /** Method name → parameters, result and event of each call the worker answers. */
 export interface Calls {
   open: { params: { device: Device; restarted: boolean }; result: ExecutorInfo; event: never };
-  cached: { params: { sha256: string[] }; result: boolean[]; event: never };
+  /** How many bytes of each file the browser keeps already. */
+  held: { params: { files: SiteFile[] }; result: number[]; event: never };
   load_decoder: { params: { model: ModelSource }; result: { model: ModelInfo; executor: ExecutorInfo }; event: LoadEvent };
   load_embedder: { params: { model: ModelSource }; result: ModelInfo; event: LoadEvent };
   add_adapter: { params: { adapter: AdapterSource }; result: AdapterInfo; event: LoadEvent };

@@ -18,7 +18,7 @@ pub struct BaseModel {
 }
 
 impl BaseModel {
-    pub fn from_gguf(gguf: &Gguf<'_>) -> Self {
+    pub fn from_gguf(gguf: &Gguf) -> Self {
         let text = |key: &str| gguf.str(key).ok().map(str::to_owned);
         Self { name: text("general.name"), basename: text("general.basename"), size_label: text("general.size_label") }
     }

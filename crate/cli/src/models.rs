@@ -1,10 +1,12 @@
 //! Where models lie, and a session with them loaded.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::{ModelError, Precision};
-use lectern_engine::{ExecutorInfo, ModelInfo, Preference, Session};
+use lectern_engine::{ExecutorInfo, Hash, ModelFile, ModelInfo, Preference, Session};
 
 use crate::device;
 use crate::error::CliError;
@@ -97,8 +99,8 @@ pub fn session(args: &ModelArgs, short: bool) -> Session<Terminal> {
 
 /// Loads the language model and says on stderr what runs it.
 pub fn load_decoder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
-    let bytes = read(&path(args.model.as_deref(), DECODER)?)?;
-    let (model, executor) = pollster::block_on(session.load_decoder(&bytes, None))?;
+    let file = model_file(&path(args.model.as_deref(), DECODER)?)?;
+    let (model, executor) = pollster::block_on(session.load_decoder(file))?;
     tell(&executor);
     Ok(model)
 }
@@ -115,8 +117,8 @@ fn tell(executor: &ExecutorInfo) {
 /// Loads the embedder; without a language model, whose place it would share, says on stderr what runs it. A GPU asked for by
 /// name is a must here, where nobody can choose again meanwhile.
 pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
-    let bytes = read(&path(args.embedder.as_deref(), EMBEDDER)?)?;
-    let (model, executor) = pollster::block_on(session.load_embedder(&bytes, None))?;
+    let file = model_file(&path(args.embedder.as_deref(), EMBEDDER)?)?;
+    let (model, executor) = pollster::block_on(session.load_embedder(file))?;
     if matches!(args.device, DeviceArg::Gpu) && executor.executor == Executor::Cpu {
         return Err(ModelError::GpuUnavailable { reason: executor.reason }.into());
     }
@@ -124,6 +126,21 @@ pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Resul
         tell(&executor);
     }
     Ok(model)
+}
+
+/// A model's file, read in pieces.
+fn model_file(path: &Path) -> Result<ModelFile, CliError> {
+    let failed = |error| CliError::Read { path: path.to_owned(), error };
+    let mut source = File::open(path).map_err(failed)?;
+    let n_bytes = source.metadata().map_err(failed)?.len() as usize;
+    let mut file = ModelFile::new(n_bytes, Hash::Unchecked { expected: None });
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match source.read(&mut piece).map_err(failed)? {
+            0 => return Ok(file),
+            n => file.push(&piece[..n])?,
+        }
+    }
 }
 
 fn path(chosen: Option<&Path>, default: &str) -> Result<PathBuf, CliError> {

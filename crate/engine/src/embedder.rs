@@ -19,7 +19,7 @@ pub struct Embedder {
 impl Embedder {
     /// # Errors
     /// Those of reading a GGUF encoder.
-    pub fn from_gguf(gguf: &Gguf<'_>, hash: &str) -> Result<Self, ModelError> {
+    pub fn from_gguf(gguf: &mut Gguf, hash: &str) -> Result<Self, ModelError> {
         Ok(Self {
             encoder: Encoder::new(EncoderWeights::from_gguf(gguf)?),
             tokenizer: Tokenizer::from_gguf(gguf)?,

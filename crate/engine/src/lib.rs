@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod executor;
 pub mod ingest;
 pub mod library;
+pub mod model_file;
 pub mod prompt;
 pub mod reader;
 pub mod retrieve;
@@ -19,6 +20,7 @@ pub use error::EngineError;
 pub use executor::{ExecutorInfo, Gpu, Preference};
 pub use ingest::IngestEvent;
 pub use library::{Library, SourceInfo};
+pub use model_file::{Hash, ModelFile};
 pub use retrieve::{Hit, Retrieval};
 pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Session};
 

@@ -19,7 +19,7 @@ pub struct Reader {
 impl Reader {
     /// # Errors
     /// Those of reading a GGUF decoder.
-    pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Self, ModelError> {
+    pub fn from_gguf(gguf: &mut Gguf) -> Result<Self, ModelError> {
         Ok(Self {
             decoder: Decoder::new(DecoderWeights::from_gguf(gguf)?, N_CTX),
             tokenizer: Tokenizer::from_gguf(gguf)?,

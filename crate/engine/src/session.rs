@@ -8,9 +8,8 @@ use lectern_model::decoder::Executor;
 use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
 use lectern_model::host::Host;
 use lectern_model::lora::LoraSet;
-use lectern_model::{Gguf, Message, ModelError, Precision};
+use lectern_model::{Message, ModelError, Precision};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::answer::{Answer, AskEvent, AskOptions, ask, relay};
 use crate::embedder::Embedder;
@@ -18,6 +17,7 @@ use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ingest};
 use crate::library::{Library, SourceInfo};
+use crate::model_file::{ModelFile, WholeFile};
 use crate::reader::Reader;
 use crate::retrieve::{Retrieval, retrieve};
 
@@ -120,18 +120,12 @@ impl<H: Host> Session<H> {
     /// Takes a decoder's GGUF file and decides what runs it. Voices of another model are let go.
     ///
     /// # Errors
-    /// Those of the file; `model-hash-mismatch` against `sha256`; `gpu-unavailable` when the GPU was
+    /// Those of the file; `model-hash-mismatch`; `gpu-unavailable` when the GPU was
     /// asked for by name (the decoder is then loaded, on the CPU).
-    pub async fn load_decoder(
-        &mut self,
-        bytes: &[u8],
-        sha256: Option<&str>,
-    ) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
-        let hash = check_hash(bytes, sha256)?;
-        let gguf = Gguf::parse(bytes)?;
-        let mut reader = Reader::from_gguf(&gguf)?;
-        let info =
-            model_info(&gguf, bytes.len(), hash, reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
+    pub async fn load_decoder(&mut self, file: ModelFile) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
+        let mut file = file.finish()?;
+        let mut reader = Reader::from_gguf(&mut file.gguf)?;
+        let info = model_info(file, reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
         let chosen = choose(&mut reader.decoder, self.preference, &self.gpu).await;
         // After the self-test, which compares the GPU with what is exact.
         reader.decoder.set_precision(self.precision);
@@ -151,22 +145,17 @@ impl<H: Host> Session<H> {
     /// Takes an encoder's GGUF file. Pages that were read by another embedder are let go.
     ///
     /// # Errors
-    /// Those of the file; `model-hash-mismatch` against `sha256`; `index-model-mismatch` when pages
+    /// Those of the file; `model-hash-mismatch`; `index-model-mismatch` when pages
     /// laid down were read by another embedder. That a GPU asked for by name cannot be had is no error: the pages
     /// are read on the CPU, and the reader says it.
-    pub async fn load_embedder(
-        &mut self,
-        bytes: &[u8],
-        sha256: Option<&str>,
-    ) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
-        let hash = check_hash(bytes, sha256)?;
+    pub async fn load_embedder(&mut self, file: ModelFile) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
+        let mut file = file.finish()?;
         if let Some(index) = self.library.index() {
-            index.check_model(&hash)?;
+            index.check_model(&file.sha256)?;
         }
-        let gguf = Gguf::parse(bytes)?;
-        let mut embedder = Embedder::from_gguf(&gguf, &hash)?;
+        let mut embedder = Embedder::from_gguf(&mut file.gguf, &file.sha256)?;
         let config = embedder.encoder.config();
-        let info = model_info(&gguf, bytes.len(), hash, config.num_hidden_layers, config.max_tokens);
+        let info = model_info(file, config.num_hidden_layers, config.max_tokens);
         let chosen = match choose_encoder(&mut embedder.encoder, self.embedder_preference(), &self.gpu).await {
             Err(ModelError::GpuUnavailable { reason }) => ExecutorInfo::without_gpu(&reason),
             chosen => chosen?,
@@ -380,17 +369,8 @@ impl<H: Host> Session<H> {
     }
 }
 
-fn check_hash(bytes: &[u8], expected: Option<&str>) -> Result<String, ModelError> {
-    let found = format!("{:x}", Sha256::digest(bytes));
-    match expected {
-        Some(expected) if !expected.eq_ignore_ascii_case(&found) => {
-            Err(ModelError::HashMismatch { expected: expected.to_owned(), found })
-        }
-        _ => Ok(found),
-    }
-}
-
-fn model_info(gguf: &Gguf<'_>, n_bytes: usize, sha256: String, n_layers: usize, n_ctx: usize) -> ModelInfo {
+fn model_info(file: WholeFile, n_layers: usize, n_ctx: usize) -> ModelInfo {
+    let WholeFile { gguf, n_bytes, sha256 } = file;
     let mut kinds: Vec<(&str, usize)> = Vec::new();
     for tensor in gguf.tensors() {
         let name = tensor.kind.name();

@@ -19,7 +19,7 @@ pub mod tokenizer;
 
 pub use chat::{ChatTemplate, Message};
 pub use error::ModelError;
-pub use gguf::{Gguf, GgufWriter, Tensor, TensorInfo, Value};
+pub use gguf::{Gguf, GgufStream, GgufWriter, TensorInfo, Value};
 pub use quant::TensorKind;
 pub use sample::{Sampler, SamplingOptions};
 pub use tokenizer::{TokenStream, Tokenizer};

@@ -4,12 +4,9 @@
 //! in one buffer, one scale word per block in another, so that vector loads are aligned and the
 //! scales of neighbouring blocks can be read together.
 
-use crate::error::ModelError;
-use crate::gguf::Tensor;
 use crate::quant::{TensorKind, dequantize};
 
-/// Elements of a block, in every format.
-pub const BLOCK: usize = 32;
+pub use lectern_simd::BLOCK;
 
 /// How the elements of a [`PackedMatrix`] are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,48 +53,6 @@ pub struct PackedMatrix {
 }
 
 impl PackedMatrix {
-    /// Takes a two-dimensional tensor into this layout.
-    ///
-    /// # Errors
-    /// `model-invalid` when it is not a matrix, `model-unsupported` when its rows are not a
-    /// multiple of 32 long.
-    pub fn from_tensor(tensor: &Tensor<'_>) -> Result<Self, ModelError> {
-        let [rows, cols] = tensor.shape[..] else {
-            return Err(ModelError::invalid(
-                format!("tensor {}", tensor.name),
-                format!("its shape is {:?}, not a matrix", tensor.shape),
-            ));
-        };
-        if cols % BLOCK != 0 {
-            return Err(ModelError::unsupported(format!(
-                "tensor {} has rows of {cols} values, not a multiple of {BLOCK}",
-                tensor.name
-            )));
-        }
-        let n_blocks = rows * cols / BLOCK;
-        let data = tensor.data;
-        let (format, quants, scales) = match tensor.kind {
-            TensorKind::Q4_0 => {
-                let (quants, d) = split_blocks(data, 2, 16, n_blocks);
-                let scales = d.chunks_exact(2).map(|d| q4_0_scale(u16::from_le_bytes([d[0], d[1]]))).collect();
-                (PackedFormat::Q4, words(&quants), scales)
-            }
-            TensorKind::Q4_1 => {
-                let (quants, scales) = split_blocks(data, 4, 16, n_blocks);
-                (PackedFormat::Q4, words(&quants), words(&scales))
-            }
-            TensorKind::Q8_0 => {
-                let (mut quants, d) = split_blocks(data, 2, 32, n_blocks);
-                quants.iter_mut().for_each(|q| *q ^= 0x80);
-                let scales = d.chunks_exact(2).map(|d| u16::from_le_bytes([d[0], d[1]]) as u32).collect();
-                (PackedFormat::Q8, words(&quants), scales)
-            }
-            TensorKind::F16 => (PackedFormat::F16, words(data), Vec::new()),
-            TensorKind::F32 => (PackedFormat::F32, words(data), Vec::new()),
-        };
-        Ok(Self { rows, cols, format, quants, scales })
-    }
-
     /// A matrix of plain numbers, `values` row-major `[rows, cols]`.
     pub fn from_f32(rows: usize, cols: usize, values: &[f32]) -> Self {
         assert_eq!(values.len(), rows * cols);
@@ -171,19 +126,115 @@ fn q4_0_scale(d: u16) -> u32 {
     d.to_bits() as u32 | (m.to_bits() as u32) << 16
 }
 
-/// Splits `[head | body]` blocks into all bodies and all heads.
-fn split_blocks(data: &[u8], head: usize, body: usize, n_blocks: usize) -> (Vec<u8>, Vec<u8>) {
-    let mut bodies = Vec::with_capacity(n_blocks * body);
-    let mut heads = Vec::with_capacity(n_blocks * head);
-    for block in data.chunks_exact(head + body) {
-        heads.extend_from_slice(&block[..head]);
-        bodies.extend_from_slice(&block[head..]);
-    }
-    (bodies, heads)
+/// The elements of a tensor, taken into this layout as they come: no byte is held twice.
+#[derive(Clone, Debug)]
+pub struct Packing {
+    kind: TensorKind,
+    quants: Vec<u32>,
+    scales: Vec<u32>,
+    /// The beginning of a block whose end has not come.
+    part: Vec<u8>,
 }
 
-fn words(bytes: &[u8]) -> Vec<u32> {
-    bytemuck::allocation::pod_collect_to_vec(bytes)
+impl Packing {
+    /// Room for `n_bytes` of elements stored as `kind`.
+    pub fn new(kind: TensorKind, n_bytes: usize) -> Self {
+        let n_blocks = n_bytes.div_ceil(unit(kind));
+        let (quants, scales) = match kind {
+            TensorKind::F32 | TensorKind::F16 => (1, 0),
+            TensorKind::Q4_0 | TensorKind::Q4_1 => (4, 1),
+            TensorKind::Q8_0 => (8, 1),
+        };
+        Self {
+            kind,
+            quants: Vec::with_capacity(n_blocks * quants),
+            scales: Vec::with_capacity(n_blocks * scales),
+            part: Vec::with_capacity(unit(kind)),
+        }
+    }
+
+    /// Takes the next bytes; they may end anywhere.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        let unit = unit(self.kind);
+        if !self.part.is_empty() {
+            let n = bytes.len().min(unit - self.part.len());
+            self.part.extend_from_slice(&bytes[..n]);
+            bytes = &bytes[n..];
+            if self.part.len() < unit {
+                return;
+            }
+            let block = std::mem::take(&mut self.part);
+            self.pack(&block);
+        }
+        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % unit);
+        self.pack(whole);
+        self.part.extend_from_slice(rest);
+    }
+
+    fn pack(&mut self, blocks: &[u8]) {
+        let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let half = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
+        match self.kind {
+            TensorKind::F32 | TensorKind::F16 => self.quants.extend(blocks.chunks_exact(4).map(word)),
+            TensorKind::Q4_0 => {
+                for block in blocks.chunks_exact(18) {
+                    self.scales.push(q4_0_scale(half(block)));
+                    self.quants.extend([word(&block[2..]), word(&block[6..]), word(&block[10..]), word(&block[14..])]);
+                }
+            }
+            TensorKind::Q4_1 => {
+                for block in blocks.chunks_exact(20) {
+                    self.scales.push(word(block));
+                    self.quants.extend([word(&block[4..]), word(&block[8..]), word(&block[12..]), word(&block[16..])]);
+                }
+            }
+            TensorKind::Q8_0 => {
+                for block in blocks.chunks_exact(34) {
+                    self.scales.push(half(block) as u32);
+                    for four in block[2..].chunks_exact(4) {
+                        self.quants.push(word(four) ^ 0x8080_8080);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The tensor as a matrix; `cols` is a multiple of [`BLOCK`].
+    pub fn into_matrix(self, rows: usize, cols: usize) -> PackedMatrix {
+        let format = match self.kind {
+            TensorKind::F32 => PackedFormat::F32,
+            TensorKind::F16 => PackedFormat::F16,
+            TensorKind::Q4_0 | TensorKind::Q4_1 => PackedFormat::Q4,
+            TensorKind::Q8_0 => PackedFormat::Q8,
+        };
+        let matrix = PackedMatrix { rows, cols, format, quants: self.quants, scales: self.scales };
+        assert_eq!(matrix.quants.len() * 4, rows * matrix.row_blocks() * format.block_bytes());
+        matrix
+    }
+
+    /// All elements as plain numbers, `[n]`.
+    pub fn to_f32(&self, n: usize) -> Vec<f32> {
+        let mut values = match self.kind {
+            TensorKind::F32 => self.quants.iter().map(|&word| f32::from_bits(word)).collect(),
+            TensorKind::F16 => {
+                let last = [&self.part[..], &[0; 2][..]].concat();
+                let mut values = dequantize(TensorKind::F16, bytemuck::cast_slice(&self.quants));
+                values.extend(dequantize(TensorKind::F16, &last));
+                values
+            }
+            TensorKind::Q4_0 | TensorKind::Q4_1 | TensorKind::Q8_0 => self.clone().into_matrix(1, n).row(0),
+        };
+        values.truncate(n);
+        values
+    }
+}
+
+/// Bytes that are packed together: a block, or a word of plain numbers.
+fn unit(kind: TensorKind) -> usize {
+    match kind {
+        TensorKind::F32 | TensorKind::F16 => 4,
+        TensorKind::Q4_0 | TensorKind::Q4_1 | TensorKind::Q8_0 => kind.block_bytes(),
+    }
 }
 
 #[cfg(test)]
@@ -192,11 +243,15 @@ mod tests {
     use crate::quant::quantize_q8_0;
 
     fn check(kind: TensorKind, data: &[u8], shape: [usize; 2]) {
-        let tensor = Tensor { name: "w".into(), shape: shape.to_vec(), kind, data };
-        let packed = PackedMatrix::from_tensor(&tensor).unwrap();
         let expected = dequantize(kind, data);
-        for row in 0..shape[0] {
-            assert_eq!(packed.row(row), expected[row * shape[1]..(row + 1) * shape[1]], "{kind:?} row {row}");
+        for piece in [1, 7, 40, data.len()] {
+            let mut packing = Packing::new(kind, data.len());
+            data.chunks(piece).for_each(|bytes| packing.push(bytes));
+            assert_eq!(packing.to_f32(shape[0] * shape[1]), expected, "{kind:?} in pieces of {piece}");
+            let packed = packing.into_matrix(shape[0], shape[1]);
+            for row in 0..shape[0] {
+                assert_eq!(packed.row(row), expected[row * shape[1]..(row + 1) * shape[1]], "{kind:?} row {row}");
+            }
         }
     }
 
@@ -244,9 +299,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_do_not_fill_blocks_are_refused() {
-        let data = vec![0u8; 4 * 33];
-        let tensor = Tensor { name: "w".into(), shape: vec![1, 33], kind: TensorKind::F32, data: &data };
-        assert_eq!(PackedMatrix::from_tensor(&tensor).unwrap_err().code(), "model-unsupported");
+    fn an_odd_number_of_half_precision_values_keeps_its_last() {
+        let bytes: Vec<u8> = [1.5f32, -2.0, 0.25].iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect();
+        let mut packing = Packing::new(TensorKind::F16, bytes.len());
+        packing.push(&bytes);
+        assert_eq!(packing.to_f32(3), [1.5, -2.0, 0.25]);
     }
 }

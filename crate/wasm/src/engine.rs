@@ -8,7 +8,7 @@ use lectern_engine::index::DenseMode;
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::host::Host;
 use lectern_engine::model::{Message, Precision};
-use lectern_engine::{ExecutorInfo, GenerateRequest, Preference, Session};
+use lectern_engine::{ExecutorInfo, GenerateRequest, Hash, Preference, Session};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
@@ -91,15 +91,15 @@ impl Engine {
         Ok(to_js(&dto::ExecutorInfo::from(info)))
     }
 
-    pub async fn load_decoder(&self, bytes: Vec<u8>, sha256: Option<String>) -> Result<JsValue, Rejection> {
+    pub async fn load_decoder(&self, file: ModelFile) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
-        let (model, executor) = turn.session()?.load_decoder(&bytes, sha256.as_deref()).await?;
+        let (model, executor) = turn.session()?.load_decoder(file.0).await?;
         Ok(to_js(&dto::LoadedDecoder { model: model.into(), executor: executor.into() }))
     }
 
-    pub async fn load_embedder(&self, bytes: Vec<u8>, sha256: Option<String>) -> Result<JsValue, Rejection> {
+    pub async fn load_embedder(&self, file: ModelFile) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
-        let (model, _) = turn.session()?.load_embedder(&bytes, sha256.as_deref()).await?;
+        let (model, _) = turn.session()?.load_embedder(file.0).await?;
         Ok(to_js(&dto::ModelInfo::from(model)))
     }
 
@@ -209,6 +209,30 @@ impl Engine {
     /// Tells what the worker saw of the GPU; the next step runs on the CPU.
     pub fn gpu_failed(&self, message: String) {
         *self.signals.gpu_failure.borrow_mut() = Some(message);
+    }
+}
+
+/// A model's file on its way into an engine.
+#[wasm_bindgen]
+pub struct ModelFile(lectern_engine::ModelFile);
+
+#[wasm_bindgen]
+impl ModelFile {
+    /// For a file of `n_bytes`. With `is_checked` the caller holds its bytes against `sha256`, else this side does, if
+    /// there is one.
+    #[wasm_bindgen(constructor)]
+    pub fn new(n_bytes: usize, sha256: Option<String>, is_checked: bool) -> Self {
+        let hash = match sha256 {
+            Some(sha256) if is_checked => Hash::Checked(sha256),
+            expected => Hash::Unchecked { expected },
+        };
+        Self(lectern_engine::ModelFile::new(n_bytes, hash))
+    }
+
+    /// Takes the next bytes, which may end anywhere, and answers with their CRC-32.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<u32, Rejection> {
+        self.0.push(bytes)?;
+        Ok(crc32fast::hash(bytes))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A file server for the finished site, for this machine alone.
 
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, anyhow};
@@ -45,14 +46,32 @@ fn answer(folder: &Path, request: Request) -> std::io::Result<()> {
     }
     let found = resolve(folder, request.url()).and_then(|path| Some((File::open(&path).ok()?, path)));
     match found {
-        Some((file, path)) => {
-            let response = Response::from_file(file)
-                .with_header(header("Content-Type", content_type(&path)))
-                .with_header(header("Cache-Control", cache_control(&path)));
-            request.respond(response)
+        Some((mut file, path)) => {
+            let len = file.metadata()?.len();
+            let range = request.headers().iter().find(|header| header.field.equiv("Range"));
+            let start = range.and_then(|range| rest_of(range.value.as_str(), len));
+            file.seek(SeekFrom::Start(start.unwrap_or(0)))?;
+            let mut headers = vec![
+                header("Content-Type", content_type(&path)),
+                header("Cache-Control", cache_control(&path)),
+                header("Accept-Ranges", "bytes"),
+            ];
+            if let Some(start) = start {
+                headers.push(header("Content-Range", &format!("bytes {start}-{}/{len}", len - 1)));
+            }
+            let status = if start.is_some() { 206 } else { 200 };
+            let left = (len - start.unwrap_or(0)) as usize;
+            request.respond(Response::new(status.into(), headers, file, Some(left), None))
         }
         None => request.respond(Response::from_string("There is no such file here.\n").with_status_code(404)),
     }
+}
+
+/// Where `bytes=START-` begins, the only range a page asks for: the rest of a download that broke off. Others are
+/// answered with the whole file, as they may be.
+fn rest_of(range: &str, len: u64) -> Option<u64> {
+    let start = range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()?;
+    (start < len).then_some(start)
 }
 
 /// The file a request path means, or nothing when there is none inside `folder`.
@@ -125,21 +144,26 @@ mod tests {
     #[test]
     fn files_are_served_and_the_rest_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("engine.wasm"), b"\0asm").unwrap();
+        std::fs::write(folder.path().join("engine.wasm"), b"\0asm\n").unwrap();
         let server = Server::http("127.0.0.1:0").unwrap();
         let address = server.server_addr().to_ip().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| answer_all(folder.path(), &server));
-            let ask = |line: &str| {
+            let ask_with = |line: &str, more: &str| {
                 let mut stream = TcpStream::connect(address).unwrap();
-                write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+                write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n{more}Connection: close\r\n\r\n").unwrap();
                 let mut answer = String::new();
                 stream.read_to_string(&mut answer).unwrap();
                 answer
             };
+            let ask = |line: &str| ask_with(line, "");
+            let rest = ask_with("GET /engine.wasm", "Range: bytes=3-\r\n");
+            assert!(rest.starts_with("HTTP/1.1 206") && rest.ends_with("\r\n\r\nm\n"), "{rest}");
+            assert!(rest.contains("Content-Range: bytes 3-4/5"), "{rest}");
+            assert!(ask_with("GET /engine.wasm", "Range: bytes=9-\r\n").starts_with("HTTP/1.1 200"));
             let found = ask("GET /engine.wasm?v=1");
-            assert!(found.starts_with("HTTP/1.1 200") && found.ends_with("\r\n\r\n\0asm"), "{found}");
-            assert!(found.contains("Content-Type: application/wasm") && found.contains("Content-Length: 4"), "{found}");
+            assert!(found.starts_with("HTTP/1.1 200") && found.ends_with("\r\n\r\n\0asm\n"), "{found}");
+            assert!(found.contains("Content-Type: application/wasm") && found.contains("Content-Length: 5"), "{found}");
             assert!(ask("GET /../secret").starts_with("HTTP/1.1 404"));
             assert!(ask("POST /engine.wasm").starts_with("HTTP/1.1 405"));
             for _ in 0..N_THREADS {

@@ -1,10 +1,12 @@
 //! The static site: the module, the page, the models and the list that tells the page of them.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::command::{self, npm};
 use crate::house::House;
@@ -31,8 +33,13 @@ struct CatalogModel<'a> {
     url: &'a str,
     n_bytes: u64,
     sha256: &'a str,
+    piece_bytes: usize,
+    piece_sha256: Vec<String>,
     licence: &'a str,
 }
+
+/// How a page fetches, checks and keeps a model: few enough entries to open quickly, and little enough to fetch again.
+const PIECE_BYTES: usize = 8 << 20;
 
 #[derive(Debug, Serialize)]
 struct CatalogAdapter<'a> {
@@ -126,6 +133,8 @@ fn lay_models(manifest: &Manifest, models: &Path, adapters: &Path, folder: &Path
             url: path,
             n_bytes: fs::metadata(&source)?.len(),
             sha256: product.sha256,
+            piece_bytes: PIECE_BYTES,
+            piece_sha256: piece_hashes(&source)?,
             licence: &model.licence,
         });
     }
@@ -133,6 +142,19 @@ fn lay_models(manifest: &Manifest, models: &Path, adapters: &Path, folder: &Path
         catalog.adapters.push(lay_adapter(adapter, adapters, folder)?);
     }
     Ok(fs::write(folder.join("models.json"), serde_json::to_vec_pretty(&catalog)?)?)
+}
+
+fn piece_hashes(path: &Path) -> Result<Vec<String>> {
+    let mut file = File::open(path)?;
+    let mut hashes = Vec::new();
+    loop {
+        let mut hasher = Sha256::new();
+        let n = io::copy(&mut file.by_ref().take(PIECE_BYTES as u64), &mut hasher)?;
+        if n == 0 {
+            return Ok(hashes);
+        }
+        hashes.push(format!("{:x}", hasher.finalize()));
+    }
 }
 
 fn lay_adapter<'a>(adapter: &'a Adapter, adapters: &Path, folder: &Path) -> Result<CatalogAdapter<'a>> {
@@ -192,7 +214,8 @@ mod tests {
             serde_json::json!({
                 "models": [{
                     "role": "decoder", "name": "tiny", "file": "tiny.gguf", "url": "tiny.gguf",
-                    "n_bytes": 3, "sha256": sha256, "licence": "Apache-2.0",
+                    "n_bytes": 3, "sha256": sha256, "piece_bytes": PIECE_BYTES, "piece_sha256": [sha256],
+                    "licence": "Apache-2.0",
                 }],
                 "adapters": [{
                     "name": "plain", "title": "Plain", "description": "Says it plainly.",

@@ -25,8 +25,10 @@ export async function serve(mounts) {
       response.writeHead(404, { 'access-control-allow-origin': '*' }).end();
       return;
     }
-    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': found.size, 'access-control-allow-origin': '*' });
-    const stream = createReadStream(file, { highWaterMark: 1 << 16 });
+    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const ranged = start > 0 && start < found.size;
+    response.writeHead(ranged ? 206 : 200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': found.size - (ranged ? start : 0), ...(ranged ? { 'content-range': `bytes ${start}-${found.size - 1}/${found.size}` } : {}), 'access-control-allow-origin': '*' });
+    const stream = createReadStream(file, { highWaterMark: 1 << 16, start: ranged ? start : 0 });
     response.on('close', () => stream.destroy());
     try {
       for await (const bytes of stream) {

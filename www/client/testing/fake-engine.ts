@@ -3,7 +3,7 @@
  * methods, events, delays and errors, and knows nothing of language. It answers with the first
  * sentences of the best-matching paragraphs.
  */
-import type { Engine, EnginePackage, LoadPackage } from '../../worker/package';
+import type { Engine, EnginePackage, LoadPackage, ModelFile } from '../../worker/package';
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
   SearchResult, SourceInfo, SourceText,
@@ -49,13 +49,13 @@ export class FakeEngine implements Engine {
     return this.#executor;
   }
 
-  async load_decoder(bytes: Uint8Array, sha256: string | null) {
-    this.#decoder = await open(bytes, 'SmolLM2 135M Instruct', sha256);
+  async load_decoder(file: ModelFile) {
+    this.#decoder = await open(file as FakeFile, 'SmolLM2 135M Instruct');
     return { model: this.#decoder, executor: this.#executor };
   }
 
-  async load_embedder(bytes: Uint8Array, sha256: string | null): Promise<ModelInfo> {
-    this.#embedder = await open(bytes, 'all-MiniLM-L6-v2', sha256);
+  async load_embedder(file: ModelFile): Promise<ModelInfo> {
+    this.#embedder = await open(file as FakeFile, 'all-MiniLM-L6-v2');
     return this.#embedder;
   }
 
@@ -232,17 +232,26 @@ function cpu(reason: string): ExecutorInfo {
 }
 
 /** Fake models are `GGUF`, a little-endian u32 length of the whole file, and padding. */
-async function open(bytes: Uint8Array, name: string, sha256: string | null): Promise<ModelInfo> {
-  await wait(20);
-  if (String.fromCharCode(...bytes.subarray(0, 4)) !== 'GGUF') fail('model-magic', 'This is not a GGUF file. Choose a model in GGUF format.');
-  if (bytes.length < 8 || new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true) !== bytes.length) fail('model-truncated', 'The model file ends too early. Download it again.');
-  if (sha256 && sha256 !== (await digest(bytes))) fail('model-hash-mismatch', `${name} arrived damaged. Try again to fetch it anew.`);
-  return { name, architecture: 'llama', n_layers: 30, n_ctx: 2048, n_bytes: bytes.length, quantization: 'Q4_1', sha256: sha256 ?? '' };
+class FakeFile implements ModelFile {
+  readonly head: number[] = [];
+  n = 0;
+
+  constructor(readonly n_bytes: number, readonly sha256: string | undefined) {}
+
+  push(bytes: Uint8Array): number {
+    if (this.n < 8) this.head.push(...bytes.subarray(0, 8 - this.n));
+    this.n += bytes.length;
+    if (String.fromCharCode(...this.head.slice(0, 4)) !== 'GGUF') fail('model-magic', 'This is not a GGUF file. Choose a model in GGUF format.');
+    return bytes.reduce((sum, byte) => (31 * sum + byte) >>> 0, 0);
+  }
+
+  free(): void {}
 }
 
-async function digest(bytes: Uint8Array): Promise<string> {
-  const sha256 = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as BufferSource));
-  return Array.from(sha256, (byte) => byte.toString(16).padStart(2, '0')).join('');
+async function open(file: FakeFile, name: string): Promise<ModelInfo> {
+  await wait(20);
+  if (file.n < 8 || new DataView(Uint8Array.from(file.head).buffer).getUint32(4, true) !== file.n) fail('model-truncated', 'The model file ends too early. Download it again.');
+  return { name, architecture: 'llama', n_layers: 30, n_ctx: 2048, n_bytes: file.n, quantization: 'Q4_1', sha256: file.sha256 ?? '' };
 }
 
 function composed(question: string, hits: Hit[]): string {
@@ -251,5 +260,5 @@ function composed(question: string, hits: Hit[]): string {
   return hits.slice(0, 2).map((hit, i) => best(hit).replace(/[.!?]?$/, ` [${i + 1}].`)).join(' ');
 }
 
-export const fakePackage: EnginePackage = { Engine: FakeEngine, build_segment: (job) => job.slice() };
+export const fakePackage: EnginePackage = { Engine: FakeEngine, ModelFile: FakeFile, build_segment: (job) => job.slice() };
 export const loadFakePackage: LoadPackage = () => Promise.resolve({ pkg: fakePackage, module: null });

@@ -19,7 +19,7 @@ export function fakeModelFiles(): Map<string, Buffer> {
   const model = (role: string, name: string, file: string, nBytes: number) => {
     const bytes = ggufBytes(name, nBytes);
     files.set(file, bytes);
-    return { role, name, file, url: file, n_bytes: nBytes, sha256: sha256(bytes), licence: 'Apache-2.0' };
+    return { role, name, file, url: file, n_bytes: nBytes, sha256: sha256(bytes), piece_bytes: nBytes, piece_sha256: [sha256(bytes)], licence: 'Apache-2.0' };
   };
   const adapter = (name: string, title: string, description: string) => {
     const weights = Buffer.alloc(49_386, name);

@@ -45,13 +45,15 @@ export class Models {
   /** Reads the list and, when the browser already keeps every file, opens them unasked. */
   async begin(url: URL): Promise<void> {
     try {
+      const started = this.#client.start('auto');
+      started.catch(() => undefined);
       this.catalog = await readCatalog(url);
-      await this.#client.start('auto');
-      const cached = await this.#client.cached(this.catalog.models.map((model) => model.sha256.toLowerCase()));
-      this.list = this.catalog.models.map(({ role, name, licence, n_bytes }, i) => ({ role, name, licence, n_bytes, done: cached[i] ? n_bytes : 0, state: 'missing' }));
+      const held = await this.#client.held(this.catalog.models);
+      await started;
+      this.list = this.catalog.models.map(({ role, name, licence, n_bytes }, i) => ({ role, name, licence, n_bytes, done: held[i] ?? 0, state: 'missing' }));
       this.phase = 'missing';
       this.#changed();
-      if (cached.every(Boolean)) await this.load();
+      if (this.nBytesMissing === 0) await this.load();
     } catch (thrown) {
       this.phase = 'unavailable';
       this.#fail(describe(thrown));
@@ -81,7 +83,9 @@ export class Models {
       }
       this.phase = 'ready';
     } catch (thrown) {
-      for (const state of this.list) if (state.state !== 'ready') Object.assign(state, { state: 'missing', done: 0 });
+      // What has come is kept, and the next try goes on from there.
+      const held = await this.#client.held(this.catalog.models).catch(() => []);
+      for (const [i, state] of this.list.entries()) if (state.state !== 'ready') Object.assign(state, { state: 'missing', done: held[i] ?? 0 });
       this.phase = 'missing';
       this.asking = true;
       if (!isAbort(thrown)) this.#fail(describe(thrown));

@@ -96,7 +96,7 @@ fn bert_becomes_what_llama_cpp_calls_it() {
         ("blk.0.layer_output_norm.weight", vec![32], TensorKind::F32),
     ] {
         let tensor = gguf.tensor(name).unwrap();
-        assert_eq!((tensor.shape, tensor.kind), (shape, kind), "{name}");
+        assert_eq!((&tensor.shape, tensor.kind), (&shape, kind), "{name}");
     }
     assert_eq!(gguf.tensors().len(), 5 + 6 * 2 + 2 * 2);
 
@@ -208,14 +208,13 @@ fn llama_rows_are_interleaved_and_long_rope_is_kept() {
     assert!(gguf.has_tensor("output.weight"));
 
     // Head 0 has rows 0..4 in halves (0, 1 | 2, 3): pairs are (0, 2) and (1, 3). Rows hold running numbers.
-    let first_of_rows =
-        |name: &str| -> Vec<f32> { gguf.tensor(name).unwrap().to_f32().iter().step_by(8).copied().collect() };
+    let first_of_rows = |name: &str| -> Vec<f32> { gguf.values(name).unwrap().iter().step_by(8).copied().collect() };
     assert_eq!(first_of_rows("blk.0.attn_q.weight"), [0, 2, 1, 3, 4, 6, 5, 7].map(|row| row as f32 * 8.0));
     assert_eq!(first_of_rows("blk.0.attn_k.weight"), [0, 2, 1, 3].map(|row| row as f32 * 8.0));
     assert_eq!(first_of_rows("blk.0.attn_v.weight"), [0, 1, 2, 3].map(|row| row as f32 * 8.0));
 
     // Wavelengths 2π and 2π·√500000 = 4443, the latter between 8192 / 4 and 8192 / 1.
-    let factors = gguf.tensor("rope_freqs.weight").unwrap().to_f32();
+    let factors = gguf.values("rope_freqs.weight").unwrap();
     let smooth = (8192.0 / 4442.88 - 1.0) / 3.0;
     assert_eq!(factors[0], 1.0);
     assert!((factors[1] - 1.0 / ((1.0 - smooth) / 8.0 + smooth)).abs() < 1e-4, "{factors:?}");

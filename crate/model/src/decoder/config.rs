@@ -38,7 +38,7 @@ impl DecoderConfig {
     /// # Errors
     /// `model-unsupported` for another architecture or a rotary scaling that is not implemented,
     /// `model-invalid` where numbers are missing or contradict each other.
-    pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Self, ModelError> {
+    pub fn from_gguf(gguf: &Gguf) -> Result<Self, ModelError> {
         let architecture = gguf.str("general.architecture")?;
         if architecture != "llama" {
             return Err(ModelError::unsupported(format!(
@@ -129,10 +129,9 @@ impl DecoderConfig {
     }
 }
 
-fn rope_scaling(gguf: &Gguf<'_>, head_dim: usize) -> Result<RopeScaling, ModelError> {
+fn rope_scaling(gguf: &Gguf, head_dim: usize) -> Result<RopeScaling, ModelError> {
     if gguf.has_tensor("rope_freqs.weight") {
-        let tensor = gguf.tensor("rope_freqs.weight")?;
-        let factors = crate::quant::dequantize(tensor.kind, tensor.data);
+        let factors = gguf.values("rope_freqs.weight")?;
         if factors.len() != head_dim / 2 || factors.iter().any(|f| !f.is_normal()) {
             return Err(ModelError::invalid("rope_freqs.weight", "it does not fit the heads"));
         }

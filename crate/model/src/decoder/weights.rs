@@ -4,7 +4,6 @@ use crate::decoder::config::DecoderConfig;
 use crate::error::ModelError;
 use crate::gguf::Gguf;
 use crate::packed::PackedMatrix;
-use crate::quant::dequantize;
 
 /// One block of the decoder. Rows of `q` and `k` are in GGUF order: rotary pairs are neighbours.
 #[derive(Debug)]
@@ -43,25 +42,28 @@ pub struct DecoderWeights {
 }
 
 impl DecoderWeights {
+    /// Takes the matrices out of the file.
+    ///
     /// # Errors
     /// Those of [`DecoderConfig::from_gguf`], and `model-invalid` for a tensor that is missing or
     /// has another shape than the metadata says.
-    pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Self, ModelError> {
+    pub fn from_gguf(gguf: &mut Gguf) -> Result<Self, ModelError> {
         let config = DecoderConfig::from_gguf(gguf)?;
         let (hidden, ff) = (config.hidden_size, config.intermediate_size);
         let (q_dim, kv_dim, vocab) = (config.q_dim(), config.kv_dim(), config.vocab_size);
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
-                let matrix_of =
-                    |name: &str, rows, cols| matrix(gguf, &format!("blk.{layer}.{name}.weight"), rows, cols);
-                let norm_of = |name: &str| vector(gguf, &format!("blk.{layer}.{name}.weight"), hidden);
+                let name_of = |part: &str| format!("blk.{layer}.{part}.weight");
+                let attention_norm = gguf.vector(&name_of("attn_norm"), hidden)?;
+                let mlp_norm = gguf.vector(&name_of("ffn_norm"), hidden)?;
+                let mut matrix_of = |part: &str, rows, cols| gguf.take_matrix(&name_of(part), rows, cols);
                 Ok(LayerWeights {
-                    attention_norm: norm_of("attn_norm")?,
+                    attention_norm,
                     q: matrix_of("attn_q", q_dim, hidden)?,
                     k: matrix_of("attn_k", kv_dim, hidden)?,
                     v: matrix_of("attn_v", kv_dim, hidden)?,
                     o: matrix_of("attn_output", hidden, q_dim)?,
-                    mlp_norm: norm_of("ffn_norm")?,
+                    mlp_norm,
                     gate: matrix_of("ffn_gate", ff, hidden)?,
                     up: matrix_of("ffn_up", ff, hidden)?,
                     down: matrix_of("ffn_down", hidden, ff)?,
@@ -69,10 +71,10 @@ impl DecoderWeights {
             })
             .collect::<Result<_, ModelError>>()?;
         Ok(Self {
-            embedding: matrix(gguf, "token_embd.weight", vocab, hidden)?,
+            embedding: gguf.take_matrix("token_embd.weight", vocab, hidden)?,
             layers,
-            output_norm: vector(gguf, "output_norm.weight", hidden)?,
-            output: if config.tied_head { None } else { Some(matrix(gguf, "output.weight", vocab, hidden)?) },
+            output_norm: gguf.vector("output_norm.weight", hidden)?,
+            output: if config.tied_head { None } else { Some(gguf.take_matrix("output.weight", vocab, hidden)?) },
             config,
         })
     }
@@ -81,26 +83,4 @@ impl DecoderWeights {
     pub fn head(&self) -> &PackedMatrix {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
-}
-
-/// A matrix tensor of the shape the metadata promises.
-pub(crate) fn matrix(gguf: &Gguf<'_>, name: &str, rows: usize, cols: usize) -> Result<PackedMatrix, ModelError> {
-    let tensor = gguf.tensor(name)?;
-    if tensor.shape != [rows, cols] {
-        return Err(wrong_shape(name, &tensor.shape, &[rows, cols]));
-    }
-    PackedMatrix::from_tensor(&tensor)
-}
-
-/// A vector tensor as plain numbers, `[len]`.
-pub(crate) fn vector(gguf: &Gguf<'_>, name: &str, len: usize) -> Result<Vec<f32>, ModelError> {
-    let tensor = gguf.tensor(name)?;
-    if tensor.shape != [len] {
-        return Err(wrong_shape(name, &tensor.shape, &[len]));
-    }
-    Ok(dequantize(tensor.kind, tensor.data))
-}
-
-fn wrong_shape(name: &str, got: &[usize], expected: &[usize]) -> ModelError {
-    ModelError::invalid(format!("tensor {name}"), format!("its shape is {got:?} where the metadata says {expected:?}"))
 }

@@ -30,7 +30,7 @@ impl EncoderConfig {
     /// # Errors
     /// `model-unsupported` for another architecture or pooling, `model-invalid` where numbers are
     /// missing or contradict each other.
-    pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Self, ModelError> {
+    pub fn from_gguf(gguf: &Gguf) -> Result<Self, ModelError> {
         let architecture = gguf.str("general.architecture")?;
         if architecture != "bert" {
             return Err(ModelError::unsupported(format!(

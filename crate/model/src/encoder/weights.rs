@@ -1,6 +1,5 @@
 //! The tensors of an encoder, packed, by their role.
 
-use crate::decoder::weights::{matrix, vector};
 use crate::encoder::config::EncoderConfig;
 use crate::error::ModelError;
 use crate::gguf::Gguf;
@@ -50,48 +49,39 @@ pub struct EncoderWeights {
 }
 
 impl EncoderWeights {
+    /// Takes the matrices out of the file.
+    ///
     /// # Errors
     /// Those of [`EncoderConfig::from_gguf`], and `model-invalid` for a tensor that is missing or
     /// has another shape than the metadata says.
-    pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Self, ModelError> {
+    pub fn from_gguf(gguf: &mut Gguf) -> Result<Self, ModelError> {
         let config = EncoderConfig::from_gguf(gguf)?;
         let (hidden, ff) = (config.hidden_size, config.intermediate_size);
-        let linear = |name: String, rows, cols| {
-            Ok::<_, ModelError>(Linear {
-                weight: matrix(gguf, &format!("{name}.weight"), rows, cols)?,
-                bias: vector(gguf, &format!("{name}.bias"), rows)?,
-            })
-        };
-        let norm = |name: String| {
-            Ok::<_, ModelError>(LayerNorm {
-                weight: vector(gguf, &format!("{name}.weight"), hidden)?,
-                bias: vector(gguf, &format!("{name}.bias"), hidden)?,
-            })
-        };
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
                 let name = |part: &str| format!("blk.{layer}.{part}");
                 Ok(EncoderLayer {
-                    q: linear(name("attn_q"), hidden, hidden)?,
-                    k: linear(name("attn_k"), hidden, hidden)?,
-                    v: linear(name("attn_v"), hidden, hidden)?,
-                    o: linear(name("attn_output"), hidden, hidden)?,
-                    attention_norm: norm(name("attn_output_norm"))?,
-                    up: linear(name("ffn_up"), ff, hidden)?,
-                    down: linear(name("ffn_down"), hidden, ff)?,
-                    output_norm: norm(name("layer_output_norm"))?,
+                    q: linear(gguf, &name("attn_q"), hidden, hidden)?,
+                    k: linear(gguf, &name("attn_k"), hidden, hidden)?,
+                    v: linear(gguf, &name("attn_v"), hidden, hidden)?,
+                    o: linear(gguf, &name("attn_output"), hidden, hidden)?,
+                    attention_norm: norm(gguf, &name("attn_output_norm"), hidden)?,
+                    up: linear(gguf, &name("ffn_up"), ff, hidden)?,
+                    down: linear(gguf, &name("ffn_down"), hidden, ff)?,
+                    output_norm: norm(gguf, &name("layer_output_norm"), hidden)?,
                 })
             })
             .collect::<Result<_, ModelError>>()?;
-        let token_types = gguf.tensor("token_types.weight")?.to_f32();
-        if token_types.len() < hidden {
+        let mut token_type = gguf.values("token_types.weight")?;
+        if token_type.len() < hidden {
             return Err(ModelError::invalid("tensor token_types.weight", "it is shorter than one row"));
         }
+        token_type.truncate(hidden);
         Ok(Self {
-            token_embedding: matrix(gguf, "token_embd.weight", config.vocab_size, hidden)?,
-            position_embedding: matrix(gguf, "position_embd.weight", config.max_tokens, hidden)?,
-            token_type: token_types[..hidden].to_vec(),
-            embedding_norm: norm("token_embd_norm".into())?,
+            token_embedding: gguf.take_matrix("token_embd.weight", config.vocab_size, hidden)?,
+            position_embedding: gguf.take_matrix("position_embd.weight", config.max_tokens, hidden)?,
+            token_type,
+            embedding_norm: norm(gguf, "token_embd_norm", hidden)?,
             layers,
             config,
         })
@@ -106,4 +96,18 @@ impl EncoderWeights {
             out.extend(token.iter().zip(&place).zip(&self.token_type).map(|((t, p), s)| t + p + s));
         }
     }
+}
+
+fn linear(gguf: &mut Gguf, name: &str, rows: usize, cols: usize) -> Result<Linear, ModelError> {
+    Ok(Linear {
+        weight: gguf.take_matrix(&format!("{name}.weight"), rows, cols)?,
+        bias: gguf.vector(&format!("{name}.bias"), rows)?,
+    })
+}
+
+fn norm(gguf: &Gguf, name: &str, len: usize) -> Result<LayerNorm, ModelError> {
+    Ok(LayerNorm {
+        weight: gguf.vector(&format!("{name}.weight"), len)?,
+        bias: gguf.vector(&format!("{name}.bias"), len)?,
+    })
 }

@@ -1,18 +1,21 @@
-//! GGUF model files, read in place and written.
+//! GGUF model files, read as they come and written.
 //!
 //! Source: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>, versions 2 and 3, little-endian.
 
+mod directory;
 mod read;
+mod stream;
 mod value;
 mod write;
 
 pub use read::Gguf;
+pub use stream::GgufStream;
 pub use value::Value;
 pub use write::GgufWriter;
 
 use std::ops::Range;
 
-use crate::quant::{self, TensorKind};
+use crate::quant::TensorKind;
 
 const MAGIC: [u8; 4] = *b"GGUF";
 const DEFAULT_ALIGNMENT: u32 = 32;
@@ -27,28 +30,6 @@ pub struct TensorInfo {
     pub kind: TensorKind,
     /// Bytes of the whole file that hold the elements; checked to lie inside it.
     pub range: Range<usize>,
-}
-
-/// One tensor with its encoded elements.
-#[derive(Debug, Clone)]
-pub struct Tensor<'a> {
-    pub name: String,
-    /// Row-major: `[rows, cols]` of a matrix.
-    pub shape: Vec<usize>,
-    pub kind: TensorKind,
-    /// Whole blocks; rows follow each other without padding.
-    pub data: &'a [u8],
-}
-
-impl Tensor<'_> {
-    pub fn n_elements(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// All elements decoded, row-major.
-    pub fn to_f32(&self) -> Vec<f32> {
-        quant::dequantize(self.kind, self.data)
-    }
 }
 
 /// Bytes of a tensor, `None` if the last axis is not whole blocks or the size overflows.

@@ -1,105 +1,104 @@
-//! The reader. Every count and offset of the file is checked against its length before anything is allocated for it.
+//! A file that has been read: its metadata, and its tensors until they are taken.
 
-use std::collections::HashMap;
-
-use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, Tensor, TensorInfo, Value, n_bytes};
+use super::directory::Directory;
+use super::{GgufStream, TensorInfo, Value};
 use crate::error::ModelError;
-use crate::quant::TensorKind;
+use crate::packed::{BLOCK, PackedMatrix, Packing};
 
-const MAX_DIMS: u32 = 4;
-const MAX_ARRAY_DEPTH: usize = 4;
-/// Metadata values, array elements included, that one file may hold: each takes 32 bytes here but as little as one in
-/// the file. The largest vocabularies in use need about a million.
-const MAX_VALUES: usize = 8 << 20;
-/// Shortest metadata entry: key length 8, type 4, one byte of value.
-const MIN_ENTRY_BYTES: usize = 13;
-/// Shortest tensor entry: name length 8, n_dims 4, one dim 8, type 4, offset 8.
-const MIN_TENSOR_BYTES: usize = 32;
-
-/// A parsed GGUF file; tensors stay in the bytes it was parsed from.
-#[derive(Debug, Clone)]
-pub struct Gguf<'a> {
-    bytes: &'a [u8],
-    metadata: HashMap<String, Value>,
-    tensors: Vec<TensorInfo>,
-    by_name: HashMap<String, usize>,
+/// A GGUF file, its tensors in the layout of [`PackedMatrix`].
+#[derive(Debug)]
+pub struct Gguf {
+    directory: Directory,
+    /// One for each of the directory; `None` once it was taken.
+    tensors: Vec<Option<Packing>>,
 }
 
-impl<'a> Gguf<'a> {
-    /// Reads the header, the metadata and the tensor directory.
+impl Gguf {
+    /// Reads a file that is in memory.
     ///
     /// # Errors
-    /// `model-magic`, `model-version`, `model-truncated`, `model-invalid` (damaged or contradictory directory),
-    /// `model-unsupported` (big-endian file, tensor type other than [`TensorKind`]).
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
-        let mut reader = Reader { bytes, at: 0, n_values: 0 };
-        let magic: [u8; 4] = reader.array("the header")?;
-        if magic != MAGIC {
-            return Err(ModelError::Magic { found: magic });
-        }
-        let version = reader.u32("the header")?;
-        if version != 0 && version & 0xffff == 0 {
-            return Err(ModelError::unsupported("it is a big-endian GGUF file; convert it to little-endian"));
-        }
-        if !(2..=3).contains(&version) {
-            return Err(ModelError::Version { found: version });
-        }
-        let n_tensors = reader.u64("the header")?;
-        let n_entries = reader.u64("the header")?;
-        let n_entries = reader.count(n_entries, MIN_ENTRY_BYTES, "the metadata")?;
-        let metadata = reader.metadata(n_entries)?;
-        let n_tensors = reader.count(n_tensors, MIN_TENSOR_BYTES, "the tensor directory")?;
-        let entries = (0..n_tensors).map(|_| reader.tensor_entry()).collect::<Result<Vec<_>, _>>()?;
+    /// As [`GgufStream`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        let mut stream = GgufStream::new(bytes.len());
+        stream.push(bytes)?;
+        stream.finish()
+    }
 
-        let alignment = match metadata.get(ALIGNMENT_KEY) {
-            None => DEFAULT_ALIGNMENT,
-            Some(value) => value
-                .as_u32()
-                .filter(|a| a.is_power_of_two())
-                .ok_or_else(|| ModelError::invalid(ALIGNMENT_KEY, format!("must be a power of two, not {value:?}")))?,
-        };
-        let tensors = place(entries, reader.at, alignment as usize, bytes.len())?;
-        let mut by_name = HashMap::with_capacity(tensors.len());
-        for (i, tensor) in tensors.iter().enumerate() {
-            if by_name.insert(tensor.name.clone(), i).is_some() {
-                return Err(ModelError::invalid(format!("tensor {}", tensor.name), "appears twice"));
-            }
-        }
-        Ok(Self { bytes, metadata, tensors, by_name })
+    pub(super) fn new(directory: Directory, tensors: Vec<Option<Packing>>) -> Self {
+        Self { directory, tensors }
     }
 
     /// The tensor directory, in file order.
     pub fn tensors(&self) -> &[TensorInfo] {
-        &self.tensors
+        &self.directory.tensors
     }
 
     pub fn has_tensor(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
+        self.directory.by_name.contains_key(name)
     }
 
     /// # Errors
     /// `model-invalid` if the file has no tensor of that name.
-    pub fn tensor(&self, name: &str) -> Result<Tensor<'a>, ModelError> {
-        let info = self
-            .by_name
-            .get(name)
-            .map(|&i| &self.tensors[i])
-            .ok_or_else(|| ModelError::invalid(format!("tensor {name}"), "is missing"))?;
-        Ok(Tensor {
-            name: info.name.clone(),
-            shape: info.shape.clone(),
-            kind: info.kind,
-            data: &self.bytes[info.range.clone()],
-        })
+    pub fn tensor(&self, name: &str) -> Result<&TensorInfo, ModelError> {
+        Ok(&self.directory.tensors[self.index(name)?])
+    }
+
+    /// A tensor as plain numbers, row-major.
+    ///
+    /// # Errors
+    /// `model-invalid` if there is none of that name, or it was taken.
+    pub fn values(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let index = self.index(name)?;
+        let packing = self.tensors[index].as_ref().ok_or_else(|| missing(name))?;
+        Ok(packing.to_f32(self.directory.tensors[index].shape.iter().product()))
+    }
+
+    /// A vector of the length that the metadata promises, `[len]`.
+    ///
+    /// # Errors
+    /// As [`Self::values`]; `model-invalid` for another shape.
+    pub fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, ModelError> {
+        self.check_shape(name, &[len])?;
+        self.values(name)
+    }
+
+    /// Takes a matrix of the shape that the metadata promises, `[rows, cols]`, out of the file.
+    ///
+    /// # Errors
+    /// `model-invalid` if there is none of that name, it was taken, or has another shape; `model-unsupported` when its
+    /// rows are not a multiple of 32 long.
+    pub fn take_matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<PackedMatrix, ModelError> {
+        self.check_shape(name, &[rows, cols])?;
+        if cols % BLOCK != 0 {
+            let reason = format!("tensor {name} has rows of {cols} values, not a multiple of {BLOCK}");
+            return Err(ModelError::unsupported(reason));
+        }
+        let index = self.index(name)?;
+        let packing = self.tensors[index].take().ok_or_else(|| missing(name))?;
+        Ok(packing.into_matrix(rows, cols))
     }
 
     /// Every metadata key, in no particular order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.metadata.keys().map(String::as_str)
+        self.directory.metadata.keys().map(String::as_str)
     }
 
     pub fn value(&self, key: &str) -> Option<&Value> {
-        self.metadata.get(key)
+        self.directory.metadata.get(key)
+    }
+
+    fn index(&self, name: &str) -> Result<usize, ModelError> {
+        self.directory.by_name.get(name).copied().ok_or_else(|| missing(name))
+    }
+
+    fn check_shape(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
+        match &self.tensor(name)?.shape {
+            shape if shape == expected => Ok(()),
+            shape => Err(ModelError::invalid(
+                format!("tensor {name}"),
+                format!("its shape is {shape:?} where the metadata says {expected:?}"),
+            )),
+        }
     }
 
     fn opt<'s, T>(
@@ -108,7 +107,7 @@ impl<'a> Gguf<'a> {
         wanted: &str,
         convert: impl FnOnce(&'s Value) -> Option<T>,
     ) -> Result<Option<T>, ModelError> {
-        match self.metadata.get(key) {
+        match self.value(key) {
             None => Ok(None),
             Some(value) => convert(value).map(Some).ok_or_else(|| {
                 ModelError::invalid(format!("metadata {key}"), format!("is {}, not {wanted}", value.type_name()))
@@ -117,11 +116,15 @@ impl<'a> Gguf<'a> {
     }
 }
 
+fn missing(name: &str) -> ModelError {
+    ModelError::invalid(format!("tensor {name}"), "is missing")
+}
+
 /// Typed metadata. `opt_*` answer `None` for a missing key, the others `model-invalid`; a value of another type is
 /// `model-invalid` in both.
 macro_rules! getters {
     ($($name:ident, $opt:ident: $type:ty = $wanted:literal, $convert:expr;)*) => {
-        impl Gguf<'_> {
+        impl Gguf {
             $(
                 #[doc = concat!("Metadata value that must be ", $wanted, ".")]
                 ///
@@ -152,176 +155,4 @@ getters! {
     strs, opt_strs: Vec<&str> = "an array of strings", |v| v.as_array()?.iter().map(Value::as_str).collect();
     u32s, opt_u32s: Vec<u32> = "an array of whole numbers", |v| v.as_array()?.iter().map(Value::as_u32).collect();
     f32s, opt_f32s: Vec<f32> = "an array of real numbers", |v| v.as_array()?.iter().map(Value::as_f32).collect();
-}
-
-struct TensorEntry {
-    name: String,
-    shape: Vec<usize>,
-    kind: TensorKind,
-    offset: u64,
-}
-
-/// Turns offsets relative to the data section into checked ranges of the file.
-fn place(
-    entries: Vec<TensorEntry>,
-    directory_end: usize,
-    alignment: usize,
-    len: usize,
-) -> Result<Vec<TensorInfo>, ModelError> {
-    let data_start = directory_end.checked_next_multiple_of(alignment);
-    let mut tensors = Vec::with_capacity(entries.len());
-    for TensorEntry { name, shape, kind, offset } in entries {
-        let part = || format!("tensor {name}");
-        let size = n_bytes(&shape, kind).ok_or_else(|| {
-            ModelError::invalid(part(), format!("shape {shape:?} is not whole blocks of {}", kind.name()))
-        })?;
-        if !offset.is_multiple_of(alignment as u64) {
-            return Err(ModelError::invalid(part(), format!("offset {offset} is not a multiple of {alignment}")));
-        }
-        let start = usize::try_from(offset).ok().and_then(|offset| data_start?.checked_add(offset));
-        let range = start.and_then(|start| Some(start..start.checked_add(size)?)).filter(|range| range.end <= len);
-        let Some(range) = range else {
-            return Err(ModelError::Truncated { part: part(), offset, needed: size as u64, len: len as u64 });
-        };
-        tensors.push(TensorInfo { name, shape, kind, range });
-    }
-    let mut order: Vec<&TensorInfo> = tensors.iter().collect();
-    order.sort_by_key(|tensor| tensor.range.start);
-    for pair in order.windows(2) {
-        if pair[0].range.end > pair[1].range.start {
-            let reason = format!("overlaps tensor {}", pair[1].name);
-            return Err(ModelError::invalid(format!("tensor {}", pair[0].name), reason));
-        }
-    }
-    Ok(tensors)
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    n_values: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize, part: &str) -> Result<&'a [u8], ModelError> {
-        let taken = self.at.checked_add(n).and_then(|end| self.bytes.get(self.at..end));
-        let taken = taken.ok_or_else(|| self.truncated(n as u64, part))?;
-        self.at += n;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self, part: &str) -> Result<[u8; N], ModelError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, part)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self, part: &str) -> Result<u32, ModelError> {
-        Ok(u32::from_le_bytes(self.array(part)?))
-    }
-
-    fn u64(&mut self, part: &str) -> Result<u64, ModelError> {
-        Ok(u64::from_le_bytes(self.array(part)?))
-    }
-
-    /// `count` if that many things of at least `min_bytes` can still follow.
-    fn count(&self, count: u64, min_bytes: usize, part: &str) -> Result<usize, ModelError> {
-        let left = (self.bytes.len() - self.at) / min_bytes;
-        match usize::try_from(count) {
-            Ok(count) if count <= left => Ok(count),
-            _ => Err(self.truncated(count.saturating_mul(min_bytes as u64), part)),
-        }
-    }
-
-    fn truncated(&self, needed: u64, part: &str) -> ModelError {
-        ModelError::Truncated { part: part.to_owned(), offset: self.at as u64, needed, len: self.bytes.len() as u64 }
-    }
-
-    fn string(&mut self, part: &str) -> Result<String, ModelError> {
-        let n = self.u64(part)?;
-        let n = self.count(n, 1, part)?;
-        match std::str::from_utf8(self.take(n, part)?) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(ModelError::invalid(part, "is not UTF-8")),
-        }
-    }
-
-    fn metadata(&mut self, n_entries: usize) -> Result<HashMap<String, Value>, ModelError> {
-        let mut metadata = HashMap::new();
-        for _ in 0..n_entries {
-            let key = self.string("a metadata key")?;
-            let type_id = self.u32(&key)?;
-            let value = self.value(type_id, &key, 0)?;
-            if metadata.contains_key(&key) {
-                return Err(ModelError::invalid(format!("metadata {key}"), "appears twice"));
-            }
-            metadata.insert(key, value);
-        }
-        Ok(metadata)
-    }
-
-    fn value(&mut self, type_id: u32, key: &str, depth: usize) -> Result<Value, ModelError> {
-        self.n_values += 1;
-        if self.n_values > MAX_VALUES {
-            return Err(ModelError::invalid("the metadata", format!("has more than {MAX_VALUES} values")));
-        }
-        Ok(match type_id {
-            0 => Value::U8(self.array::<1>(key)?[0]),
-            1 => Value::I8(i8::from_le_bytes(self.array(key)?)),
-            2 => Value::U16(u16::from_le_bytes(self.array(key)?)),
-            3 => Value::I16(i16::from_le_bytes(self.array(key)?)),
-            4 => Value::U32(self.u32(key)?),
-            5 => Value::I32(i32::from_le_bytes(self.array(key)?)),
-            6 => Value::F32(f32::from_le_bytes(self.array(key)?)),
-            7 => Value::Bool(self.array::<1>(key)?[0] != 0),
-            8 => Value::String(self.string(key)?),
-            9 if depth < MAX_ARRAY_DEPTH => {
-                let element = self.u32(key)?;
-                let count = self.u64(key)?;
-                let count = self.count(count, min_value_bytes(element), key)?;
-                let mut values = Vec::with_capacity(count.min(MAX_VALUES - self.n_values));
-                for _ in 0..count {
-                    values.push(self.value(element, key, depth + 1)?);
-                }
-                Value::Array(values)
-            }
-            9 => {
-                return Err(ModelError::invalid(format!("metadata {key}"), "nests arrays too deeply"));
-            }
-            10 => Value::U64(self.u64(key)?),
-            11 => Value::I64(i64::from_le_bytes(self.array(key)?)),
-            12 => Value::F64(f64::from_le_bytes(self.array(key)?)),
-            other => {
-                return Err(ModelError::invalid(format!("metadata {key}"), format!("has unknown type {other}")));
-            }
-        })
-    }
-
-    fn tensor_entry(&mut self) -> Result<TensorEntry, ModelError> {
-        let name = self.string("a tensor name")?;
-        let part = format!("tensor {name}");
-        let n_dims = self.u32(&part)?;
-        if !(1..=MAX_DIMS).contains(&n_dims) {
-            return Err(ModelError::invalid(part, format!("has {n_dims} dimensions, not 1 to {MAX_DIMS}")));
-        }
-        let mut shape = Vec::with_capacity(n_dims as usize);
-        for _ in 0..n_dims {
-            let dim = self.u64(&part)?;
-            shape.push(usize::try_from(dim).map_err(|_| ModelError::invalid(&*part, format!("dimension {dim}")))?);
-        }
-        shape.reverse();
-        let kind = TensorKind::from_ggml(self.u32(&part)?)?;
-        let offset = self.u64(&part)?;
-        Ok(TensorEntry { name, shape, kind, offset })
-    }
-}
-
-fn min_value_bytes(type_id: u32) -> usize {
-    match type_id {
-        2 | 3 => 2,
-        4..=6 => 4,
-        8 | 10..=12 => 8,
-        9 => 12,
-        _ => 1,
-    }
 }

@@ -276,7 +276,7 @@ fn half_to_f32(words: u32x4) -> f32x4 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::Tensor;
+    use crate::packed::Packing;
     use crate::quant::{TensorKind, quantize_q8_0};
 
     fn wave(n: usize, salt: f32) -> Vec<f32> {
@@ -322,8 +322,9 @@ mod tests {
         for (kind, data) in
             [(TensorKind::Q8_0, &q8), (TensorKind::Q4_1, &q41), (TensorKind::F16, &f16), (TensorKind::F32, &f32)]
         {
-            let tensor = Tensor { name: "w".into(), shape: vec![rows, cols], kind, data };
-            let w = PackedMatrix::from_tensor(&tensor).unwrap();
+            let mut packing = Packing::new(kind, data.len());
+            packing.push(data);
+            let w = packing.into_matrix(rows, cols);
             for n in [1, 2, 4, 7] {
                 check(&w, n);
             }
