@@ -13,7 +13,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = resolve(process.env.LECTERN_DIST ?? join(here, '..', 'dist'));
 const fake = process.argv.includes('fake');
 
-if (!fake && !existsSync(join(here, 'worker/pkg/lectern_wasm.js'))) {
+if (!fake && !existsSync(join(here, 'worker/pkg/cpu/lectern_wasm.js'))) {
   console.error('www/worker/pkg holds no wasm package. Build it first (cargo xtask build does), or use: npm run build -- --mode fake');
   process.exit(1);
 }

@@ -6,36 +6,50 @@
  * `cargo xtask bench` does the set-up and calls this. Prints JSON lines and, on stderr, a table. A peer that could not
  * be set up says why and is left out. `busy` is how many cores other processes used meanwhile, on average.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { brotliCompressSync, constants } from 'node:zlib';
 import { open as openBrowser, peakMemory } from './lib/browser.mjs';
 import { measured, quiet, summary } from './lib/machine.mjs';
 import * as lectern from './subjects/lectern.mjs';
 import * as transformers from './subjects/transformers.mjs';
 import * as wllama from './subjects/wllama.mjs';
 
-/** Stage → unit, whether less is better, and its cases with what a subject is asked. */
+/** Stage → unit, whether less is better, what runs it, and its cases with what a subject is asked. */
 const STAGES = {
-  load: { unit: 'ms', less: true, cases: { cache: (subject) => subject.load?.() } },
-  prefill: { unit: 'tok/s', cases: Object.fromEntries([64, 511, 1984].map((n) => [n, (subject) => subject.prefill?.(n)])) },
-  decode: { unit: 'tok/s', cases: Object.fromEntries([64, 1000, 1984].map((context) => [`64@${context}`, (subject) => subject.decode?.(64, context)])) },
-  embed: { unit: 'texts/s', cases: Object.fromEntries([1, 32].map((n) => [`${n}x128`, (subject) => subject.embed?.(n)])) },
+  load: { unit: 'ms', less: true, executor: 'cpu', cases: { cache: (subject) => subject.load?.() } },
+  prefill: { unit: 'tok/s', executor: 'cpu', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },
+  decode: { unit: 'tok/s', executor: 'cpu', cases: cases([64, 1000, 1984], (context) => `64@${context}`, (subject, context) => subject.decode?.(64, context)) },
+  embed: { unit: 'texts/s', executor: 'cpu', cases: cases([1, 32], (n) => `${n}x128`, (subject, n) => subject.embed?.(n)) },
+  ask: { unit: 'ms', less: true, executor: 'cpu', cases: cases(['first', 'follow-up'], (kind) => kind, (subject, kind) => subject.ask?.(kind)) },
+  adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
+  // Few tokens: where WebGPU is a program, others take minutes for more.
+  'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },
+  'gpu-embed': { unit: 'texts/s', executor: 'gpu', cases: { '4x128': (subject) => subject.embed?.(4) } },
+};
+/** Subjects by what runs them; the order is that of a round. */
+const SUBJECTS = {
+  cpu: { 'lectern-cpu-1': lectern, 'wllama-q4_1-1': wllama, 'transformers.js-q8-1': transformers },
+  gpu: { 'lectern-gpu-1': lectern, 'transformers.js-webgpu': transformers },
 };
 /** A subject that takes longer for one round is measured once, and left out of the larger cases of its stage. */
 const ONCE_MS = 60_000;
+/** Measured once each, in a browser of its own. */
+const SIZES = ['memory', 'bytes'];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: { rounds: { type: 'string', default: '3' }, json: { type: 'boolean', default: false } },
 });
-for (const name of positionals) if (!(name in STAGES)) {
-  console.error(`There is no stage ${name}: ${Object.keys(STAGES).join(', ')}`);
+const known = [...Object.keys(STAGES), ...SIZES];
+for (const name of positionals) if (!known.includes(name)) {
+  console.error(`There is no stage ${name}: ${known.join(', ')}`);
   process.exit(2);
 }
-const stages = positionals.length ? positionals : Object.keys(STAGES);
+const stages = positionals.length ? positionals : known;
 const inputs = JSON.parse(readFileSync(join(here, 'inputs.json'), 'utf8'));
 const SYSTEM = 'You are a helpful AI assistant named SmolLM, trained by Hugging Face';
 const settings = {
@@ -49,24 +63,31 @@ const settings = {
 };
 
 const browser = await openBrowser();
-const subjects = [];
-for (const [name, start] of [
-  ['lectern-cpu-1', () => lectern.open({ browser, device: 'cpu', ...settings })],
-  ['wllama-q4_1-1', () => wllama.open({ browser, ...settings })],
-  ['transformers.js-q8-1', () => transformers.open({ browser, ...settings })],
-]) {
-  try {
-    subjects.push(await start());
-  } catch (error) {
-    console.error(`${name} is left out: ${error.message.split('\n')[0]}`);
-  }
-}
-
+console.error(`Chromium ${browser.version}`);
 const rows = [];
-for (const stage of stages) {
+for (const executor of ['cpu', 'gpu']) {
+  const wanted = stages.filter((stage) => STAGES[stage]?.executor === executor);
+  if (!wanted.length) continue;
+  const subjects = [];
+  for (const [name, { open }] of Object.entries(SUBJECTS[executor])) {
+    try {
+      subjects.push(await open({ browser, executor, ...settings }));
+    } catch (error) {
+      leftOut(name, error);
+    }
+  }
+  for (const stage of wanted) await run(stage, subjects);
+  for (const subject of subjects) await subject.close();
+}
+await browser.close();
+if (stages.includes('memory')) for (const [name, { open }] of Object.entries(SUBJECTS.cpu)) await memory(name, open);
+if (stages.includes('bytes')) await bytes();
+
+async function run(stage, subjects) {
+  const { unit, less, cases: asked } = STAGES[stage];
   // Whoever was slow at a small case is not asked a larger one: hours would pass.
   const slow = new Set();
-  for (const [name, ask] of Object.entries(STAGES[stage].cases)) {
+  for (const [name, ask] of Object.entries(asked)) {
     const rounds = new Map(subjects.map((subject) => [subject, []]));
     for (let i = 0; i < Number(options.rounds); i += 1) {
       for (const [subject, found] of rounds) {
@@ -84,17 +105,70 @@ for (const stage of stages) {
         }
       }
     }
-    for (const [subject, found] of rounds) if (found.length) {
-      const row = { stage, case: name, host: 'browser', subject: subject.name, unit: STAGES[stage].unit, ...summary(found) };
-      rows.push(row);
-      if (options.json) console.log(JSON.stringify(row));
-    }
-    table(rows.filter((row) => row.stage === stage && row.case === name), STAGES[stage].less);
+    for (const [subject, found] of rounds) if (found.length) add({ stage, case: name, subject: subject.name, unit, ...summary(found) });
+    table(rows.filter((row) => row.stage === stage && row.case === name), less);
   }
 }
-console.error(`Chromium ${browser.version}; largest page ${Math.round(peakMemory() ?? 0)} MB`);
-for (const subject of subjects) await subject.close();
-await browser.close();
+
+/** What a page takes for loading both models and answering once, above an empty page; beside it the files' own size. */
+async function memory(name, open) {
+  const own = await openBrowser();
+  try {
+    const { close } = await own.page({ '/': join(here, 'empty') });
+    const empty = await peakMemory(own);
+    await close();
+    const subject = await open({ browser: own, executor: 'cpu', ...settings });
+    // The second visit: a first one also holds what it has fetched.
+    await subject.load();
+    await subject.decode?.(16, 1000);
+    await subject.embed?.(1);
+    const peak = await peakMemory(own);
+    if (empty !== null && peak !== null) add({ stage: 'memory', case: '16@1000', subject: subject.name, unit: 'MB', ...one((peak - empty) / 1e6) });
+  } catch (error) {
+    leftOut(name, error);
+  }
+  await own.close();
+  table(rows.filter((row) => row.stage === 'memory' && row.subject === name), true);
+}
+
+/** What crosses the network before a model does, compressed as a good server does. */
+async function bytes() {
+  for (const [executor, subjects] of Object.entries(SUBJECTS)) for (const [name, { bytes: filesOf }] of Object.entries(subjects)) {
+    try {
+      for (const [part, files] of Object.entries(await filesOf({ executor, ...settings }))) {
+        const size = files.reduce((sum, file) => sum + brotli(file), 0);
+        add({ stage: 'bytes', case: part, subject: name, unit: 'kB', ...one(size / 1e3) });
+      }
+    } catch (error) {
+      leftOut(name, error);
+    }
+  }
+  for (const part of ['module', 'page']) table(rows.filter((row) => row.stage === 'bytes' && row.case === part), true);
+}
+
+function brotli(file) {
+  const params = { [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: statSync(file).size };
+  return brotliCompressSync(readFileSync(file), { params }).length;
+}
+
+function one(value) {
+  const rounded = Number(value.toPrecision(4));
+  return { median: rounded, min: rounded, max: rounded, n: 1, busy: null };
+}
+
+function add(row) {
+  const whole = { host: 'browser', ...row };
+  rows.push(whole);
+  if (options.json) console.log(JSON.stringify(whole));
+}
+
+function leftOut(name, error) {
+  console.error(`${name} is left out: ${error.message.split('\n')[0]}`);
+}
+
+function cases(values, name, ask) {
+  return Object.fromEntries(values.map((value) => [name(value), (subject) => ask(subject, value)]));
+}
 
 /** One line a subject: its figures, and for ours the ratio to the best other. */
 function table(found, less) {
@@ -102,6 +176,6 @@ function table(found, less) {
   const best = less ? Math.min(...others) : Math.max(...others);
   for (const { stage, case: name, subject, unit, median, min, max, n, busy } of found) {
     const ratio = others.length && subject.startsWith('lectern') ? `  ${(less ? best / median : median / best).toFixed(2)} ×` : '';
-    console.error(`${stage.padEnd(10)} ${name.padEnd(9)} ${subject.padEnd(22)} ${String(median).padStart(8)} ${unit.padEnd(8)} ${min}–${max}, n ${n}, busy ${busy}${ratio}`);
+    console.error(`${stage.padEnd(10)} ${name.padEnd(9)} ${subject.padEnd(22)} ${String(median).padStart(8)} ${unit.padEnd(8)} ${min}–${max}, n ${n}${busy === null ? '' : `, busy ${busy}`}${ratio}`);
   }
 }

@@ -2,6 +2,8 @@
 
 export type Device = "auto" | "gpu" | "cpu";
 
+export type Adapter = { "type": "none", reason: string, } | { "type": "found", name: string, software: boolean, };
+
 export type Executor = "gpu" | "cpu";
 
 export type ExecutorInfo = { executor: Executor, reason: string, adapter: string | null, self_test_max_error: number | null, };

@@ -126,6 +126,36 @@ describe('a dead engine', () => {
   });
 });
 
+describe('the module with the GPU executor', () => {
+  it.each([
+    ['auto', { type: 'none', reason: 'no' }, 'cpu'],
+    ['auto', { type: 'found', name: 'a program', software: true }, 'cpu'],
+    ['auto', { type: 'found', name: 'a card', software: false }, 'gpu'],
+    ['cpu', { type: 'found', name: 'a card', software: false }, 'cpu'],
+    ['gpu', { type: 'found', name: 'a program', software: true }, 'gpu'],
+    ['gpu', { type: 'none', reason: 'no' }, 'cpu'],
+  ] as const)('for %s with %o is %s', async (device, adapter, kind) => {
+    const workers = localWorkers({ adapter });
+    await new Lectern(workers).start(device);
+    expect(workers.kinds).toEqual([kind]);
+  });
+
+  it('takes over when the GPU is chosen later, with models and pages', async () => {
+    const workers = localWorkers({ adapter: { type: 'found', name: 'a program', software: true } });
+    const lectern = await open(workers);
+    await lectern.addSource('birds.md', page);
+    const codes: string[] = [];
+    lectern.on('notice', ({ code }) => codes.push(code));
+    expect((await lectern.start('gpu')).executor).toBe('gpu');
+    expect(workers.kinds).toEqual(['cpu', 'gpu']);
+    const answer = await lectern.ask('Where does the heron wait for fish?', options);
+    expect(lectern.sourceText(answer.citations[0]?.source_id ?? -1).name).toBe('birds.md');
+    expect((await lectern.start('cpu')).executor).toBe('cpu');
+    expect(workers.kinds).toHaveLength(2);
+    expect(codes).toEqual([]);
+  });
+});
+
 describe('graphs', () => {
   it('are built in the second worker and installed', async () => {
     const installed: number[] = [];

@@ -67,7 +67,16 @@ export class Lectern {
   /** Opens the engine and chooses the executor; may be called again to force another. */
   async start(device: Device): Promise<ExecutorInfo> {
     this.#device = device;
-    const info = await this.#call('open', { device, restarted: false }).result;
+    let info: ExecutorInfo;
+    try {
+      info = await this.#call('open', { device, restarted: false }).result;
+    } catch (thrown) {
+      if (describe(thrown).code !== 'other-module') throw thrown;
+      // The module that runs cannot do it: another takes over where this one was.
+      this.#connection.close();
+      await this.#renew();
+      info = await this.#call('open', { device, restarted: true }).result;
+    }
     this.#emit('executor', info);
     return info;
   }
@@ -254,14 +263,20 @@ export class Lectern {
       this.#emit('notice', { code: 'engine-died', message: `The engine keeps stopping (${message}). Reload the page; a smaller model or fewer pages may help.` });
       return;
     }
-    this.#connection = this.#connect();
-    this.#ready = this.#restore().then((ids) => {
-      this.#emit('restarted', ids);
+    this.#renew().then(() => {
       this.#emit('notice', { code: 'engine-restarted', message: `The engine stopped unexpectedly (${message}) and was started again. Your pages are still here; ask again.` });
       setTimeout(() => { this.#deaths = 0; }, 60_000);
     }, (thrown: unknown) => {
       this.#emit('notice', describe(thrown));
     });
+  }
+
+  /** A fresh worker where the last one was; calls wait until it is. */
+  #renew(): Promise<void> {
+    this.#connection = this.#connect();
+    const renewed = this.#restore().then((ids) => { this.#emit('restarted', ids); });
+    this.#ready = renewed.catch(() => undefined);
+    return renewed;
   }
 
   /** The pages are back; what the reader lacks is said, and said again by the next question. */

@@ -1,4 +1,4 @@
-import { loadPackage } from './load-package';
+import { packages } from './load-package';
 import { serve } from './serve';
 
-serve(loadPackage);
+serve(packages());

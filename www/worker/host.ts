@@ -1,7 +1,8 @@
 /** The engine worker: answers the client's calls from one engine, one long call at a time. */
 import { CodedError, errorInfo, isDeath } from './errors';
 import { GpuWatch } from './gpu-watch';
-import type { Engine, EnginePackage, LoadPackage, ModelFile } from './package';
+import type { Adapter } from '../client/generated';
+import type { Engine, LoadPackage, ModelFile, PackageKind } from './package';
 import type { AdapterSource, AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
 import { weightsOf } from './protocol';
 import { Queue } from './queue';
@@ -16,6 +17,7 @@ export interface Port {
 export interface HostOptions {
   port: Port;
   loadPackage: LoadPackage;
+  gpuAdapter: () => Promise<Adapter>;
   caches: CacheStorage | undefined;
   fetch: typeof fetch;
   locks: LockManager | undefined;
@@ -35,8 +37,7 @@ export class EngineHost {
   #queue = new Queue();
   #calls = new Map<number, AbortController>();
   #engine: Engine | null = null;
-  #pkg: EnginePackage | null = null;
-  #module: WebAssembly.Module | null = null;
+  #package: ({ kind: PackageKind } & Awaited<ReturnType<LoadPackage>>) | null = null;
   #lock: Promise<void> | null = null;
   #dead = false;
 
@@ -80,13 +81,18 @@ export class EngineHost {
       });
       await this.#lock;
       return this.#queue.run(async () => {
-        if (!this.#engine) {
-          const { pkg, module } = await this.#options.loadPackage(null);
-          this.#module = module;
-          this.#pkg = pkg;
-          this.#engine = new pkg.Engine();
+        const adapter: Adapter = device === 'cpu' ? { type: 'none', reason: 'it was not asked for' } : await this.#options.gpuAdapter();
+        const isWanted = adapter.type === 'found' && (device === 'gpu' || !adapter.software);
+        if (!this.#package) {
+          const kind = isWanted ? 'gpu' : 'cpu';
+          const loaded = await this.#options.loadPackage(kind);
+          this.#package = { kind, ...loaded };
+          this.#engine = new loaded.pkg.Engine();
+        } else if (isWanted && this.#package.kind === 'cpu') {
+          throw new CodedError('other-module', 'The engine that runs has no GPU executor: start another.');
         }
-        return this.#engine.start(device);
+        if (!this.#engine) throw notStarted();
+        return this.#engine.start(device, adapter);
       }, signal);
     },
     held: ({ files }) => Promise.all(files.map((file) => this.#store.held(file))),
@@ -120,9 +126,9 @@ export class EngineHost {
     import_collection: ({ bytes }, _emit, signal) => this.#run(signal, (engine) =>
       engine.import_collection(bytes).map((info): AddedSource => ({ info, text: engine.source_text(info.id) }))),
     embed: ({ texts }, _emit, signal) => this.#run(signal, (engine) => engine.embed(texts)),
-    next_segment_job: (_params, _emit, signal) => this.#run(signal, (engine) => {
+    next_segment_job: (_params, _emit, signal) => this.#run(signal, async (engine) => {
       const job = engine.next_segment_job();
-      return job ? { job, module: this.#module } : null;
+      return job ? { job, module: (await this.#package?.segmentModule) ?? null } : null;
     }),
     install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => { engine.install_segment(built); return null; }),
     gpu_counters: () => Promise.resolve({ ...this.gpu.counters }),
@@ -145,11 +151,14 @@ export class EngineHost {
 
   /** The file goes into the engine's memory as it comes, beside whatever the engine is at; only then is it opened. */
   async #load<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>): Promise<T> {
-    if (!this.#pkg) throw notStarted();
+    if (!this.#package) throw notStarted();
+    if (model.kind === 'own' && model.file.size > MAX_MODEL_BYTES) {
+      throw new CodedError('model-too-large', `${model.name} has ${Math.round(model.file.size / 1e6)} MB; a browser tab can hold ${Math.round(MAX_MODEL_BYTES / 1e6)} MB at most. Choose a smaller model.`);
+    }
     const site = model.kind === 'site' ? model : null;
-    const file = new this.#pkg.ModelFile(model.kind === 'site' ? model.n_bytes : model.file.size, site?.sha256, checksPieces);
+    const file = new this.#package.pkg.ModelFile(model.kind === 'site' ? model.n_bytes : model.file.size, site?.sha256, checksPieces);
     const push = (piece: Uint8Array) => file.push(piece);
-    let isTaken = false;
+    let isTaken = false as boolean;
     try {
       if (model.kind === 'site') await this.#store.read(model, push, emit, signal);
       else await slices(model.file, push, emit, signal);
@@ -200,6 +209,9 @@ function notStarted(): CodedError {
 function configOf({ config_url, sha256 }: AdapterSource): SiteFile {
   return { url: config_url, n_bytes: 0, sha256: `${sha256}.config`, piece_bytes: 1, piece_sha256: [] };
 }
+
+/** Half of what WebAssembly can address: keys, values and the pages need room too. */
+const MAX_MODEL_BYTES = 2 ** 31;
 
 /** Bytes of a file of the person's own that are in memory at a time. */
 const SLICE_BYTES = 8 << 20;

@@ -1,22 +1,46 @@
-/** The one place that knows the wasm package. */
-import init, * as lectern from './pkg/lectern_wasm.js';
-import wasmUrl from './pkg/lectern_wasm_bg.wasm?url';
+/** The one place that knows the wasm packages: the same engine with and without the GPU executor. */
+import initCpu, * as cpu from './pkg/cpu/lectern_wasm.js';
+import cpuUrl from './pkg/cpu/lectern_wasm_bg.wasm?url';
+import gpuUrl from './pkg/gpu/lectern_wasm_bg.wasm?url';
 import kernelsUrl from './pkg/lectern_kernels.wasm?url';
 import { CodedError } from './errors';
 import type { EnginePackage, LoadPackage } from './package';
 
-export const loadPackage: LoadPackage = async (module) => {
-  const compiled = module ?? (await compile(new URL(wasmUrl, import.meta.url)));
-  await init({ module_or_path: compiled });
-  // A second worker builds graphs, which needs none of them.
-  if (!module) await installKernels();
-  return { pkg: lectern as unknown as EnginePackage, module: compiled };
-};
+type Package = EnginePackage & { install_kernels(module: WebAssembly.Module): void };
+
+/** Asks for the modules before it is known which is wanted: graphs are built by the one without GPU in any case. */
+export function packages(): LoadPackage {
+  const segmentModule = compile(new URL(cpuUrl, import.meta.url));
+  const kernels = compileKernels();
+  // Whoever waits for them is told.
+  segmentModule.catch(() => undefined);
+  kernels.catch(() => undefined);
+  return async (kind) => {
+    let pkg: Package;
+    if (kind === 'cpu') {
+      await initCpu({ module_or_path: await segmentModule });
+      pkg = cpu as unknown as Package;
+    } else {
+      const { default: init, ...gpu } = await import('./pkg/gpu/lectern_wasm.js');
+      await init({ module_or_path: await compile(new URL(gpuUrl, import.meta.url)) });
+      pkg = gpu as unknown as Package;
+    }
+    const quick = await kernels;
+    if (quick) pkg.install_kernels(quick);
+    return { pkg, segmentModule };
+  };
+}
+
+/** What builds graphs needs neither a GPU nor quick kernels. */
+export async function startSegments(module: WebAssembly.Module | null): Promise<EnginePackage> {
+  await initCpu({ module_or_path: module ?? (await compile(new URL(cpuUrl, import.meta.url))) });
+  return cpu as unknown as EnginePackage;
+}
 
 /** The module of quick kernels, where the browser has relaxed SIMD; elsewhere the engine takes its exact path. */
-async function installKernels(): Promise<void> {
+async function compileKernels(): Promise<WebAssembly.Module | null> {
   const bytes = await (await get(new URL(kernelsUrl, import.meta.url))).arrayBuffer();
-  if (WebAssembly.validate(bytes)) lectern.install_kernels(await WebAssembly.compile(bytes));
+  return WebAssembly.validate(bytes) ? WebAssembly.compile(bytes) : null;
 }
 
 /** File servers that do not know `application/wasm` refuse streaming compilation; their bytes are as good. */

@@ -1,13 +1,13 @@
 /** What the wasm package offers, as the rest of the worker sees it. */
 import type {
-  AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
+  Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
   SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
 import type { ChatMessage } from './protocol';
 
 /** One long call at a time; only `cancel` and `gpu_failed` may come in between. */
 export interface Engine {
-  start(device: Device): Promise<ExecutorInfo>;
+  start(device: Device, adapter: Adapter): Promise<ExecutorInfo>;
   load_decoder(file: ModelFile): Promise<{ model: ModelInfo; executor: ExecutorInfo }>;
   load_embedder(file: ModelFile): Promise<ModelInfo>;
   add_adapter(name: string, config_json: Uint8Array, safetensors: Uint8Array): AdapterInfo;
@@ -42,5 +42,10 @@ export interface EnginePackage {
   build_segment(job: Uint8Array): Uint8Array;
 }
 
-/** Compiles and starts the package; `module` is passed on so that a second worker need not compile again. */
-export type LoadPackage = (module: WebAssembly.Module | null) => Promise<{ pkg: EnginePackage; module: WebAssembly.Module | null }>;
+/** The module with the GPU executor has twice the bytes: it is fetched where there is an adapter for it. */
+export type PackageKind = 'cpu' | 'gpu';
+
+/** Compiles and starts a package; `segmentModule` is passed on so that a second worker need not compile it again. */
+export type LoadPackage = (kind: PackageKind) => Promise<{ pkg: EnginePackage; segmentModule: Promise<WebAssembly.Module | null> }>;
+/** Starts what builds graphs. */
+export type StartSegments = (module: WebAssembly.Module | null) => Promise<EnginePackage>;

@@ -1,5 +1,5 @@
 /** Stands in for the wasm package's own types where it has not been built; the built ones take precedence. */
-declare module '*/pkg/lectern_wasm.js' {
+declare module '*/lectern_wasm.js' {
   export default function init(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
   export function install_kernels(module: WebAssembly.Module): void;
 }

@@ -1,4 +1,4 @@
-import { loadPackage } from './load-package';
+import { startSegments } from './load-package';
 import { serveSegments } from './serve-segments';
 
-serveSegments(loadPackage);
+serveSegments(startSegments);

@@ -1,5 +1,6 @@
 /** Ties an engine host to this worker's global scope. */
 import { EngineHost } from './host';
+import { gpuAdapter } from './gpu-adapter';
 import type { LoadPackage } from './package';
 import type { ToWorker } from './protocol';
 
@@ -9,6 +10,7 @@ export function serve(loadPackage: LoadPackage): void {
   const host = new EngineHost({
     port: { postMessage: (message, transfer) => { self.postMessage(message, transfer ?? []); } },
     loadPackage,
+    gpuAdapter,
     caches: (self as { caches?: CacheStorage }).caches,
     fetch: (...args) => self.fetch(...args),
     locks: (self.navigator as { locks?: LockManager }).locks,

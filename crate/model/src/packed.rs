@@ -173,28 +173,33 @@ impl Packing {
 
     fn pack(&mut self, blocks: &[u8]) {
         let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let half = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
+        let half = |block: &[u8]| u16::from_le_bytes([block[0], block[1]]);
+        let scales = blocks.chunks_exact(unit(self.kind));
         match self.kind {
             TensorKind::F32 | TensorKind::F16 => self.quants.extend(blocks.chunks_exact(4).map(word)),
             TensorKind::Q4_0 => {
-                for block in blocks.chunks_exact(18) {
-                    self.scales.push(q4_0_scale(half(block)));
-                    self.quants.extend([word(&block[2..]), word(&block[6..]), word(&block[10..]), word(&block[14..])]);
-                }
+                self.scales.extend(scales.map(|block| q4_0_scale(half(block))));
+                self.bodies::<18, 2, 4>(blocks, 0);
             }
             TensorKind::Q4_1 => {
-                for block in blocks.chunks_exact(20) {
-                    self.scales.push(word(block));
-                    self.quants.extend([word(&block[4..]), word(&block[8..]), word(&block[12..]), word(&block[16..])]);
-                }
+                self.scales.extend(scales.map(word));
+                self.bodies::<20, 4, 4>(blocks, 0);
             }
             TensorKind::Q8_0 => {
-                for block in blocks.chunks_exact(34) {
-                    self.scales.push(half(block) as u32);
-                    for four in block[2..].chunks_exact(4) {
-                        self.quants.push(word(four) ^ 0x8080_8080);
-                    }
-                }
+                self.scales.extend(scales.map(|block| half(block) as u32));
+                self.bodies::<34, 2, 8>(blocks, 0x8080_8080);
+            }
+        }
+    }
+
+    /// Appends the `WORDS` words that follow the `HEAD` bytes of every block of `UNIT`, with the bits of `flip` turned.
+    fn bodies<const UNIT: usize, const HEAD: usize, const WORDS: usize>(&mut self, blocks: &[u8], flip: u32) {
+        let start = self.quants.len();
+        self.quants.resize(start + blocks.len() / UNIT * WORDS, 0);
+        let words = self.quants[start..].as_chunks_mut::<WORDS>().0;
+        for (words, block) in words.iter_mut().zip(blocks.as_chunks::<UNIT>().0) {
+            for (word, bytes) in words.iter_mut().zip(block[HEAD..].as_chunks::<4>().0) {
+                *word = u32::from_le_bytes(*bytes) ^ flip;
             }
         }
     }

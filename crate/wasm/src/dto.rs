@@ -31,6 +31,10 @@ dto! {
     #[serde(rename_all = "kebab-case")]
     pub enum Device { Auto, Gpu, Cpu }
 
+    /// What WebGPU offers; `software` when a CPU pretends to be it.
+    #[serde(rename_all = "kebab-case", tag = "type")]
+    pub enum Adapter { None { reason: String }, Found { name: String, software: bool } }
+
     #[serde(rename_all = "kebab-case")]
     pub enum Executor { Gpu, Cpu }
 
@@ -381,6 +385,7 @@ mod tests {
         }
         declare!(
             Device,
+            Adapter,
             Executor,
             ExecutorInfo,
             ModelInfo,

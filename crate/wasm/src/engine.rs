@@ -68,11 +68,12 @@ impl Engine {
     }
 
     /// Decides what is asked of the GPU; models loaded after this follow it.
-    pub async fn start(&self, device: JsValue) -> Result<JsValue, Rejection> {
+    pub async fn start(&self, device: JsValue, adapter: JsValue) -> Result<JsValue, Rejection> {
         let preference = parse::<dto::Device>(device)?.into();
+        let adapter = parse::<dto::Adapter>(adapter)?;
         let mut turn = self.turn()?;
         *self.signals.gpu_failure.borrow_mut() = None;
-        let gpu = device::open(preference).await;
+        let gpu = device::open(preference, adapter).await;
         let info = match &gpu {
             lectern_engine::Gpu::None(reason) => ExecutorInfo {
                 executor: Executor::Cpu,
@@ -226,6 +227,10 @@ impl ModelFile {
             Some(sha256) if is_checked => Hash::Checked(sha256),
             expected => Hash::Unchecked { expected },
         };
+        // The memory grows once, and not with every tensor. Where it cannot, the tensors will say so.
+        let mut room = Vec::<u8>::new();
+        let _ = std::hint::black_box(&mut room).try_reserve_exact(n_bytes);
+        drop(room);
         Self(lectern_engine::ModelFile::new(n_bytes, hash))
     }
 

@@ -32,45 +32,62 @@ pub enum Optimize {
     Size,
 }
 
+/// The engine without and with the GPU executor: a page fetches the second, of twice the bytes, where there is a GPU.
+const PACKAGES: [(&str, &[&str]); 2] = [("cpu", &["--no-default-features"]), ("gpu", &[])];
+
 /// Builds `lectern-wasm` into `www/worker/pkg`.
 ///
 /// # Errors
-/// When the build, the binding or the check of the module fails.
+/// When the build, the binding or the check of a module fails.
 pub fn build(house: &House, optimize: Optimize) -> Result<()> {
     tools::wasm_target(house)?;
-    step::loud("Building the wasm module", || {
+    let pkg = house.www().join("worker/pkg");
+    for (name, features) in PACKAGES {
+        package(house, optimize, features, &pkg.join(name))?;
+    }
+    fs::copy(kernels(house)?, pkg.join("lectern_kernels.wasm"))?;
+    Ok(())
+}
+
+fn package(house: &House, optimize: Optimize, features: &[&str], folder: &Path) -> Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let profile = match optimize {
+        Optimize::No => "release",
+        Optimize::Size => "web",
+    };
+    step::loud(format_args!("Building the wasm module ({name})"), || {
         command::run(
-            cargo(&house.root).args([
-                "build",
-                "--release",
-                "--package",
-                "lectern-wasm",
-                "--target",
-                "wasm32-unknown-unknown",
-            ]),
+            cargo(&house.root)
+                .args([
+                    "build",
+                    "--package",
+                    "lectern-wasm",
+                    "--target",
+                    "wasm32-unknown-unknown",
+                    "--profile",
+                    profile,
+                ])
+                .args(features),
             "mend what the compiler says above",
         )
     })?;
-    let module = house.target.join("wasm32-unknown-unknown/release/lectern_wasm.wasm");
-    let kernels = kernels(house)?;
-    let package = house.www().join("worker/pkg");
-    let stamp = package.join(".made-from");
-    let wanted = format!("{} {} {optimize:?} {}", sha256_of(&module)?, sha256_of(&kernels)?, env!("CARGO_PKG_VERSION"));
+    let module = house.target.join("wasm32-unknown-unknown").join(profile).join("lectern_wasm.wasm");
+    let stamp = folder.join(".made-from");
+    let wanted = format!("{} {optimize:?} {}", sha256_of(&module)?, env!("CARGO_PKG_VERSION"));
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        step::skip("JavaScript bindings in www/worker/pkg");
+        step::skip(format_args!("JavaScript bindings in {}", house.shown(folder)));
         return Ok(());
     }
     check_constructors(&fs::read(&module)?)?;
-    if package.exists() {
-        fs::remove_dir_all(&package)?;
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
     }
-    step::quiet("Writing JavaScript bindings to www/worker/pkg", || bind(&module, &package))?;
+    step::quiet(format_args!("Writing JavaScript bindings to {}", house.shown(folder)), || bind(&module, folder))?;
     if optimize == Optimize::Size {
         step::quiet("Making the wasm module small (wasm-opt -Oz, some minutes)", || {
-            shrink(house, &package.join("lectern_wasm_bg.wasm"))
+            shrink(house, &folder.join("lectern_wasm_bg.wasm"))
         })?;
     }
-    fs::copy(&kernels, package.join("lectern_kernels.wasm"))?;
     // Last, so that a package left half-made is made again.
     Ok(fs::write(stamp, wanted)?)
 }

@@ -10,6 +10,7 @@ export async function open() {
   const executablePath = process.env.CHROME_BIN ?? execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], { encoding: 'utf8' }).trim();
   const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
   return {
+    chromium: browser,
     version: browser.version(),
     /** A page of its own process and cache over `mounts`; without a path an empty one, for a peer's modules. */
     async page(mounts, path = '/empty.html') {
@@ -25,12 +26,14 @@ export async function open() {
   };
 }
 
-/** Largest resident memory of any page so far, in MB; null where there is no /proc. */
-export function peakMemory() {
+/** Largest resident memory so far of the browser's pages and of what draws for them, in bytes; null where there is no /proc. */
+export async function peakMemory(browser) {
   try {
-    const pids = execFileSync('pgrep', ['-f', '--', '--type=renderer'], { encoding: 'utf8' }).trim().split('\n');
-    const peaks = pids.map((pid) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0));
-    return Math.max(...peaks) / 1024;
+    const session = await browser.chromium.newBrowserCDPSession();
+    const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+    const peak = ({ id }) => 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1] ?? 0);
+    const largest = (type) => Math.max(0, ...processInfo.filter((process) => process.type === type).map(peak));
+    return largest('renderer') + largest('GPU');
   } catch {
     return null;
   }

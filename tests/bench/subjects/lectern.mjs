@@ -1,5 +1,12 @@
 /** Lectern itself, through the page's own client. */
-export async function open({ browser, dist, device, inputs }) {
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What is asked over the first pages of the texts: with the question, a prompt of some 600 tokens. */
+const QUESTIONS = ['What is said of the first of these?', 'Which of them is the oldest, and why?', 'What do they have in common?'];
+const SAMPLING = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
+
+export async function open({ browser, dist, executor: device, inputs }) {
   const { page, close } = await browser.page({ '/': dist }, '/');
   await page.waitForFunction(() => document.querySelector('lectern-desk')?.desk.models.phase === 'missing');
   const executor = await page.evaluate(async (wanted) => {
@@ -13,16 +20,26 @@ export async function open({ browser, dist, device, inputs }) {
     await close();
     throw new Error(executor.reason);
   }
-  const generate = (content, n) => page.evaluate(async ([text, tokens]) => {
-    const sampling = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
+  const generate = (content, n, voice = null) => page.evaluate(async ([text, tokens, voice, sampling]) => {
     const { ids, usage, timings_ms } = await document.querySelector('lectern-desk').desk.client
-      .generate([{ role: 'user', content: text }], { precision: 'fast', max_tokens: tokens, adapter: null, scale: 0, sampling, stop: [] });
+      .generate([{ role: 'user', content: text }], { precision: 'fast', max_tokens: tokens, adapter: voice, scale: 1, sampling, stop: [] });
     return { read: usage.prompt_tokens - usage.cached_tokens, n: ids.length, ...timings_ms };
-  }, [content, n]);
+  }, [content, n, voice, SAMPLING]);
+
+  let laid = false;
+  const lay = async () => {
+    if (laid) return;
+    laid = true;
+    await page.evaluate(async (texts) => {
+      const { client } = document.querySelector('lectern-desk').desk;
+      for (const [i, text] of texts.entries()) await client.addSource(`${i}.txt`, new Blob([text]));
+    }, inputs.passages.slice(0, 6));
+  };
 
   return {
     name: `lectern-${device}-1`,
     async load() {
+      laid = false;
       await page.reload();
       return page.evaluate(() => new Promise((resolve) => {
         const look = () => {
@@ -43,6 +60,35 @@ export async function open({ browser, dist, device, inputs }) {
       if (written < n / 2) throw new Error(`ended after ${written} tokens`);
       return (1000 * (written - 1)) / decode;
     },
+    /** Milliseconds to the first token of an answer over passages of which nothing was read before, or all. */
+    async ask(kind) {
+      await lay();
+      await generate('Hello', 1);
+      const ask = (question) => page.evaluate(async ([text, sampling]) => {
+        const started = performance.now();
+        const run = document.querySelector('lectern-desk').desk.client
+          .ask(text, { rag: true, top_k: 3, max_tokens: 1, adapter: null, scale: 1, sampling, stop: [] });
+        let first = 0;
+        for await (const event of run) if (event.type === 'token') first ||= performance.now() - started;
+        const { usage } = await run;
+        return { first, ...usage };
+      }, [question, SAMPLING]);
+      let asked = await ask(QUESTIONS[0]);
+      if (kind === 'follow-up') asked = await ask(QUESTIONS[1]);
+      console.error(`${kind}: prompt of ${asked.prompt_tokens} tokens, ${asked.cached_tokens} of them not read again`);
+      return asked.first;
+    },
+    /** Milliseconds of a question of a few words, whose one token comes in the other voice than the last. */
+    async adapter() {
+      await page.evaluate(async () => {
+        const { desk } = document.querySelector('lectern-desk');
+        await desk.models.voice(desk.models.catalog.adapters.find(({ name }) => name === 'pirate'));
+      });
+      await generate('Hello', 1);
+      const started = performance.now();
+      await generate('Hello', 1, 'pirate');
+      return performance.now() - started;
+    },
     embed: (n) => page.evaluate(async (texts) => {
       const started = performance.now();
       await document.querySelector('lectern-desk').desk.client.embed(texts);
@@ -50,4 +96,11 @@ export async function open({ browser, dist, device, inputs }) {
     }, inputs.passages.slice(0, n)),
     close,
   };
+}
+
+/** Files that a page fetches before a model. */
+export function bytes({ executor, dist }) {
+  const files = (folder) => readdirSync(join(dist, folder)).map((file) => join(dist, folder, file));
+  const modules = files('worker').filter((file) => /lectern_wasm.*\.wasm$/.test(file)).sort((a, b) => statSync(a).size - statSync(b).size);
+  return { module: [modules[executor === 'gpu' ? 1 : 0]], page: [join(dist, 'index.html'), ...files('assets')] };
 }

@@ -13,11 +13,11 @@ class Clock extends BaseStreamer {
 
 let [embedder, tokenizer, model] = [];
 globalThis.peer = {
-  async load() {
+  async load({ device, embedderType, decoderType }) {
     const started = performance.now();
-    embedder = await pipeline('feature-extraction', 'minilm', { device: 'wasm', dtype: 'q8' });
+    embedder = await pipeline('feature-extraction', 'minilm', { device, dtype: embedderType });
     tokenizer = await AutoTokenizer.from_pretrained('smollm2');
-    model = await AutoModelForCausalLM.from_pretrained('smollm2', { device: 'wasm', dtype: 'q8' });
+    model = await AutoModelForCausalLM.from_pretrained('smollm2', { device, dtype: decoderType });
     return performance.now() - started;
   },
   async embed(texts) {

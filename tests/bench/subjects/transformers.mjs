@@ -1,24 +1,29 @@
-/** transformers.js on onnxruntime-web, 8-bit weights, one thread; its ONNX files lie under LECTERN_ONNX. */
+/** transformers.js on onnxruntime-web; its ONNX files lie under LECTERN_ONNX. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
-export async function open({ browser, peers, onnx, chat, inputs }) {
+/** Its usual forms: 8-bit weights on one thread; 4-bit weights, and an encoder in fp32, on WebGPU. */
+const FORMS = {
+  cpu: { name: 'transformers.js-q8-1', device: 'wasm', embedderType: 'q8', decoderType: 'q8' },
+  gpu: { name: 'transformers.js-webgpu', device: 'webgpu', embedderType: 'fp32', decoderType: 'q4' },
+};
+
+export async function open({ browser, executor, peers, onnx, chat, inputs }) {
+  const { name, ...form } = FORMS[executor];
   if (!onnx || !existsSync(join(onnx, 'smollm2/onnx/model_quantized.onnx'))) throw new Error('LECTERN_ONNX names no folder with its ONNX files');
-  const bundle = join(peers, 'node_modules/.lectern');
-  mkdirSync(bundle, { recursive: true });
-  await build({ entryPoints: [join(peers, 'subjects/transformers-page.mjs')], bundle: true, format: 'esm', platform: 'browser', outfile: join(bundle, 'transformers.js'), logLevel: 'error' });
+  const bundle = await bundled(peers);
   const { page, close } = await browser.page({ '/': join(peers, 'empty'), '/page/': bundle, '/ort/': join(peers, 'node_modules/onnxruntime-web/dist'), '/models/': onnx });
   const start = async () => {
     await page.addScriptTag({ url: '/page/transformers.js', type: 'module' });
     await page.waitForFunction(() => globalThis.peer);
-    return page.evaluate(() => globalThis.peer.load());
+    return page.evaluate((wanted) => globalThis.peer.load(wanted), form);
   };
   await start();
   const complete = (content, n) => page.evaluate(([prompt, tokens]) => globalThis.peer.complete(prompt, tokens), [chat(content), n]);
 
   return {
-    name: 'transformers.js-q8-1',
+    name,
     async load() {
       await page.reload();
       return start();
@@ -34,4 +39,17 @@ export async function open({ browser, peers, onnx, chat, inputs }) {
     embed: (n) => page.evaluate((texts) => globalThis.peer.embed(texts), inputs.passages.slice(0, n)),
     close,
   };
+}
+
+async function bundled(peers) {
+  const folder = join(peers, 'node_modules/.lectern');
+  mkdirSync(folder, { recursive: true });
+  await build({ entryPoints: [join(peers, 'subjects/transformers-page.mjs')], bundle: true, format: 'esm', platform: 'browser', outfile: join(folder, 'transformers.js'), minify: true, logLevel: 'error' });
+  return folder;
+}
+
+/** Files that a page fetches before a model. */
+export async function bytes({ executor, peers }) {
+  const ort = join(peers, 'node_modules/onnxruntime-web/dist', executor === 'gpu' ? 'ort-wasm-simd-threaded.jsep' : 'ort-wasm-simd-threaded');
+  return { module: [`${ort}.wasm`], page: [join(await bundled(peers), 'transformers.js'), `${ort}.mjs`] };
 }

@@ -44,3 +44,9 @@ export async function open({ browser, peers, gguf, chat, inputs }) {
     close,
   };
 }
+
+/** Files that a page fetches before a model. */
+export function bytes({ peers }) {
+  const esm = join(peers, 'node_modules/@wllama/wllama/esm');
+  return { module: [join(esm, 'wasm/wllama.wasm')], page: [join(esm, 'index.js')] };
+}

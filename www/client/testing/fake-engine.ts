@@ -3,7 +3,7 @@
  * methods, events, delays and errors, and knows nothing of language. It answers with the first
  * sentences of the best-matching paragraphs.
  */
-import type { Engine, EnginePackage, LoadPackage, ModelFile } from '../../worker/package';
+import type { Engine, EnginePackage, LoadPackage, ModelFile, StartSegments } from '../../worker/package';
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
   SearchResult, SourceInfo, SourceText,
@@ -50,12 +50,12 @@ export class FakeEngine implements Engine {
   }
 
   async load_decoder(file: ModelFile) {
-    this.#decoder = await open(file as FakeFile, 'SmolLM2 135M Instruct');
+    this.#decoder = await open(file, 'SmolLM2 135M Instruct');
     return { model: this.#decoder, executor: this.#executor };
   }
 
   async load_embedder(file: ModelFile): Promise<ModelInfo> {
-    this.#embedder = await open(file as FakeFile, 'all-MiniLM-L6-v2');
+    this.#embedder = await open(file, 'all-MiniLM-L6-v2');
     return this.#embedder;
   }
 
@@ -234,9 +234,12 @@ function cpu(reason: string): ExecutorInfo {
 /** Fake models are `GGUF`, a little-endian u32 length of the whole file, and padding. */
 class FakeFile implements ModelFile {
   readonly head: number[] = [];
+  readonly sha256: string;
   n = 0;
 
-  constructor(readonly n_bytes: number, readonly sha256: string | undefined) {}
+  constructor(_nBytes: number, sha256: string | undefined) {
+    this.sha256 = sha256 ?? '';
+  }
 
   push(bytes: Uint8Array): number {
     if (this.n < 8) this.head.push(...bytes.subarray(0, 8 - this.n));
@@ -248,10 +251,11 @@ class FakeFile implements ModelFile {
   free(): void {}
 }
 
-async function open(file: FakeFile, name: string): Promise<ModelInfo> {
+async function open(file: ModelFile, name: string): Promise<ModelInfo> {
   await wait(20);
+  if (!(file instanceof FakeFile)) return fail('internal', 'This file is of another package.');
   if (file.n < 8 || new DataView(Uint8Array.from(file.head).buffer).getUint32(4, true) !== file.n) fail('model-truncated', 'The model file ends too early. Download it again.');
-  return { name, architecture: 'llama', n_layers: 30, n_ctx: 2048, n_bytes: file.n, quantization: 'Q4_1', sha256: file.sha256 ?? '' };
+  return { name, architecture: 'llama', n_layers: 30, n_ctx: 2048, n_bytes: file.n, quantization: 'Q4_1', sha256: file.sha256 };
 }
 
 function composed(question: string, hits: Hit[]): string {
@@ -261,4 +265,5 @@ function composed(question: string, hits: Hit[]): string {
 }
 
 export const fakePackage: EnginePackage = { Engine: FakeEngine, ModelFile: FakeFile, build_segment: (job) => job.slice() };
-export const loadFakePackage: LoadPackage = () => Promise.resolve({ pkg: fakePackage, module: null });
+export const loadFakePackage: LoadPackage = () => Promise.resolve({ pkg: fakePackage, segmentModule: Promise.resolve(null) });
+export const startFakeSegments: StartSegments = () => Promise.resolve(fakePackage);

@@ -1,4 +1,4 @@
 import { serveSegments } from '../../worker/serve-segments';
-import { loadFakePackage } from './fake-engine';
+import { startFakeSegments } from './fake-engine';
 
-serveSegments(loadFakePackage);
+serveSegments(startFakeSegments);

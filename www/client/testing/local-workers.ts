@@ -1,7 +1,8 @@
 /** Both workers in the test's own realm: the real host behind a message channel. */
 import { EngineHost } from '../../worker/host';
-import type { EnginePackage } from '../../worker/package';
+import type { EnginePackage, PackageKind } from '../../worker/package';
 import type { FromWorker, SegmentResult, ToWorker } from '../../worker/protocol';
+import type { Adapter } from '../generated';
 import type { EngineWorker, SegmentWorker, Workers } from '../workers';
 import { fakePackage } from './fake-engine';
 
@@ -10,17 +11,22 @@ export interface LocalOptions {
   fetch?: typeof fetch;
   locks?: LockManager;
   pkg?: EnginePackage;
+  adapter?: Adapter;
 }
 
 export interface LocalWorkers extends Workers {
   hosts: EngineHost[];
+  /** Of the package that each of them loaded. */
+  kinds: PackageKind[];
 }
 
 export function localWorkers(options: LocalOptions = {}): LocalWorkers {
   const hosts: EngineHost[] = [];
+  const kinds: PackageKind[] = [];
   const pkg = options.pkg ?? fakePackage;
   return {
     hosts,
+    kinds,
     engine: () => {
       const worker: EngineWorker = {
         onmessage: null,
@@ -36,7 +42,11 @@ export function localWorkers(options: LocalOptions = {}): LocalWorkers {
           const data = structuredClone(message, { transfer });
           queueMicrotask(() => { worker.onmessage?.({ data } as MessageEvent<FromWorker>); });
         } },
-        loadPackage: () => Promise.resolve({ pkg, module: null }),
+        loadPackage: (kind) => {
+          kinds.push(kind);
+          return Promise.resolve({ pkg, segmentModule: Promise.resolve(null) });
+        },
+        gpuAdapter: () => Promise.resolve(options.adapter ?? { type: 'none', reason: 'this is a test' }),
         caches: options.caches,
         fetch: options.fetch ?? (() => Promise.reject(new TypeError('offline'))),
         locks: options.locks,
