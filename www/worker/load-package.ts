@@ -19,11 +19,11 @@ export function packages(): LoadPackage {
     let pkg: Package;
     if (kind === 'cpu') {
       await initCpu({ module_or_path: await segmentModule });
-      pkg = cpu as unknown as Package;
+      pkg = cpu;
     } else {
       const { default: init, ...gpu } = await import('./pkg/gpu/lectern_wasm.js');
       await init({ module_or_path: await compile(new URL(gpuUrl, import.meta.url)) });
-      pkg = gpu as unknown as Package;
+      pkg = gpu;
     }
     const quick = await kernels;
     if (quick) pkg.install_kernels(quick);
@@ -34,7 +34,7 @@ export function packages(): LoadPackage {
 /** What builds graphs needs neither a GPU nor quick kernels. */
 export async function startSegments(module: WebAssembly.Module | null): Promise<EnginePackage> {
   await initCpu({ module_or_path: module ?? (await compile(new URL(cpuUrl, import.meta.url))) });
-  return cpu as unknown as EnginePackage;
+  return cpu;
 }
 
 /** The module of quick kernels, where the browser has relaxed SIMD; elsewhere the engine takes its exact path. */

@@ -2,6 +2,9 @@
 declare module '*/lectern_wasm.js' {
   export default function init(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
   export function install_kernels(module: WebAssembly.Module): void;
+  export const Engine: import('./package').EnginePackage['Engine'];
+  export const ModelFile: import('./package').EnginePackage['ModelFile'];
+  export const build_segment: import('./package').EnginePackage['build_segment'];
 }
 declare module '*?url' {
   const url: string;
