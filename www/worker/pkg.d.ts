@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/consistent-type-imports -- an import would make this a module, whose declarations hold for nobody else */
 /** Stands in for the wasm package's own types where it has not been built; the built ones take precedence. */
 declare module '*/lectern_wasm.js' {
   export default function init(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
