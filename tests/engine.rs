@@ -360,6 +360,25 @@ fn stopping_while_a_page_is_read_leaves_the_library_as_it_was() {
 }
 
 #[test]
+fn vectors_made_elsewhere_give_the_same_library() {
+    let text = "# Log\n\nKeeper Ness trimmed the wick.\n\n# Oil\n\nThe cistern holds nine barrels of colza oil.";
+    let (mut whole, _) = laid();
+    lay(&mut whole, "log.md", text.as_bytes()).unwrap();
+    let (mut session, _) = laid();
+    let (mut helper, _) = laid();
+    let source = block_on(session.read_source("log.md", text.as_bytes(), &mut |_| ())).unwrap();
+    assert!(source.texts.iter().any(|text| text.contains("nine barrels")));
+    let vectors = block_on(helper.embed(&source.texts)).unwrap();
+    session.lay_down(source, &vectors).unwrap();
+    assert_eq!(session.export_collection().unwrap(), whole.export_collection().unwrap());
+
+    let before = session.export_collection().unwrap();
+    let narrow = block_on(session.read_source("log.md", text.as_bytes(), &mut |_| ())).unwrap();
+    assert_eq!(session.lay_down(narrow, &vec![vec![0.0; 3]; vectors.len()]).unwrap_err().code(), "index-dimension");
+    assert_eq!(session.export_collection().unwrap(), before);
+}
+
+#[test]
 fn a_bad_file_is_refused_with_its_code_and_the_others_stay() {
     let (mut session, _) = laid();
     let before = session.export_collection().unwrap();

@@ -25,6 +25,7 @@ const STAGES = {
   embed: { unit: 'texts/s', executor: 'cpu', cases: cases([1, 32], (n) => `${n}x128`, (subject, n) => subject.embed?.(n)) },
   ask: { unit: 'ms', less: true, executor: 'cpu', cases: cases(['first', 'follow-up'], (kind) => kind, (subject, kind) => subject.ask?.(kind)) },
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
+  'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },
   'gpu-embed': { unit: 'texts/s', executor: 'gpu', cases: { '4x128': (subject) => subject.embed?.(4) } },
@@ -32,6 +33,7 @@ const STAGES = {
 /** Subjects by what runs them; the order is that of a round. */
 const SUBJECTS = {
   cpu: { 'lectern-cpu-1': lectern, 'wllama-q4_1-1': wllama, 'transformers.js-q8-1': transformers },
+  folder: { 'lectern-cpu-1': lectern, 'lectern-cpu-2': { open: (settings) => lectern.open({ ...settings, workers: 2 }) } },
   gpu: { 'lectern-gpu-1': lectern, 'transformers.js-webgpu': transformers },
 };
 /** A subject that takes longer for one round is measured once, and left out of the larger cases of its stage. */
@@ -65,7 +67,7 @@ const settings = {
 const browser = await openBrowser();
 console.error(`Chromium ${browser.version}`);
 const rows = [];
-for (const executor of ['cpu', 'gpu']) {
+for (const executor of Object.keys(SUBJECTS)) {
   const wanted = stages.filter((stage) => STAGES[stage]?.executor === executor);
   if (!wanted.length) continue;
   const subjects = [];
@@ -133,7 +135,7 @@ async function memory(name, open) {
 
 /** What crosses the network before a model does, compressed as a good server does. */
 async function bytes() {
-  for (const [executor, subjects] of Object.entries(SUBJECTS)) for (const [name, { bytes: filesOf }] of Object.entries(subjects)) {
+  for (const executor of ['cpu', 'gpu']) for (const [name, { bytes: filesOf }] of Object.entries(SUBJECTS[executor])) {
     try {
       for (const [part, files] of Object.entries(await filesOf({ executor, ...settings }))) {
         const size = files.reduce((sum, file) => sum + brotli(file), 0);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Lectern, LecternError, isAbort } from './index';
-import type { AskEvent, AskOptions, ModelSource } from './index';
+import type { AskEvent, AskOptions, IngestEvent, ModelSource } from './index';
 import { FakeEngine, fake, fakePackage } from './testing/fake-engine';
 import { localWorkers } from './testing/local-workers';
 
@@ -153,6 +153,68 @@ describe('the module with the GPU executor', () => {
     expect((await lectern.start('cpu')).executor).toBe('cpu');
     expect(workers.kinds).toHaveLength(2);
     expect(codes).toEqual([]);
+  });
+});
+
+describe('laying down much at once', () => {
+  const long = new Blob([Array.from({ length: 420 }, (_, i) => `Paragraph ${i} of a page that goes on.`).join('\n\n')]);
+
+  /** Engines that say which of them embedded how many texts; `failing` ones fail at it. */
+  function counting(failing: (engine: number) => boolean = () => false) {
+    const embedded: number[] = [];
+    class Counting extends FakeEngine {
+      #number = embedded.push(0) - 1;
+      override async embed(texts: string[]): Promise<Float32Array[]> {
+        await new Promise((resolve) => { setTimeout(resolve, 5); });
+        if (failing(this.#number)) throw Object.assign(new Error('no'), { code: 'internal' });
+        embedded[this.#number] = (embedded[this.#number] ?? 0) + texts.length;
+        return super.embed(texts);
+      }
+    }
+    return { embedded, pkg: { ...fakePackage, Engine: Counting } };
+  }
+
+  it('is shared with helpers, and is whole', async () => {
+    const { embedded, pkg } = counting();
+    const lectern = await open(localWorkers({ pkg, nHelpers: 2 }));
+    const events: IngestEvent[] = [];
+    const run = lectern.addSource('long.txt', long);
+    for await (const event of run) events.push(event);
+    const { n_chunks } = await run;
+    expect(embedded).toHaveLength(3);
+    expect(embedded.every((n) => n > 0)).toBe(true);
+    expect(embedded.reduce((a, b) => a + b)).toBe(n_chunks);
+    expect(events.at(-1)).toEqual({ type: 'embedded', done: n_chunks, total: n_chunks });
+    lectern.close();
+  });
+
+  it('is not lost when a helper fails', async () => {
+    const { embedded, pkg } = counting((engine) => engine > 0);
+    const lectern = await open(localWorkers({ pkg, nHelpers: 2 }));
+    const { n_chunks } = await lectern.addSource('long.txt', long);
+    expect(embedded[0]).toBe(n_chunks);
+    lectern.close();
+  });
+
+  it('needs no helpers for a page or two', async () => {
+    const workers = localWorkers({ nHelpers: 2 });
+    const lectern = await open(workers);
+    await lectern.addSource('birds.md', page);
+    expect(workers.hosts).toHaveLength(1);
+  });
+
+  it('lets a question in between, and can be stopped', async () => {
+    const { pkg } = counting();
+    const lectern = await open(localWorkers({ pkg }));
+    await lectern.addSource('birds.md', page);
+    const run = lectern.addSource('long.txt', long);
+    const order: string[] = [];
+    void run.result.then(() => order.push('page'), () => order.push('stopped'));
+    await lectern.ask('Where does the heron wait for fish?', options);
+    order.push('answer');
+    run.stop();
+    await expect(run.result).rejects.toSatisfy(isAbort);
+    expect(order).toEqual(['answer', 'stopped']);
   });
 });
 

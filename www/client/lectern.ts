@@ -10,6 +10,9 @@ import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent,
   ModelInfo, SearchResult, SourceInfo, SourceText,
 } from './generated';
+import { Helpers } from './helpers';
+import { layDown } from './lay-down';
+import type { Call } from './lay-down';
 import { Run } from './run';
 import { Segments } from './segments';
 import type { Workers } from './workers';
@@ -32,9 +35,12 @@ export class Lectern {
   #workers: Workers;
   #connection: Connection;
   #segments: Segments;
+  #helpers: Helpers;
   #listeners: { [K in keyof LecternEvents]: Set<(value: LecternEvents[K]) => void> } = { notice: new Set(), executor: new Set(), restarted: new Set() };
 
   #device: Device = 'auto';
+  /** What runs the models, as far as the engine has said. */
+  #executor: ExecutorInfo['executor'] = 'cpu';
   #decoder: ModelSource | null = null;
   #embedder: ModelSource | null = null;
   #adapters = new Map<string, AdapterSource>();
@@ -52,6 +58,7 @@ export class Lectern {
   constructor(workers: Workers) {
     this.#workers = workers;
     this.#connection = this.#connect();
+    this.#helpers = new Helpers(workers);
     this.#segments = new Segments(workers, {
       next: () => this.#call('next_segment_job', {}).result,
       install: async (built) => { await this.#call('install_segment', { built }).result; },
@@ -94,7 +101,11 @@ export class Lectern {
   }
 
   loadEmbedder(model: ModelSource, options: CallOptions = {}): Run<LoadEvent, ModelInfo> {
-    return this.#run('load_embedder', { model }, options, () => { this.#embedder = model; });
+    return this.#run('load_embedder', { model }, options, () => {
+      this.#embedder = model;
+      // Those that run have another one.
+      this.#helpers.close();
+    });
   }
 
   addAdapter(adapter: AdapterSource, options: CallOptions = {}): Run<LoadEvent, AdapterInfo> {
@@ -106,13 +117,24 @@ export class Lectern {
     this.#adapters.delete(name);
   }
 
-  addSource(name: string, file: Blob, options: CallOptions = {}): Run<IngestEvent, SourceInfo> {
-    const run = this.#run('add_source', { name, file }, options, (added) => {
-      this.#unsaved.set(added.info.id, { name, file });
-      this.#remember([added]);
-      this.#changed();
-    });
-    return new Run((emit) => relay(run, emit).then((added) => added.info), () => { run.stop(); });
+  addSource(name: string, file: Blob, { signal }: CallOptions = {}): Run<IngestEvent, SourceInfo> {
+    const control = new AbortController();
+    const stop = () => { control.abort(); };
+    if (signal?.aborted) stop();
+    signal?.addEventListener('abort', stop);
+    return new Run(async (emit) => {
+      try {
+        const added = await this.#layDown((...call) => this.#call(...call), name, file, emit, control.signal);
+        this.#unsaved.set(added.info.id, { name, file });
+        this.#remember([added]);
+        this.#changed();
+        return added.info;
+      } catch (thrown) {
+        throw control.signal.aborted ? aborted() : thrown;
+      } finally {
+        signal?.removeEventListener('abort', stop);
+      }
+    }, stop);
   }
 
   async removeSource(id: number): Promise<void> {
@@ -173,6 +195,17 @@ export class Lectern {
     this.#closed = true;
     this.#connection.close();
     this.#segments.close();
+    this.#helpers.close();
+  }
+
+  /** Reads a file through `call`; where the processor runs the embedder, others help. */
+  async #layDown(call: Call, name: string, file: Blob, emit: (event: IngestEvent) => void, signal: AbortSignal): Promise<AddedSource> {
+    const helpers = (nTexts: number) => (this.#executor === 'gpu' ? [] : this.#helpers.forTexts(nTexts, this.#embedder));
+    try {
+      return await layDown({ name, file, call, helpers, emit, signal });
+    } finally {
+      this.#helpers.rest();
+    }
   }
 
   #connect(): Connection {
@@ -228,6 +261,7 @@ export class Lectern {
   }
 
   #emit<K extends keyof LecternEvents>(type: K, value: LecternEvents[K]): void {
+    if (type === 'executor') this.#executor = (value as ExecutorInfo).executor;
     for (const listener of this.#listeners[type]) listener(value);
   }
 
@@ -310,7 +344,7 @@ export class Lectern {
       }
     }
     for (const [old, { name, file }] of this.#unsaved) {
-      const { info, text } = await connection.call('add_source', { name, file }).result;
+      const { info, text } = await this.#layDown((...call) => connection.call(...call), name, file, () => undefined, new AbortController().signal);
       texts.set(info.id, text);
       unsaved.set(info.id, { name, file });
       ids.set(old, info.id);
@@ -326,11 +360,6 @@ export class Lectern {
     this.#changed();
     return ids;
   }
-}
-
-async function relay<E, R>(run: Run<E, R>, emit: (event: E) => void): Promise<R> {
-  for await (const event of run) emit(event);
-  return run.result;
 }
 
 function aborted(): DOMException {

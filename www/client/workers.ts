@@ -22,6 +22,17 @@ export interface SegmentWorker {
 export interface Workers {
   engine(): EngineWorker;
   segments(): SegmentWorker;
+  /** How many engines may embed beside the first. */
+  nHelpers: number;
+}
+
+/** More than this and the cores wait for memory, which each helper takes some 80 MB of. */
+const MAX_HELPERS = 3;
+
+/** Cores are told in threads, two to a core on most machines. */
+function nHelpers(): number {
+  const { hardwareConcurrency, deviceMemory = 8 } = navigator as Navigator & { deviceMemory?: number };
+  return Math.min(MAX_HELPERS, Math.floor(hardwareConcurrency / 2), Math.floor(deviceMemory / 2));
 }
 
 /**
@@ -30,6 +41,7 @@ export interface Workers {
  */
 export function workersAt(base: URL, held: boolean): Workers {
   return {
+    nHelpers: nHelpers(),
     engine: () => spawn(new URL(__ENGINE_WORKER__, base), 'lectern-engine', held),
     segments: () => spawn(new URL(__SEGMENT_WORKER__, base), 'lectern-segments', held),
   };

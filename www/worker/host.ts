@@ -2,7 +2,7 @@
 import { CodedError, errorInfo, isDeath } from './errors';
 import { GpuWatch } from './gpu-watch';
 import type { Adapter } from '../client/generated';
-import type { Engine, LoadPackage, ModelFile, PackageKind } from './package';
+import type { Engine, LoadPackage, ModelFile, PackageKind, ReadSource } from './package';
 import type { AdapterSource, AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
 import { weightsOf } from './protocol';
 import { Queue } from './queue';
@@ -38,6 +38,9 @@ export class EngineHost {
   #calls = new Map<number, AbortController>();
   #engine: Engine | null = null;
   #package: ({ kind: PackageKind } & Awaited<ReturnType<LoadPackage>>) | null = null;
+  /** Files that wait for their vectors. */
+  #read = new Map<number, ReadSource>();
+  #lastRead = 0;
   #lock: Promise<void> | null = null;
   #dead = false;
 
@@ -112,12 +115,26 @@ export class EngineHost {
       }
     },
     remove_adapter: ({ name }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_adapter(name); return null; }),
-    add_source: ({ name, file }, emit, signal) => this.#run(signal, async (engine) => {
+    read_source: ({ name, file }, emit, signal) => this.#run(signal, async (engine) => {
       const bytes = await bytesOf(name, file);
       signal.throwIfAborted();
-      const info = await engine.add_source(name, bytes, emit);
+      const source = await engine.read_source(name, bytes, emit);
+      this.#lastRead += 1;
+      this.#read.set(this.#lastRead, source);
+      return { number: this.#lastRead, texts: source.texts() };
+    }),
+    lay_down: ({ number, vectors }, _emit, signal) => this.#run(signal, (engine) => {
+      const source = this.#read.get(number);
+      if (!source) throw new CodedError('source-unknown', 'The engine was started anew while this page was being read. Lay it down again.');
+      this.#read.delete(number);
+      const info = engine.lay_down(source, vectors);
       return { info, text: engine.source_text(info.id) };
     }),
+    drop_source: ({ number }) => {
+      this.#read.get(number)?.free();
+      this.#read.delete(number);
+      return Promise.resolve(null);
+    },
     remove_source: ({ id }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_source(id); return null; }),
     search: ({ query, top_k }, _emit, signal) => this.#run(signal, (engine) => engine.search(query, top_k)),
     ask: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.ask(question, options, emit)),

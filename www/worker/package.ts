@@ -12,7 +12,9 @@ export interface Engine {
   load_embedder(file: ModelFile): Promise<ModelInfo>;
   add_adapter(name: string, config_json: Uint8Array, safetensors: Uint8Array): AdapterInfo;
   remove_adapter(name: string): void;
-  add_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<SourceInfo>;
+  read_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<ReadSource>;
+  /** `vectors` are those of the source's texts, made by this engine or one with the same embedder. */
+  lay_down(source: ReadSource, vectors: Float32Array[]): SourceInfo;
   remove_source(id: number): void;
   sources(): SourceInfo[];
   source_text(id: number): SourceText;
@@ -32,6 +34,12 @@ export interface Engine {
 export interface ModelFile {
   /** Takes the next bytes and answers with their CRC-32. */
   push(bytes: Uint8Array): number;
+  free(): void;
+}
+
+/** A file that was read; one that was not laid down is freed. */
+export interface ReadSource {
+  texts(): string[];
   free(): void;
 }
 

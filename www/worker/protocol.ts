@@ -71,7 +71,10 @@ export interface Calls {
   load_embedder: { params: { model: ModelSource }; result: ModelInfo; event: LoadEvent };
   add_adapter: { params: { adapter: AdapterSource }; result: AdapterInfo; event: LoadEvent };
   remove_adapter: { params: { name: string }; result: null; event: never };
-  add_source: { params: { name: string; file: Blob }; result: AddedSource; event: IngestEvent };
+  /** A file is read, its texts are embedded by whoever is free, and it is laid down, or dropped, under its number. */
+  read_source: { params: { name: string; file: Blob }; result: { number: number; texts: string[] }; event: IngestEvent };
+  lay_down: { params: { number: number; vectors: Float32Array[] }; result: AddedSource; event: never };
+  drop_source: { params: { number: number }; result: null; event: never };
   remove_source: { params: { id: number }; result: null; event: never };
   search: { params: { query: string; top_k: number }; result: SearchResult; event: never };
   ask: { params: { question: string; options: AskOptions }; result: Answer; event: AskEvent };

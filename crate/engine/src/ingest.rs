@@ -1,6 +1,7 @@
 //! File bytes → text → passages → vectors → the library.
 
-use lectern_corpus::{ChunkOptions, Document, chunk, extract};
+use lectern_corpus::{ChunkOptions, Document, Span, chunk, extract};
+use lectern_index::IndexError;
 use lectern_model::host::Host;
 
 use crate::embedder::Embedder;
@@ -15,10 +16,78 @@ pub enum IngestEvent {
     Embedded { done: usize, total: usize },
 }
 
+/// A file that was read and cut into passages; what is missing are their vectors, which may be made elsewhere.
+pub struct ReadSource {
+    name: String,
+    n_bytes: usize,
+    document: Document,
+    passages: Vec<(Span, Vec<String>)>,
+    /// What each passage is found by.
+    pub texts: Vec<String>,
+    /// Of the embedder that counted the tokens.
+    model_hash: String,
+}
+
+impl ReadSource {
+    /// Puts it into the library; `vectors` are those of `texts`.
+    ///
+    /// # Panics
+    /// If they are not as many.
+    ///
+    /// # Errors
+    /// `index-dimension`; `index-model-mismatch` when the library, or `embedder` meanwhile, is another model's.
+    pub fn lay_down(
+        self,
+        library: &mut Library,
+        embedder: &Embedder,
+        vectors: &[Vec<f32>],
+    ) -> Result<SourceInfo, EngineError> {
+        assert_eq!(vectors.len(), self.texts.len());
+        let n_dims = embedder.encoder.config().hidden_size;
+        if self.model_hash != embedder.hash {
+            let (found, expected) = (self.model_hash, embedder.hash.clone());
+            return Err(IndexError::ModelMismatch { found, expected }.into());
+        }
+        if let Some(odd) = vectors.iter().find(|vector| vector.len() != n_dims) {
+            return Err(IndexError::Dimension { expected: n_dims, found: odd.len() }.into());
+        }
+        library.add(&self.name, self.n_bytes, self.document, self.passages, &self.texts, vectors, &self.model_hash)
+    }
+}
+
+/// Reads a file and cuts it into passages.
+///
+/// # Errors
+/// `file-…` for bytes that give no text.
+pub async fn read<H: Host>(
+    embedder: &Embedder,
+    name: &str,
+    bytes: &[u8],
+    host: &H,
+    on_event: &mut dyn FnMut(IngestEvent),
+) -> Result<ReadSource, EngineError> {
+    let document = extract(name, bytes).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })?;
+    on_event(IngestEvent::Extracted { n_chars: document.text.chars().count() });
+    host.breathe().await;
+    let chunks = chunk(&document, &ChunkOptions::default(), &|text| embedder.n_tokens(text));
+    on_event(IngestEvent::Chunked { n_chunks: chunks.len() });
+    host.breathe().await;
+    let texts =
+        chunks.iter().map(|c| search_text(&document, &c.headings, &document.text[c.span.start..c.span.end])).collect();
+    Ok(ReadSource {
+        name: name.to_owned(),
+        n_bytes: bytes.len(),
+        document,
+        passages: chunks.into_iter().map(|c| (c.span, c.headings)).collect(),
+        texts,
+        model_hash: embedder.hash.clone(),
+    })
+}
+
 /// Reads a file into the library. Nothing is added unless all of it succeeds.
 ///
 /// # Errors
-/// `file-…` for bytes that give no text, `cancelled`, and those of the embedder.
+/// As [`read`] and [`ReadSource::lay_down`]; `cancelled`, and those of the embedder.
 pub async fn ingest<H: Host>(
     library: &mut Library,
     embedder: &mut Embedder,
@@ -27,18 +96,11 @@ pub async fn ingest<H: Host>(
     host: &H,
     on_event: &mut dyn FnMut(IngestEvent),
 ) -> Result<SourceInfo, EngineError> {
-    let document = extract(name, bytes).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })?;
-    on_event(IngestEvent::Extracted { n_chars: document.text.chars().count() });
-    host.breathe().await;
-    let chunks = chunk(&document, &ChunkOptions::default(), &|text| embedder.n_tokens(text));
-    on_event(IngestEvent::Chunked { n_chunks: chunks.len() });
-    host.breathe().await;
-    let texts: Vec<String> =
-        chunks.iter().map(|c| search_text(&document, &c.headings, &document.text[c.span.start..c.span.end])).collect();
-    let total = texts.len();
-    let vectors = embedder.embed(&texts, host, &mut |done| on_event(IngestEvent::Embedded { done, total })).await?;
-    let passages = chunks.into_iter().map(|c| (c.span, c.headings)).collect();
-    library.add(name, bytes.len(), document, passages, &texts, &vectors, &embedder.hash)
+    let source = read(embedder, name, bytes, host, on_event).await?;
+    let total = source.texts.len();
+    let mut on_batch = |done| on_event(IngestEvent::Embedded { done, total });
+    let vectors = embedder.embed(&source.texts, host, &mut on_batch).await?;
+    source.lay_down(library, embedder, &vectors)
 }
 
 /// What a passage is found by: its text under the headings it stands below.

@@ -18,7 +18,7 @@ pub use answer::{Answer, AskEvent, AskOptions, Ending, Timings, Usage};
 pub use cite::Citation;
 pub use error::EngineError;
 pub use executor::{ExecutorInfo, Gpu, Preference};
-pub use ingest::IngestEvent;
+pub use ingest::{IngestEvent, ReadSource};
 pub use library::{Library, SourceInfo};
 pub use model_file::{Hash, ModelFile};
 pub use retrieve::{Hit, Retrieval};

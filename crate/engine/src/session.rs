@@ -15,7 +15,7 @@ use crate::answer::{Answer, AskEvent, AskOptions, ask, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, choose, choose_encoder};
-use crate::ingest::{IngestEvent, ingest};
+use crate::ingest::{IngestEvent, ReadSource, ingest, read};
 use crate::library::{Library, SourceInfo};
 use crate::model_file::{ModelFile, WholeFile};
 use crate::reader::Reader;
@@ -248,6 +248,30 @@ impl<H: Host> Session<H> {
     ) -> Result<SourceInfo, EngineError> {
         let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
         ingest(&mut self.library, embedder, name, bytes, &self.host, on_event).await
+    }
+
+    /// Reads a file and cuts it into passages, whose vectors are then made here ([`Self::embed`]) or by others with the
+    /// same embedder, and given to [`Self::lay_down`].
+    ///
+    /// # Errors
+    /// As [`read`]; `not-loaded` without an embedder.
+    pub async fn read_source(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        on_event: &mut dyn FnMut(IngestEvent),
+    ) -> Result<ReadSource, EngineError> {
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
+        read(embedder, name, bytes, &self.host, on_event).await
+    }
+
+    /// Lays down a file that was read, with the vectors of its texts.
+    ///
+    /// # Errors
+    /// As [`ReadSource::lay_down`]; `not-loaded` without an embedder.
+    pub fn lay_down(&mut self, source: ReadSource, vectors: &[Vec<f32>]) -> Result<SourceInfo, EngineError> {
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
+        source.lay_down(&mut self.library, embedder, vectors)
     }
 
     /// # Errors

@@ -114,12 +114,18 @@ impl Engine {
         Ok(())
     }
 
-    pub async fn add_source(&self, name: String, bytes: Vec<u8>, on_event: Function) -> Result<JsValue, Rejection> {
+    pub async fn read_source(&self, name: String, bytes: Vec<u8>, on_event: Function) -> Result<ReadSource, Rejection> {
         let mut turn = self.turn()?;
-        let info = turn
-            .session()?
-            .add_source(&name, &bytes, &mut |event| emit(&on_event, &dto::IngestEvent::from(event)))
-            .await?;
+        let on_event = &mut |event| emit(&on_event, &dto::IngestEvent::from(event));
+        Ok(ReadSource(turn.session()?.read_source(&name, &bytes, on_event).await?))
+    }
+
+    pub fn lay_down(&self, source: ReadSource, vectors: Vec<Float32Array>) -> Result<JsValue, Rejection> {
+        let vectors: Vec<_> = vectors.iter().map(Float32Array::to_vec).collect();
+        if vectors.len() != source.0.texts.len() {
+            return Err(Rejection::new("bad-call", "there are not as many vectors as texts"));
+        }
+        let info = self.turn()?.session()?.lay_down(source.0, &vectors)?;
         Ok(to_js(&dto::SourceInfo::from(info)))
     }
 
@@ -238,6 +244,18 @@ impl ModelFile {
     pub fn push(&mut self, bytes: &[u8]) -> Result<u32, Rejection> {
         self.0.push(bytes)?;
         Ok(crc32fast::hash(bytes))
+    }
+}
+
+/// A file that was read, on its way to its vectors.
+#[wasm_bindgen]
+pub struct ReadSource(lectern_engine::ReadSource);
+
+#[wasm_bindgen]
+impl ReadSource {
+    /// What its passages are found by.
+    pub fn texts(&self) -> Vec<String> {
+        self.0.texts.clone()
     }
 }
 

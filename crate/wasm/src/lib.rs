@@ -7,7 +7,7 @@ mod error;
 mod host;
 mod kernels;
 
-pub use engine::{Engine, ModelFile, build_segment};
+pub use engine::{Engine, ModelFile, ReadSource, build_segment};
 pub use kernels::install_kernels;
 
 use wasm_bindgen::prelude::*;

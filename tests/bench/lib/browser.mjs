@@ -13,12 +13,13 @@ export async function open() {
     chromium: browser,
     version: browser.version(),
     /** A page of its own process and cache over `mounts`; without a path an empty one, for a peer's modules. */
-    async page(mounts, path = '/empty.html') {
+    async page(mounts, path = '/empty.html', { hardwareConcurrency = null } = {}) {
       const server = await serve(mounts);
       const context = await browser.newContext();
       const page = await context.newPage();
       page.setDefaultTimeout(600_000);
       page.on('pageerror', (error) => { console.error(`page: ${error.message.slice(0, 300)}`); });
+      if (hardwareConcurrency !== null) await page.addInitScript((n) => { Object.defineProperty(navigator, 'hardwareConcurrency', { value: n }); }, hardwareConcurrency);
       await page.goto(server.url + path);
       return { page, server, close: async () => { await context.close(); server.close(); } };
     },

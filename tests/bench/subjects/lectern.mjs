@@ -6,19 +6,22 @@ import { join } from 'node:path';
 const QUESTIONS = ['What is said of the first of these?', 'Which of them is the oldest, and why?', 'What do they have in common?'];
 const SAMPLING = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
 
-export async function open({ browser, dist, executor: device, inputs }) {
-  const { page, close } = await browser.page({ '/': dist }, '/');
+/** `folder` is the processor with as many workers as `workers` says. */
+export async function open({ browser, dist, executor, workers = 1, inputs }) {
+  const device = executor === 'gpu' ? 'gpu' : 'cpu';
+  // Two threads to a core: the page takes one worker for each core.
+  const { page, close } = await browser.page({ '/': dist }, '/', { hardwareConcurrency: 2 * (workers - 1) });
   await page.waitForFunction(() => document.querySelector('lectern-desk')?.desk.models.phase === 'missing');
-  const executor = await page.evaluate(async (wanted) => {
+  const chosen = await page.evaluate(async (wanted) => {
     const { desk } = document.querySelector('lectern-desk');
     await desk.client.start(wanted);
-    const chosen = new Promise((resolve) => { desk.client.on('executor', resolve); });
+    const told = new Promise((resolve) => { desk.client.on('executor', resolve); });
     await desk.models.load();
-    return chosen;
+    return told;
   }, device);
-  if (executor.executor !== device) {
+  if (chosen.executor !== device) {
     await close();
-    throw new Error(executor.reason);
+    throw new Error(chosen.reason);
   }
   const generate = (content, n, voice = null) => page.evaluate(async ([text, tokens, voice, sampling]) => {
     const { ids, usage, timings_ms } = await document.querySelector('lectern-desk').desk.client
@@ -37,7 +40,7 @@ export async function open({ browser, dist, executor: device, inputs }) {
   };
 
   return {
-    name: `lectern-${device}-1`,
+    name: `lectern-${device}-${workers}`,
     async load() {
       laid = false;
       await page.reload();
@@ -59,6 +62,21 @@ export async function open({ browser, dist, executor: device, inputs }) {
       const { n: written, decode } = await generate(inputs.prompts[context], n);
       if (written < n / 2) throw new Error(`ended after ${written} tokens`);
       return (1000 * (written - 1)) / decode;
+    },
+    /** Thousand bytes of a page laid down in a second. */
+    async layDown() {
+      const text = (name, n) => Array.from({ length: n }, (_, i) => `## ${name} ${i}\n\n${inputs.passages[i % inputs.passages.length]}`).join('\n\n');
+      const add = (name, n) => page.evaluate(async ([file, content]) => {
+        const started = performance.now();
+        const { client } = document.querySelector('lectern-desk').desk;
+        const { id } = await client.addSource(file, new Blob([content]));
+        const took = performance.now() - started;
+        await client.removeSource(id);
+        return content.length / took;
+      }, [`${name}.md`, text(name, n)]);
+      // Helpers come with the first one.
+      await add('Warm', 64);
+      return add('Page', 128);
     },
     /** Milliseconds to the first token of an answer over passages of which nothing was read before, or all. */
     async ask(kind) {

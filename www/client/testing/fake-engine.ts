@@ -3,7 +3,7 @@
  * methods, events, delays and errors, and knows nothing of language. It answers with the first
  * sentences of the best-matching paragraphs.
  */
-import type { Engine, EnginePackage, LoadPackage, ModelFile, StartSegments } from '../../worker/package';
+import type { Engine, EnginePackage, LoadPackage, ModelFile, ReadSource, StartSegments } from '../../worker/package';
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
   SearchResult, SourceInfo, SourceText,
@@ -69,22 +69,23 @@ export class FakeEngine implements Engine {
     if (!this.#adapters.delete(name)) fail('adapter-unknown', `There is no voice called ${name}.`);
   }
 
-  async add_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<SourceInfo> {
+  read_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<ReadSource> {
     if (!this.#embedder) return fail('not-loaded', 'Load a reading model first.');
-    this.#cancelled = false;
     if (bytes.length === 0) fail('file-empty', `${name} is empty. Choose a file with text in it.`);
     if (bytes.includes(0)) fail('file-binary', `${name} is not a text file. Lectern reads Markdown, HTML and plain text.`);
     const { text, sections } = extract(name, new TextDecoder().decode(bytes));
     on_event({ type: 'extracted', n_chars: text.length });
     const chunks = chunksOf(text, sections);
     on_event({ type: 'chunked', n_chunks: chunks.length });
-    for (let done = 1; done <= chunks.length; done += 1) {
-      await wait(4);
-      if (this.#isCancelled()) fail('cancelled', 'Stopped.');
-      on_event({ type: 'embedded', done, total: chunks.length });
-    }
+    return Promise.resolve(new FakeSource(name, bytes.length, text, sections, chunks));
+  }
+
+  lay_down(source: ReadSource, vectors: Float32Array[]): SourceInfo {
+    if (!(source instanceof FakeSource)) return fail('internal', 'This page is of another package.');
+    const { name, nBytes, text, sections, chunks } = source;
+    if (vectors.length !== chunks.length || vectors.some(({ length }) => length !== 3)) fail('bad-call', 'Not the vectors of this page.');
     const id = this.#nextId++;
-    const info: SourceInfo = { id, name, format: formatOf(name), title: sections[0]?.title ?? null, n_bytes: bytes.length, n_chunks: chunks.length, warnings: [] };
+    const info: SourceInfo = { id, name, format: formatOf(name), title: sections[0]?.title ?? null, n_bytes: nBytes, n_chunks: chunks.length, warnings: [] };
     this.#sources.push({ info, text: { id, name, text, sections }, chunks });
     return info;
   }
@@ -232,6 +233,22 @@ function cpu(reason: string): ExecutorInfo {
 }
 
 /** Fake models are `GGUF`, a little-endian u32 length of the whole file, and padding. */
+class FakeSource implements ReadSource {
+  constructor(
+    readonly name: string,
+    readonly nBytes: number,
+    readonly text: string,
+    readonly sections: SourceText['sections'],
+    readonly chunks: Chunk[],
+  ) {}
+
+  texts(): string[] {
+    return this.chunks.map(({ start, end }) => this.text.slice(start, end));
+  }
+
+  free(): void {}
+}
+
 class FakeFile implements ModelFile {
   readonly head: number[] = [];
   readonly sha256: string;

@@ -12,6 +12,7 @@ export interface LocalOptions {
   locks?: LockManager;
   pkg?: EnginePackage;
   adapter?: Adapter;
+  nHelpers?: number;
 }
 
 export interface LocalWorkers extends Workers {
@@ -27,6 +28,7 @@ export function localWorkers(options: LocalOptions = {}): LocalWorkers {
   return {
     hosts,
     kinds,
+    nHelpers: options.nHelpers ?? 0,
     engine: () => {
       const worker: EngineWorker = {
         onmessage: null,
