@@ -28,7 +28,7 @@ function memoryCaches(put?: () => Promise<void>): CacheStorage {
     },
     delete: ({ url }: Request) => Promise.resolve(kept.delete(url)),
   };
-  return { open: () => Promise.resolve(cache), delete: () => Promise.resolve(false) } as unknown as CacheStorage;
+  return { open: () => Promise.resolve(cache), has: () => Promise.resolve(false) } as unknown as CacheStorage;
 }
 
 /** A server that knows ranges unless told otherwise, and breaks off after `upTo` bytes of the file. */

@@ -217,8 +217,9 @@ export class ModelStore {
   #open(): Promise<Cache | undefined> {
     this.#cache ??= (async () => {
       try {
-        void this.#options.caches?.delete(OLD_CACHE).catch(() => undefined);
-        return await this.#options.caches?.open(CACHE);
+        const { caches } = this.#options;
+        if (await caches?.has(OLD_CACHE)) await caches?.delete(OLD_CACHE);
+        return await caches?.open(CACHE);
       } catch {
         return undefined;
       }
@@ -260,7 +261,8 @@ async function filled(response: Response, buffer: ArrayBuffer): Promise<Uint8Arr
     n += value.length;
     if (done) break;
   }
-  await reader.cancel();
+  // Nothing waits for it: what is wanted is here.
+  reader.cancel().catch(() => undefined);
   return new Uint8Array(buffer, 0, n);
 }
 

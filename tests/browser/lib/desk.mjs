@@ -10,7 +10,12 @@ export const marks = (page) => page.locator('lectern-answer .text button.mark');
 
 /** Lays the example down and waits until its pages are read and the models are open. */
 export async function layExample(page) {
-  await page.getByRole('button', { name: 'Try it with example pages' }).click();
+  try {
+    await page.getByRole('button', { name: 'Try it with example pages' }).click();
+  } catch (error) {
+    const models = await page.evaluate(() => { const { phase, asking, list } = document.querySelector('lectern-desk').desk.models; return { phase, asking, list }; });
+    throw new Error(`The example cannot be laid down; models: ${JSON.stringify(models)}`, { cause: error });
+  }
   await page.getByText('3 of 3 read').waitFor({ timeout: PATIENCE });
   await modelsOpen(page);
 }
