@@ -1,4 +1,4 @@
-import { packages } from './load-package';
+import { fetchPackages } from './load-package';
 import { serve } from './serve';
 
-serve(packages());
+serve(fetchPackages);

@@ -2,7 +2,7 @@
 import { CodedError, errorInfo, isDeath } from './errors';
 import { GpuWatch } from './gpu-watch';
 import type { Adapter } from '../client/generated';
-import type { Engine, LoadPackage, ModelFile, PackageKind, ReadSource } from './package';
+import type { Engine, FetchPackages, ModelFile, PackageKind, ReadSource, StartedPackage } from './package';
 import type { AdapterSource, AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
 import { weightsOf } from './protocol';
 import { Queue } from './queue';
@@ -16,7 +16,7 @@ export interface Port {
 
 export interface HostOptions {
   port: Port;
-  loadPackage: LoadPackage;
+  fetchPackages: FetchPackages;
   gpuAdapter: () => Promise<Adapter>;
   caches: CacheStorage | undefined;
   fetch: typeof fetch;
@@ -37,7 +37,7 @@ export class EngineHost {
   #queue = new Queue();
   #calls = new Map<number, AbortController>();
   #engine: Engine | null = null;
-  #package: ({ kind: PackageKind } & Awaited<ReturnType<LoadPackage>>) | null = null;
+  #package: ({ kind: PackageKind } & StartedPackage) | null = null;
   /** Files that wait for their vectors. */
   #read = new Map<number, ReadSource>();
   #lastRead = 0;
@@ -84,14 +84,15 @@ export class EngineHost {
       });
       await this.#lock;
       return this.#queue.run(async () => {
+        const start = this.#package ? null : this.#options.fetchPackages();
         const adapter: Adapter = device === 'cpu' ? { type: 'none', reason: 'it was not asked for' } : await this.#options.gpuAdapter();
         const isWanted = adapter.type === 'found' && (device === 'gpu' || !adapter.software);
-        if (!this.#package) {
+        if (start) {
           const kind = isWanted ? 'gpu' : 'cpu';
-          const loaded = await this.#options.loadPackage(kind);
-          this.#package = { kind, ...loaded };
-          this.#engine = new loaded.pkg.Engine();
-        } else if (isWanted && this.#package.kind === 'cpu') {
+          const started = await start(kind);
+          this.#package = { kind, ...started };
+          this.#engine = new started.pkg.Engine();
+        } else if (isWanted && this.#package?.kind === 'cpu') {
           throw new CodedError('other-module', 'The engine that runs has no GPU executor: start another.');
         }
         if (!this.#engine) throw notStarted();

@@ -4,12 +4,12 @@ import cpuUrl from './pkg/cpu/lectern_wasm_bg.wasm?url';
 import gpuUrl from './pkg/gpu/lectern_wasm_bg.wasm?url';
 import kernelsUrl from './pkg/lectern_kernels.wasm?url';
 import { CodedError } from './errors';
-import type { EnginePackage, LoadPackage } from './package';
+import type { EnginePackage, FetchPackages } from './package';
 
 type Package = EnginePackage & { install_kernels(module: WebAssembly.Module): void };
 
-/** Asks for the modules before it is known which is wanted: graphs are built by the one without GPU in any case. */
-export function packages(): LoadPackage {
+/** The module without GPU comes in any case: it builds the graphs. */
+export const fetchPackages: FetchPackages = () => {
   const segmentModule = compile(new URL(cpuUrl, import.meta.url));
   const kernels = compileKernels();
   // Whoever waits for them is told.
@@ -29,7 +29,7 @@ export function packages(): LoadPackage {
     if (quick) pkg.install_kernels(quick);
     return { pkg, segmentModule };
   };
-}
+};
 
 /** What builds graphs needs neither a GPU nor quick kernels. */
 export async function startSegments(module: WebAssembly.Module | null): Promise<EnginePackage> {

@@ -53,7 +53,13 @@ export interface EnginePackage {
 /** The module with the GPU executor has twice the bytes: it is fetched where there is an adapter for it. */
 export type PackageKind = 'cpu' | 'gpu';
 
-/** Compiles and starts a package; `segmentModule` is passed on so that a second worker need not compile it again. */
-export type LoadPackage = (kind: PackageKind) => Promise<{ pkg: EnginePackage; segmentModule: Promise<WebAssembly.Module | null> }>;
+export interface StartedPackage {
+  pkg: EnginePackage;
+  /** Passed on so that a second worker need not compile it again. */
+  segmentModule: Promise<WebAssembly.Module | null>;
+}
+
+/** Begins to fetch what is wanted of any kind; called with the kind, compiles and starts that package. */
+export type FetchPackages = () => (kind: PackageKind) => Promise<StartedPackage>;
 /** Starts what builds graphs. */
 export type StartSegments = (module: WebAssembly.Module | null) => Promise<EnginePackage>;

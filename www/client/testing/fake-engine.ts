@@ -3,7 +3,7 @@
  * methods, events, delays and errors, and knows nothing of language. It answers with the first
  * sentences of the best-matching paragraphs.
  */
-import type { Engine, EnginePackage, LoadPackage, ModelFile, ReadSource, StartSegments } from '../../worker/package';
+import type { Engine, EnginePackage, FetchPackages, ModelFile, ReadSource, StartSegments } from '../../worker/package';
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
   SearchResult, SourceInfo, SourceText,
@@ -282,5 +282,5 @@ function composed(question: string, hits: Hit[]): string {
 }
 
 export const fakePackage: EnginePackage = { Engine: FakeEngine, ModelFile: FakeFile, build_segment: (job) => job.slice() };
-export const loadFakePackage: LoadPackage = () => Promise.resolve({ pkg: fakePackage, segmentModule: Promise.resolve(null) });
+export const fetchFakePackages: FetchPackages = () => () => Promise.resolve({ pkg: fakePackage, segmentModule: Promise.resolve(null) });
 export const startFakeSegments: StartSegments = () => Promise.resolve(fakePackage);

@@ -1,5 +1,5 @@
 /** The engine worker of `--mode fake`: the real host and model store around the fake engine. */
 import { serve } from '../../worker/serve';
-import { loadFakePackage } from './fake-engine';
+import { fetchFakePackages } from './fake-engine';
 
-serve(loadFakePackage);
+serve(fetchFakePackages);

@@ -44,7 +44,7 @@ export function localWorkers(options: LocalOptions = {}): LocalWorkers {
           const data = structuredClone(message, { transfer });
           queueMicrotask(() => { worker.onmessage?.({ data } as MessageEvent<FromWorker>); });
         } },
-        loadPackage: (kind) => {
+        fetchPackages: () => (kind) => {
           kinds.push(kind);
           return Promise.resolve({ pkg, segmentModule: Promise.resolve(null) });
         },
