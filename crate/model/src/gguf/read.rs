@@ -69,7 +69,7 @@ impl Gguf {
     /// rows are not a multiple of 32 long.
     pub fn take_matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<PackedMatrix, ModelError> {
         self.check_shape(name, &[rows, cols])?;
-        if cols % BLOCK != 0 {
+        if !cols.is_multiple_of(BLOCK) {
             let reason = format!("tensor {name} has rows of {cols} values, not a multiple of {BLOCK}");
             return Err(ModelError::unsupported(reason));
         }
