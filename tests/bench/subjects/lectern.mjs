@@ -2,8 +2,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What is asked over the first pages of the texts: with the question, a prompt of some 600 tokens. */
-const QUESTIONS = ['What is said of the first of these?', 'Which of them is the oldest, and why?', 'What do they have in common?'];
+/** What is asked over the first texts, of which four with a question are a prompt of some 600 tokens. */
+const QUESTIONS = ['How are the two lists of search results merged?', 'When is no answer written at all?'];
 const SAMPLING = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
 
 /** `folder` is the processor with as many workers as `workers` says. */
@@ -85,7 +85,7 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
       const ask = (question) => page.evaluate(async ([text, sampling]) => {
         const started = performance.now();
         const run = document.querySelector('lectern-desk').desk.client
-          .ask(text, { rag: true, top_k: 3, max_tokens: 1, adapter: null, scale: 1, sampling, stop: [] });
+          .ask(text, { rag: true, top_k: 4, max_tokens: 1, adapter: null, scale: 1, sampling, stop: [] });
         let first = 0;
         for await (const event of run) if (event.type === 'token') first ||= performance.now() - started;
         const { usage } = await run;
