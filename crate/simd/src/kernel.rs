@@ -12,6 +12,7 @@ use crate::BLOCK;
 use crate::activation::{TILE, TileBlock};
 use crate::call::{Call, PANEL, PanelBlock};
 use crate::lanes::Lanes;
+use crate::math::half_to_f32;
 
 /// # Safety
 /// The lanes' instructions are there, and the buffers of the call as long as it says.
@@ -136,15 +137,6 @@ unsafe fn row_q4<L: Lanes>(call: &Call) {
         }
         row += 4;
     }
-}
-
-/// The low halves of four words as numbers, subnormals included.
-#[inline(always)]
-fn half_to_f32(words: u32x4) -> f32x4 {
-    let magnitude: f32x4 = bytemuck::cast((words & u32x4::splat(0x7fff)) << 13u32);
-    let magnitude = magnitude * f32x4::splat(f32::from_bits(0x7780_0000));
-    let sign: f32x4 = bytemuck::cast((words & u32x4::splat(0x8000)) << 16u32);
-    magnitude | sign
 }
 
 #[inline(always)]

@@ -24,7 +24,7 @@ mod x86;
 pub use activation::{Quantised, Rounding};
 use attention::{AttentionCall, LANES, ROWS};
 use call::{Call, PanelBlock};
-pub use math::exp;
+pub use math::{exp, half_to_f32};
 
 /// Elements of a block.
 pub const BLOCK: usize = 32;

@@ -1,6 +1,15 @@
 //! What attention and the element-wise functions share, four lanes at a time.
 
-use wide::{f32x4, i32x4};
+use wide::{f32x4, i32x4, u32x4};
+
+/// The low halves of four words, half precision, as numbers; subnormals included.
+#[inline(always)]
+pub fn half_to_f32(words: u32x4) -> f32x4 {
+    let magnitude: f32x4 = bytemuck::cast((words & u32x4::splat(0x7fff)) << 13u32);
+    let magnitude = magnitude * f32x4::splat(f32::from_bits(0x7780_0000));
+    let sign: f32x4 = bytemuck::cast((words & u32x4::splat(0x8000)) << 16u32);
+    magnitude | sign
+}
 
 /// How `a·b + c` is rounded: in one instruction where there is one, else twice.
 pub trait MulAdd {

@@ -6,7 +6,7 @@
 use bytemuck::cast;
 use wide::{f32x4, i16x8, i32x4, u8x16, u16x8, u32x4};
 
-use lectern_simd::{Format, Weights};
+use lectern_simd::{Format, Weights, half_to_f32};
 
 use super::activation::{Activations, TILE, Wide};
 use super::vector::dot;
@@ -262,15 +262,6 @@ fn unpack_scales(format: PackedFormat, words: u32x4) -> (f32x4, f32x4) {
     let d = half_to_f32(words);
     let m = if format == PackedFormat::Q4 { half_to_f32(words >> 16u32) } else { d * f32x4::splat(-128.0) };
     (d, m)
-}
-
-/// The low halves of four words, as in [`f16_to_f32`].
-#[inline(always)]
-fn half_to_f32(words: u32x4) -> f32x4 {
-    let magnitude: f32x4 = cast((words & u32x4::splat(0x7fff)) << 13u32);
-    let magnitude = magnitude * f32x4::splat(f32::from_bits(0x7780_0000));
-    let sign: f32x4 = cast((words & u32x4::splat(0x8000)) << 16u32);
-    magnitude | sign
 }
 
 #[cfg(test)]
