@@ -40,7 +40,7 @@ export class Lectern {
 
   #device: Device = 'auto';
   /** What runs the models, as far as the engine has said. */
-  #executor: ExecutorInfo['executor'] = 'cpu';
+  #executor: ExecutorInfo | null = null;
   #decoder: ModelSource | null = null;
   #embedder: ModelSource | null = null;
   #adapters = new Map<string, AdapterSource>();
@@ -74,18 +74,18 @@ export class Lectern {
   /** Opens the engine and chooses the executor; may be called again to force another. */
   async start(device: Device): Promise<ExecutorInfo> {
     this.#device = device;
-    let info: ExecutorInfo;
     try {
-      info = await this.#call('open', { device, restarted: false }).result;
+      const info = await this.#call('open', { device, restarted: false }).result;
+      this.#emit('executor', info);
+      return info;
     } catch (thrown) {
       if (describe(thrown).code !== 'other-module') throw thrown;
-      // The module that runs cannot do it: another takes over where this one was.
-      this.#connection.close();
-      await this.#renew();
-      info = await this.#call('open', { device, restarted: true }).result;
     }
-    this.#emit('executor', info);
-    return info;
+    // The module that runs cannot do it: another takes over where this one was, and says what runs the models.
+    this.#connection.close();
+    await this.#renew();
+    if (!this.#executor) throw new LecternError('engine-died', 'The engine stopped before it could answer. Ask again.');
+    return this.#executor;
   }
 
   /** How many bytes of each file the browser already keeps. */
@@ -200,7 +200,7 @@ export class Lectern {
 
   /** Reads a file through `call`; where the processor runs the embedder, others help. */
   async #layDown(call: Call, name: string, file: Blob, emit: (event: IngestEvent) => void, signal: AbortSignal): Promise<AddedSource> {
-    const helpers = (nTexts: number) => (this.#executor === 'gpu' ? [] : this.#helpers.forTexts(nTexts, this.#embedder));
+    const helpers = (nTexts: number) => (this.#executor?.executor === 'gpu' ? [] : this.#helpers.forTexts(nTexts, this.#embedder));
     try {
       return await layDown({ name, file, call, helpers, emit, signal });
     } finally {
@@ -261,7 +261,7 @@ export class Lectern {
   }
 
   #emit<K extends keyof LecternEvents>(type: K, value: LecternEvents[K]): void {
-    if (type === 'executor') this.#executor = (value as ExecutorInfo).executor;
+    if (type === 'executor') this.#executor = value as ExecutorInfo;
     for (const listener of this.#listeners[type]) listener(value);
   }
 
