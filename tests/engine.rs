@@ -316,6 +316,34 @@ fn generation_is_the_references_and_stops_where_it_is_told_to() {
 }
 
 #[test]
+fn an_answer_goes_on_from_what_was_read_ahead_and_is_the_same() {
+    let question = "How long does the ferry crossing take?";
+    let (mut session, _) = complete();
+    let expected = ask(&mut session, question);
+    for begun in ["How long does the", "", question] {
+        let (mut session, _) = complete();
+        let n_read = block_on(session.read_ahead(begun, CITE, &options(), &mut |_| ())).unwrap();
+        let answer = ask(&mut session, question);
+        assert_eq!((&answer.answer, &answer.citations), (&expected.answer, &expected.citations));
+        let Usage { prompt_tokens, cached_tokens, .. } = answer.usage;
+        println!("after {begun:?}: {n_read} tokens read, {cached_tokens} of {prompt_tokens} used");
+        assert!(cached_tokens > 0 && cached_tokens <= n_read);
+        assert_eq!(cached_tokens == prompt_tokens - 1, begun == question);
+    }
+    let n_read = block_on(session.read_ahead("What is the boiling point of tungsten?", CITE, &options(), &mut |_| ()));
+    assert_eq!(n_read.unwrap(), 0, "nothing is read for a question off the pages");
+}
+
+#[test]
+fn reading_the_weights_is_measured() {
+    let (session, _) = complete();
+    let reading = session.measure_reading().unwrap();
+    // Half a byte a weight, 135 million of them, and the scales.
+    assert!((70_000_000..110_000_000).contains(&reading.bytes_per_token), "{reading:?}");
+    assert!(reading.ms > 0.5 && reading.ms < 5000.0, "{reading:?}");
+}
+
+#[test]
 fn an_answer_ends_before_it_repeats_itself() {
     let (mut session, _) = bare();
     block_on(session.load_decoder(model_file(decoder_gguf()))).unwrap();

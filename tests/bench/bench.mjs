@@ -1,7 +1,7 @@
 /**
  * Measures Lectern beside what a page could load instead, in one Chromium, on the same texts, in alternation.
  *
- *     node tests/bench/bench.mjs [STAGE…] [--rounds N] [--json]
+ *     node tests/bench/bench.mjs [STAGE…] [--rounds N] [--json] [--native] [--gpu]
  *
  * `cargo xtask bench` does the set-up and calls this. Prints JSON lines and, on stderr, a table. A peer that could not
  * be set up says why and is left out. `busy` is how many cores other processes used meanwhile, on average.
@@ -15,6 +15,7 @@ import { open as openBrowser, peakMemory } from './lib/browser.mjs';
 import { measured, quiet, summary } from './lib/machine.mjs';
 import * as lectern from './subjects/lectern.mjs';
 import * as transformers from './subjects/transformers.mjs';
+import * as native from './subjects/native.mjs';
 import * as wllama from './subjects/wllama.mjs';
 
 /** Stage → unit, whether less is better, what runs it, and its cases with what a subject is asked. */
@@ -23,11 +24,15 @@ const STAGES = {
   prefill: { unit: 'tok/s', executor: 'cpu', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },
   decode: { unit: 'tok/s', executor: 'cpu', cases: cases([64, 1000, 1984], (context) => `64@${context}`, (subject, context) => subject.decode?.(64, context)) },
   embed: { unit: 'texts/s', executor: 'cpu', cases: cases([1, 32], (n) => `${n}x128`, (subject, n) => subject.embed?.(n)) },
-  ask: { unit: 'ms', less: true, executor: 'cpu', cases: cases(['first', 'follow-up'], (kind) => kind, (subject, kind) => subject.ask?.(kind)) },
+  ask: { unit: 'ms', less: true, executor: 'cpu', cases: cases(['first', 'follow-up', 'typed'], (kind) => kind, (subject, kind) => subject.ask?.(kind)) },
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
   'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },
+  'native-prefill': { unit: 'tok/s', executor: 'native', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },
+  'native-decode': { unit: 'tok/s', executor: 'native', cases: cases([64, 1000], (context) => `64@${context}`, (subject, context) => subject.decode?.(64, context)) },
+  'native-gpu-prefill': { unit: 'tok/s', executor: 'native-gpu', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },
+  'native-gpu-decode': { unit: 'tok/s', executor: 'native-gpu', cases: cases([64, 1000], (context) => `64@${context}`, (subject, context) => subject.decode?.(64, context)) },
   'gpu-embed': { unit: 'texts/s', executor: 'gpu', cases: { '4x128': (subject) => subject.embed?.(4) } },
 };
 /** Subjects by what runs them; the order is that of a round. */
@@ -35,6 +40,8 @@ const SUBJECTS = {
   cpu: { 'lectern-cpu-1': lectern, 'wllama-q4_1-1': wllama, 'transformers.js-q8-1': transformers },
   folder: { 'lectern-cpu-1': lectern, 'lectern-cpu-2': { open: (settings) => lectern.open({ ...settings, workers: 2 }) } },
   gpu: { 'lectern-gpu-1': lectern, 'transformers.js-webgpu': transformers },
+  native: { 'lectern-native-cpu-1': { open: native.lectern }, 'llama.cpp-cpu-1': { open: native.llama } },
+  'native-gpu': { 'lectern-native-gpu-1': { open: native.lectern }, 'llama.cpp-gpu-1': { open: native.llama } },
 };
 /** A subject that takes longer for one round is measured once, and left out of the larger cases of its stage. */
 const ONCE_MS = 60_000;
@@ -44,18 +51,21 @@ const SIZES = ['memory', 'bytes'];
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '3' }, json: { type: 'boolean', default: false } },
+  options: { rounds: { type: 'string', default: '3' }, json: { type: 'boolean', default: false }, native: { type: 'boolean', default: false }, gpu: { type: 'boolean', default: false } },
 });
+/** Without a name: what runs in the browser, or with --native what runs outside, on the processor or with --gpu on the GPU. */
+const wanted = (executor) => executor === 'native' ? options.native && !options.gpu : executor === 'native-gpu' ? options.native && options.gpu : !options.native;
 const known = [...Object.keys(STAGES), ...SIZES];
 for (const name of positionals) if (!known.includes(name)) {
   console.error(`There is no stage ${name}: ${known.join(', ')}`);
   process.exit(2);
 }
-const stages = positionals.length ? positionals : known;
+const stages = positionals.length ? positionals : [...known.filter((name) => STAGES[name] && wanted(STAGES[name].executor)), ...(options.native ? [] : SIZES)];
 const inputs = JSON.parse(readFileSync(join(here, 'inputs.json'), 'utf8'));
 const SYSTEM = 'You are a helpful AI assistant named SmolLM, trained by Hugging Face';
 const settings = {
   dist: process.env.LECTERN_DIST,
+  bin: process.env.LECTERN_BIN,
   peers: here,
   onnx: process.env.LECTERN_ONNX,
   gguf: join(process.env.LECTERN_MODELS, 'SmolLM2-135M-Instruct.Q4_1.gguf'),
@@ -64,12 +74,13 @@ const settings = {
   inputs,
 };
 
-const browser = await openBrowser();
-console.error(`Chromium ${browser.version}`);
+const inBrowser = stages.some((stage) => !STAGES[stage]?.executor.startsWith('native'));
+const browser = inBrowser ? await openBrowser() : null;
+if (browser) console.error(`Chromium ${browser.version}`);
 const rows = [];
 for (const executor of Object.keys(SUBJECTS)) {
-  const wanted = stages.filter((stage) => STAGES[stage]?.executor === executor);
-  if (!wanted.length) continue;
+  const named = stages.filter((stage) => STAGES[stage]?.executor === executor);
+  if (!named.length) continue;
   const subjects = [];
   for (const [name, { open }] of Object.entries(SUBJECTS[executor])) {
     try {
@@ -78,10 +89,10 @@ for (const executor of Object.keys(SUBJECTS)) {
       leftOut(name, error);
     }
   }
-  for (const stage of wanted) await run(stage, subjects);
+  for (const stage of named) await run(stage, subjects);
   for (const subject of subjects) await subject.close();
 }
-await browser.close();
+await browser?.close();
 if (stages.includes('memory')) for (const [name, { open }] of Object.entries(SUBJECTS.cpu)) await memory(name, open);
 if (stages.includes('bytes')) await bytes();
 
@@ -112,7 +123,10 @@ async function run(stage, subjects) {
   }
 }
 
-/** What a page takes for loading both models and answering once, above an empty page; beside it the files' own size. */
+/**
+ * What a page takes for loading both models and answering once: resident above an empty page, and for ours what is held:
+ * linear memory, which never shrinks, JavaScript heap and GPU buffers.
+ */
 async function memory(name, open) {
   const own = await openBrowser();
   try {
@@ -126,6 +140,8 @@ async function memory(name, open) {
     await subject.embed?.(1);
     const peak = await peakMemory(own);
     if (empty !== null && peak !== null) add({ stage: 'memory', case: '16@1000', subject: subject.name, unit: 'MB', ...one((peak - empty) / 1e6) });
+    const held = await subject.held?.();
+    if (held) add({ stage: 'memory', case: 'held', subject: subject.name, unit: 'MB', ...one(held / 1e6) });
   } catch (error) {
     leftOut(name, error);
   }
@@ -159,7 +175,7 @@ function one(value) {
 }
 
 function add(row) {
-  const whole = { host: 'browser', ...row };
+  const whole = { host: row.stage.startsWith('native') ? 'native' : 'browser', ...row };
   rows.push(whole);
   if (options.json) console.log(JSON.stringify(whole));
 }

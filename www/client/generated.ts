@@ -12,6 +12,8 @@ export type ModelInfo = { name: string, architecture: string, n_layers: number, 
 
 export type LoadedDecoder = { model: ModelInfo, executor: ExecutorInfo, };
 
+export type Reading = { bytes_per_token: number, ms: number, };
+
 export type AdapterInfo = { name: string, rank: number, alpha: number, target_modules: Array<string>, n_bytes: number, };
 
 export type SourceFormat = "markdown" | "html" | "plain";

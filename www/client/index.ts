@@ -1,4 +1,4 @@
-export type { AdapterSource, ChatMessage, GpuCounters, LoadEvent, ModelSource, SiteFile } from '../worker/protocol';
+export type { AdapterSource, ChatMessage, Facts, GpuCounters, LoadEvent, ModelSource, SiteFile } from '../worker/protocol';
 export { weightsOf } from '../worker/protocol';
 export { modelSource, readCatalog } from './catalog';
 export type { Catalog, CatalogAdapter, CatalogModel } from './catalog';

@@ -95,6 +95,29 @@ describe('asking', () => {
   });
 });
 
+describe('reading ahead', () => {
+  it('tells how much was read, and gives way when stopped', async () => {
+    const lectern = await open();
+    await lectern.addSource('birds.md', page);
+    expect(await lectern.readAhead('Where does the heron', options)).toBe(64);
+    fake.delay = 2;
+    const run = lectern.readAhead('Where does the heron wait', options);
+    setTimeout(() => { run.stop(); }, 5);
+    expect(await run).toBeLessThan(64);
+    expect((await lectern.ask('Where does the heron wait for fish?', options)).refused).toBe(false);
+  });
+});
+
+describe('facts', () => {
+  it('name the memory at any time, and the reading of weights once there are some', async () => {
+    const lectern = new Lectern(localWorkers());
+    await lectern.start('auto');
+    expect(await lectern.facts()).toMatchObject({ memory: { engine: 1 << 20, gpu: 0 }, reading: null });
+    await lectern.loadDecoder(own(gguf()));
+    expect((await lectern.facts()).reading?.bytes_per_token).toBe(90e6);
+  });
+});
+
 describe('models', () => {
   it('refuses a truncated file with its code and goes on', async () => {
     const lectern = await open();

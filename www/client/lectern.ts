@@ -3,7 +3,7 @@
  * AbortSignal to stop, {@link LecternError} for failures. It owns the workers, keeps what is needed
  * to bring a dead engine back, and hands graph building to the second worker.
  */
-import type { AddedSource, AdapterSource, Calls, ChatMessage, LoadEvent, Method, ModelSource, SiteFile } from '../worker/protocol';
+import type { AddedSource, AdapterSource, Calls, ChatMessage, Facts, LoadEvent, Method, ModelSource, SiteFile } from '../worker/protocol';
 import { Connection } from './connection';
 import { LecternError, describe } from './errors';
 import type {
@@ -165,6 +165,11 @@ export class Lectern {
     return this.#run('ask', { question, options }, callOptions);
   }
 
+  /** Reads what the answer to a question that is still being written begins with, so that it comes sooner; how many tokens. */
+  readAhead(question: string, options: AskOptions, callOptions: CallOptions = {}): Run<AskEvent, number> {
+    return this.#run('read_ahead', { question, options }, callOptions);
+  }
+
   generate(messages: ChatMessage[], options: GenerateOptions, callOptions: CallOptions = {}): Run<AskEvent, Generation> {
     return this.#run('generate', { messages, options }, callOptions);
   }
@@ -185,6 +190,11 @@ export class Lectern {
     this.#remember(added);
     this.#changed();
     return added.map(({ info }) => info);
+  }
+
+  /** What the engine takes and what bounds it. */
+  facts(): Promise<Facts> {
+    return this.#call('facts', {}).result;
   }
 
   gpuCounters(): Promise<Calls['gpu_counters']['result']> {

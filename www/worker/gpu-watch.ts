@@ -1,12 +1,12 @@
 /**
  * Watches every WebGPU device the engine opens: a bad shader or a lost device does not fail a read,
  * it leaves old numbers in the buffer, so whoever waits for the read must be told from here. Counts
- * dispatches and submissions on the way.
+ * dispatches, submissions and the bytes of buffers on the way.
  */
 import type { GpuCounters } from './protocol';
 
 export class GpuWatch {
-  readonly counters: GpuCounters = { devices: 0, dispatches: 0, submits: 0 };
+  readonly counters: GpuCounters = { devices: 0, dispatches: 0, submits: 0, buffer_bytes: 0 };
   readonly devices: GPUDevice[] = [];
   #onFailure: (message: string) => void;
 
@@ -31,6 +31,17 @@ export class GpuWatch {
       return device;
     });
     const { counters } = this;
+    const held = new WeakSet<GPUBuffer>();
+    wrap(GPUDevice.prototype, 'createBuffer', (original) => function (this: GPUDevice, ...args) {
+      const buffer = original.apply(this, args);
+      counters.buffer_bytes += buffer.size;
+      held.add(buffer);
+      return buffer;
+    });
+    wrap(GPUBuffer.prototype, 'destroy', (original) => function (this: GPUBuffer, ...args) {
+      if (held.delete(this)) counters.buffer_bytes -= this.size;
+      original.apply(this, args);
+    });
     wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroups', (original) => function (this: GPUComputePassEncoder, ...args) {
       counters.dispatches += 1;
       original.apply(this, args);

@@ -1,7 +1,7 @@
 /** The engine worker: answers the client's calls from one engine, one long call at a time. */
 import { CodedError, errorInfo, isDeath } from './errors';
 import { GpuWatch } from './gpu-watch';
-import type { Adapter } from '../client/generated';
+import type { Adapter, Reading } from '../client/generated';
 import type { Engine, FetchPackages, ModelFile, PackageKind, ReadSource, StartedPackage } from './package';
 import type { AdapterSource, AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
 import { weightsOf } from './protocol';
@@ -41,6 +41,7 @@ export class EngineHost {
   /** Files that wait for their vectors. */
   #read = new Map<number, ReadSource>();
   #lastRead = 0;
+  #reading: Reading | null = null;
   #lock: Promise<void> | null = null;
   #dead = false;
 
@@ -100,7 +101,10 @@ export class EngineHost {
       }, signal);
     },
     held: ({ files }) => Promise.all(files.map((file) => this.#store.held(file))),
-    load_decoder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, file) => engine.load_decoder(file)),
+    load_decoder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, file) => {
+      this.#reading = null;
+      return engine.load_decoder(file);
+    }),
     load_embedder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, file) => engine.load_embedder(file)),
     add_adapter: async ({ adapter }, emit, signal) => {
       const configFile = configOf(adapter);
@@ -139,6 +143,7 @@ export class EngineHost {
     remove_source: ({ id }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_source(id); return null; }),
     search: ({ query, top_k }, _emit, signal) => this.#run(signal, (engine) => engine.search(query, top_k)),
     ask: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.ask(question, options, emit)),
+    read_ahead: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.read_ahead(question, options, emit)),
     generate: ({ messages, options }, emit, signal) => this.#run(signal, (engine) => engine.generate(messages, options, emit)),
     export_collection: (_params, _emit, signal) => this.#run(signal, (engine) => engine.export_collection()),
     import_collection: ({ bytes }, _emit, signal) => this.#run(signal, (engine) =>
@@ -149,6 +154,18 @@ export class EngineHost {
       return job ? { job, module: (await this.#package?.segmentModule) ?? null } : null;
     }),
     install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => { engine.install_segment(built); return null; }),
+    facts: (_params, _emit, signal) => this.#run(signal, (engine) => {
+      try {
+        this.#reading ??= engine.measure_reading();
+      } catch (thrown) {
+        if (errorInfo(thrown).code !== 'not-loaded') throw thrown;
+      }
+      const { memory } = performance as Performance & { memory?: { usedJSHeapSize: number } };
+      return {
+        memory: { engine: this.#package?.nBytes() ?? 0, heap: memory?.usedJSHeapSize ?? null, gpu: this.gpu.counters.buffer_bytes },
+        reading: this.#reading,
+      };
+    }),
     gpu_counters: () => Promise.resolve({ ...this.gpu.counters }),
   };
 

@@ -17,17 +17,18 @@ export const fetchPackages: FetchPackages = () => {
   kernels.catch(() => undefined);
   return async (kind) => {
     let pkg: Package;
+    let memory: WebAssembly.Memory;
     if (kind === 'cpu') {
-      await initCpu({ module_or_path: await segmentModule });
+      ({ memory } = await initCpu({ module_or_path: await segmentModule }));
       pkg = cpu;
     } else {
       const { default: init, ...gpu } = await import('./pkg/gpu/lectern_wasm.js');
-      await init({ module_or_path: await compile(new URL(gpuUrl, import.meta.url)) });
+      ({ memory } = await init({ module_or_path: await compile(new URL(gpuUrl, import.meta.url)) }));
       pkg = gpu;
     }
     const quick = await kernels;
     if (quick) pkg.install_kernels(quick);
-    return { pkg, segmentModule };
+    return { pkg, nBytes: () => memory.buffer.byteLength, segmentModule };
   };
 };
 

@@ -1,7 +1,7 @@
 /** What the wasm package offers, as the rest of the worker sees it. */
 import type {
   Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
-  SearchResult, SourceInfo, SourceText,
+  Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
 import type { ChatMessage } from './protocol';
 
@@ -22,6 +22,9 @@ export interface Engine {
   install_segment(built: Uint8Array): void;
   search(query: string, top_k: number): Promise<SearchResult>;
   ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer>;
+  read_ahead(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<number>;
+  /** Throws without a language model. */
+  measure_reading(): Reading;
   generate(messages: ChatMessage[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation>;
   export_collection(): Uint8Array;
   import_collection(bytes: Uint8Array): SourceInfo[];
@@ -55,6 +58,8 @@ export type PackageKind = 'cpu' | 'gpu';
 
 export interface StartedPackage {
   pkg: EnginePackage;
+  /** Bytes of the engine's own memory. */
+  nBytes: () => number;
   /** Passed on so that a second worker need not compile it again. */
   segmentModule: Promise<WebAssembly.Module | null>;
 }

@@ -5,7 +5,7 @@
  */
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent,
-  ModelInfo, SearchResult, SourceInfo, SourceText,
+  ModelInfo, Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
 
 /** A file of the site; hashes are lower-case hex. */
@@ -54,6 +54,16 @@ export interface GpuCounters {
   devices: number;
   dispatches: number;
   submits: number;
+  /** Of the buffers that are there. */
+  buffer_bytes: number;
+}
+
+/** What the engine takes, in bytes, and what bounds it. */
+export interface Facts {
+  /** `heap` where the browser tells it: objects of the worker, without the engine's own memory. */
+  memory: { engine: number; heap: number | null; gpu: number };
+  /** Of the language model, measured once; null before there is one. */
+  reading: Reading | null;
 }
 
 /** A source as it is once indexed, with the text that citations point into. */
@@ -78,12 +88,15 @@ export interface Calls {
   remove_source: { params: { id: number }; result: null; event: never };
   search: { params: { query: string; top_k: number }; result: SearchResult; event: never };
   ask: { params: { question: string; options: AskOptions }; result: Answer; event: AskEvent };
+  /** Reads what the answer to a question that is still being written begins with; how many tokens. */
+  read_ahead: { params: { question: string; options: AskOptions }; result: number; event: AskEvent };
   generate: { params: { messages: ChatMessage[]; options: GenerateOptions }; result: Generation; event: AskEvent };
   export_collection: { params: Record<string, never>; result: Uint8Array; event: never };
   import_collection: { params: { bytes: Uint8Array }; result: AddedSource[]; event: never };
   embed: { params: { texts: string[] }; result: Float32Array[]; event: never };
   next_segment_job: { params: Record<string, never>; result: { job: Uint8Array; module: WebAssembly.Module | null } | null; event: never };
   install_segment: { params: { built: Uint8Array }; result: null; event: never };
+  facts: { params: Record<string, never>; result: Facts; event: never };
   gpu_counters: { params: Record<string, never>; result: GpuCounters; event: never };
 }
 

@@ -1,10 +1,10 @@
 //! A question to a streamed, cited answer.
 
 use lectern_index::{DenseMode, DensePath};
-use lectern_model::SamplingOptions;
 use lectern_model::decoder::Executor;
-use lectern_model::generate::{GenerateEvent, GenerateOptions, Stopped, generate};
+use lectern_model::generate::{self, GenerateEvent, GenerateOptions, Stopped, generate};
 use lectern_model::host::Host;
+use lectern_model::{ModelError, SamplingOptions};
 use serde::Serialize;
 
 use crate::cite::{Citation, attach, citations, drop_invented};
@@ -12,7 +12,7 @@ use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::ExecutorInfo;
 use crate::library::Library;
-use crate::prompt::{REFUSAL, passages_shown, with_passages, without_passages};
+use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
 use crate::retrieve::{Hit, N_JUDGED, Retrieval, is_relevant, retrieve};
 
@@ -143,17 +143,8 @@ pub async fn ask<H: Host>(
         return Err(EngineError::EmptyQuestion);
     }
     let started = host.now_ms();
-    let mut retrieval = Retrieval { hits: Vec::new(), dense_path: DensePath::None, embed_ms: 0.0, retrieve_ms: 0.0 };
-    let mut relevant = true;
+    let (retrieval, relevant) = find(reader, library, embedder, question, options, host).await?;
     if options.rag {
-        if library.is_empty() {
-            return Err(EngineError::NoDocuments);
-        }
-        let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
-        let n_shown = options.top_k.unwrap_or_else(|| passages_shown(reader.decoder.has_adapter())).max(1);
-        retrieval = retrieve(library, embedder, question, n_shown.max(N_JUDGED), options.dense, host).await?;
-        relevant = is_relevant(&retrieval.hits);
-        retrieval.hits.truncate(n_shown);
         on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     }
     let mut answer = Answer {
@@ -175,10 +166,7 @@ pub async fn ask<H: Host>(
         answer.timings_ms.total = host.now_ms() - started;
         return Ok(answer);
     }
-    let prompt = match options.rag {
-        true => with_passages(reader, question, &answer.hits, options.max_tokens)?,
-        false => without_passages(reader, question)?,
-    };
+    let prompt = prompt(reader, question, &answer.hits, options)?;
     answer.n_passages = prompt.n_passages;
     answer.n_passages_dropped = answer.hits.len() - prompt.n_passages;
     if answer.n_passages_dropped > 0 {
@@ -222,6 +210,66 @@ pub async fn ask<H: Host>(
     answer.executor = reader.decoder.executor();
     answer.stopped = generation.stopped.into();
     Ok(answer)
+}
+
+/// Reads what the answer to a question begins with, while the question is still being written: its passages, or of an
+/// empty one what every question begins with. The answer then reads only what differs. Returns how many tokens were
+/// read; none where nothing relevant is found.
+///
+/// # Errors
+/// As [`ask`], but for `question-empty`.
+pub async fn read_ahead<H: Host>(
+    reader: &mut Reader,
+    library: &Library,
+    embedder: Option<&mut Embedder>,
+    question: &str,
+    options: &AskOptions,
+    host: &H,
+    on_event: &mut dyn FnMut(AskEvent),
+) -> Result<usize, EngineError> {
+    let question = question.trim();
+    let prompt = if question.is_empty() {
+        beginning(reader, options.rag)?
+    } else {
+        let (retrieval, relevant) = find(reader, library, embedder, question, options, host).await?;
+        if !relevant {
+            return Ok(0);
+        }
+        prompt(reader, question, &retrieval.hits, options)?
+    };
+    Ok(generate::read_ahead(&mut reader.decoder, &prompt.ids, host, &mut |event| relay(event, on_event)).await?)
+}
+
+/// The passages that `question` is answered from, and whether they are near enough to be read; none where pages are
+/// not used.
+async fn find<H: Host>(
+    reader: &Reader,
+    library: &Library,
+    embedder: Option<&mut Embedder>,
+    question: &str,
+    options: &AskOptions,
+    host: &H,
+) -> Result<(Retrieval, bool), EngineError> {
+    if !options.rag {
+        let none = Retrieval { hits: Vec::new(), dense_path: DensePath::None, embed_ms: 0.0, retrieve_ms: 0.0 };
+        return Ok((none, true));
+    }
+    if library.is_empty() {
+        return Err(EngineError::NoDocuments);
+    }
+    let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
+    let n_shown = options.top_k.unwrap_or_else(|| passages_shown(reader.decoder.has_adapter())).max(1);
+    let mut retrieval = retrieve(library, embedder, question, n_shown.max(N_JUDGED), options.dense, host).await?;
+    let relevant = is_relevant(&retrieval.hits);
+    retrieval.hits.truncate(n_shown);
+    Ok((retrieval, relevant))
+}
+
+fn prompt(reader: &Reader, question: &str, hits: &[Hit], options: &AskOptions) -> Result<Prompt, ModelError> {
+    match options.rag {
+        true => with_passages(reader, question, hits, options.max_tokens),
+        false => without_passages(reader, question),
+    }
 }
 
 /// Passes on what a generation says; a lost GPU is a notice and another executor.

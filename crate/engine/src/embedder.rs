@@ -1,12 +1,17 @@
 //! Texts to unit vectors, in batches of like length.
 
+use std::collections::VecDeque;
+
 use lectern_model::decoder::Executor;
 use lectern_model::encoder::executor::EMBED_BATCH_TOKENS;
 use lectern_model::encoder::{Encoder, EncoderWeights};
 use lectern_model::host::Host;
-use lectern_model::{Gguf, ModelError, Tokenizer};
+use lectern_model::{Gguf, ModelError, Precision, Tokenizer};
 
 use crate::error::EngineError;
+
+/// Questions whose vectors are kept: one is searched for while it is being written, and again once it is asked.
+const N_QUESTIONS: usize = 16;
 
 /// An encoder with its tokenizer.
 pub struct Embedder {
@@ -14,6 +19,8 @@ pub struct Embedder {
     pub tokenizer: Tokenizer,
     /// SHA-256 of the model's file, in hexadecimal: vectors are only comparable under one.
     pub hash: String,
+    /// The last questions, newest last, with what made their vectors.
+    questions: VecDeque<(String, Executor, Vec<f32>)>,
 }
 
 impl Embedder {
@@ -24,7 +31,14 @@ impl Embedder {
             encoder: Encoder::new(EncoderWeights::from_gguf(gguf)?),
             tokenizer: Tokenizer::from_gguf(gguf)?,
             hash: hash.to_owned(),
+            questions: VecDeque::new(),
         })
+    }
+
+    /// How the CPU executor rounds from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.encoder.set_precision(precision);
+        self.questions.clear();
     }
 
     /// Tokens of `text` as chunks count them, without the marks that frame a whole text.
@@ -75,6 +89,23 @@ impl Embedder {
             host.breathe().await;
         }
         Ok(vectors)
+    }
+
+    /// The unit vector of a question, from memory where it was asked for lately.
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    pub async fn embed_question<H: Host>(&mut self, question: &str, host: &H) -> Result<Vec<f32>, EngineError> {
+        let executor = self.encoder.executor();
+        if let Some((.., vector)) = self.questions.iter().find(|(text, by, _)| text == question && *by == executor) {
+            return Ok(vector.clone());
+        }
+        let vector = self.embed(&[question.to_owned()], host, &mut |_| ()).await?.concat();
+        self.questions.push_back((question.to_owned(), self.encoder.executor(), vector.clone()));
+        if self.questions.len() > N_QUESTIONS {
+            self.questions.pop_front();
+        }
+        Ok(vector)
     }
 
     fn gpu_failed<H: Host>(&self, host: &H) -> bool {

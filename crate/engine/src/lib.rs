@@ -22,7 +22,7 @@ pub use ingest::{IngestEvent, ReadSource};
 pub use library::{Library, SourceInfo};
 pub use model_file::{Hash, ModelFile};
 pub use retrieve::{Hit, Retrieval};
-pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Session};
+pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Reading, Session};
 
 pub use lectern_corpus as corpus;
 pub use lectern_index as index;

@@ -25,6 +25,18 @@ pub fn without_passages(reader: &Reader, question: &str) -> Result<Prompt, Model
     Ok(Prompt { ids: reader.prompt_ids(&[Message::new("user", question)])?, n_passages: 0 })
 }
 
+/// What every prompt begins with, over passages or without.
+///
+/// # Errors
+/// As [`Reader::prompt_ids`].
+pub fn beginning(reader: &Reader, rag: bool) -> Result<Prompt, ModelError> {
+    if !rag {
+        return without_passages(reader, "");
+    }
+    let ids = reader.prompt_ids(&messages("", &[], reader.decoder.has_adapter()))?;
+    Ok(Prompt { ids, n_passages: 0 })
+}
+
 /// The question under as many of the passages, best first, as leave `max_tokens` for the answer.
 ///
 /// # Errors

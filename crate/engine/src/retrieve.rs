@@ -59,10 +59,10 @@ pub async fn retrieve<H: Host>(
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     index.check_model(&embedder.hash)?;
     let started = host.now_ms();
-    let vectors = embedder.embed(&[question.to_owned()], host, &mut |_| ()).await?;
+    let vector = embedder.embed_question(question, host).await?;
     let embedded = host.now_ms();
     let options = SearchOptions { k: top_k, dense, ..SearchOptions::default() };
-    let ranked = index.search(question, vectors.first().map(Vec::as_slice), &options)?;
+    let ranked = index.search(question, Some(&vector), &options)?;
     let hits = ranked
         .hits
         .iter()

@@ -11,7 +11,7 @@ use lectern_model::lora::LoraSet;
 use lectern_model::{Message, ModelError, Precision};
 use serde::Serialize;
 
-use crate::answer::{Answer, AskEvent, AskOptions, ask, relay};
+use crate::answer::{Answer, AskEvent, AskOptions, ask, read_ahead, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, choose, choose_encoder};
@@ -45,6 +45,18 @@ pub struct AdapterInfo {
     pub target_modules: Vec<String>,
     pub n_bytes: usize,
 }
+
+/// How quickly a reader's weights can be read, by one thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Bytes that every token meets.
+    pub bytes_per_token: usize,
+    /// Milliseconds to read them once.
+    pub ms: f64,
+}
+
+/// Times that [`Session::measure_reading`] tries: the quickest counts.
+const READINGS: usize = 4;
 
 /// A generation from messages, without pages.
 #[derive(Clone, Debug)]
@@ -101,7 +113,7 @@ impl<H: Host> Session<H> {
             reader.decoder.set_precision(precision);
         }
         if let Some(embedder) = &mut self.embedder {
-            embedder.encoder.set_precision(precision);
+            embedder.set_precision(precision);
         }
     }
 
@@ -135,9 +147,9 @@ impl<H: Host> Session<H> {
         let preference = self.embedder_preference();
         if let Some(embedder) = &mut self.embedder {
             // One that cannot follow the reader to the GPU stays on the CPU.
-            embedder.encoder.set_precision(Precision::Exact);
+            embedder.set_precision(Precision::Exact);
             let _ = choose_encoder(&mut embedder.encoder, preference, &self.gpu).await;
-            embedder.encoder.set_precision(self.precision);
+            embedder.set_precision(self.precision);
         }
         Ok((info, chosen?))
     }
@@ -160,7 +172,7 @@ impl<H: Host> Session<H> {
             Err(ModelError::GpuUnavailable { reason }) => ExecutorInfo::without_gpu(&reason),
             chosen => chosen?,
         };
-        embedder.encoder.set_precision(self.precision);
+        embedder.set_precision(self.precision);
         self.embedder = Some(embedder);
         Ok((info, chosen))
     }
@@ -328,6 +340,38 @@ impl<H: Host> Session<H> {
         self.set_voice(voice)?;
         let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
         ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
+    }
+
+    /// Reads ahead for a question that is still being written, as [`Self::ask`] would; how many tokens.
+    ///
+    /// # Errors
+    /// As [`read_ahead`]; `adapter-unknown`, `not-loaded`.
+    pub async fn read_ahead(
+        &mut self,
+        question: &str,
+        voice: Option<(&str, f32)>,
+        options: &AskOptions,
+        on_event: &mut dyn FnMut(AskEvent),
+    ) -> Result<usize, EngineError> {
+        self.set_voice(voice)?;
+        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+        read_ahead(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
+    }
+
+    /// What reading the reader's weights from memory takes: a token on the CPU cannot come sooner.
+    ///
+    /// # Errors
+    /// `not-loaded`.
+    pub fn measure_reading(&self) -> Result<Reading, EngineError> {
+        let reader = self.reader.as_ref().ok_or(EngineError::NotLoaded("language model"))?;
+        let mut best = f64::INFINITY;
+        let mut n_bytes = 0;
+        for _ in 0..READINGS {
+            let started = self.host.now_ms();
+            n_bytes = reader.decoder.read_weights();
+            best = best.min(self.host.now_ms() - started);
+        }
+        Ok(Reading { bytes_per_token: n_bytes, ms: best })
     }
 
     /// Continues a conversation in a voice, without pages.

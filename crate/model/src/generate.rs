@@ -97,25 +97,14 @@ pub async fn generate<H: Host>(
     host: &H,
     on_event: &mut dyn FnMut(GenerateEvent),
 ) -> Result<Generation, ModelError> {
-    if prompt.is_empty() {
-        return Err(ModelError::invalid("prompt", "it is empty"));
-    }
-    if prompt.len() >= decoder.n_ctx() {
-        return Err(ModelError::PromptTooLong { n_tokens: prompt.len(), n_ctx: decoder.n_ctx() });
-    }
+    check(decoder, prompt)?;
     let n_cached = decoder.keep_prefix(prompt);
     let mut answer = Answer::new(tokenizer, options, n_cached);
     let mut sampler = Sampler::new(options.sampling);
     let started = host.now_ms();
-    let mut logits = Vec::new();
-    for (i, batch) in prompt[n_cached..].chunks(PREFILL_BATCH).enumerate() {
-        if host.cancelled() {
-            return Ok(answer.finish(Vec::new(), host.now_ms() - started, 0.0, Stopped::Cancelled));
-        }
-        logits = retry!(decoder, host, on_event, decoder.prefill(batch));
-        on_event(GenerateEvent::Prefill { done: n_cached + i * PREFILL_BATCH + batch.len(), total: prompt.len() });
-        host.breathe().await;
-    }
+    let Some(mut logits) = read(decoder, prompt, host, on_event).await? else {
+        return Ok(answer.finish(Vec::new(), host.now_ms() - started, 0.0, Stopped::Cancelled));
+    };
     let prefill_ms = host.now_ms() - started;
     let top20 = largest(&logits, 20);
     let greedy = sampler.is_greedy();
@@ -165,6 +154,57 @@ pub async fn generate<H: Host>(
     };
     answer.release(on_event);
     Ok(answer.finish(top20, prefill_ms, host.now_ms() - started - prefill_ms, stopped))
+}
+
+/// Reads `prompt`, as far as the cache does not hold its beginning already, so that a generation after it, or after one
+/// that begins like it, has less to read. Returns how many tokens were read, which are fewer if it was stopped.
+///
+/// # Errors
+/// As [`generate`].
+pub async fn read_ahead<H: Host>(
+    decoder: &mut Decoder,
+    prompt: &[u32],
+    host: &H,
+    on_event: &mut dyn FnMut(GenerateEvent),
+) -> Result<usize, ModelError> {
+    check(decoder, prompt)?;
+    let n_cached = decoder.keep_prefix(prompt);
+    read(decoder, prompt, host, on_event).await?;
+    Ok(decoder.ids().len() - n_cached)
+}
+
+fn check(decoder: &Decoder, prompt: &[u32]) -> Result<(), ModelError> {
+    if prompt.is_empty() {
+        return Err(ModelError::invalid("prompt", "it is empty"));
+    }
+    if prompt.len() >= decoder.n_ctx() {
+        return Err(ModelError::PromptTooLong { n_tokens: prompt.len(), n_ctx: decoder.n_ctx() });
+    }
+    Ok(())
+}
+
+/// Reads what the decoder has not read of `prompt`; the logits after its last token, or `None` if it was stopped.
+async fn read<H: Host>(
+    decoder: &mut Decoder,
+    prompt: &[u32],
+    host: &H,
+    on_event: &mut dyn FnMut(GenerateEvent),
+) -> Result<Option<Vec<f32>>, ModelError> {
+    decoder.reserve(prompt.len());
+    let mut logits = Vec::new();
+    while decoder.ids().len() < prompt.len() {
+        if host.cancelled() {
+            return Ok(None);
+        }
+        let rest = &prompt[decoder.ids().len()..];
+        match rest.split_at_checked(PREFILL_BATCH) {
+            Some((batch, [_, ..])) => retry!(decoder, host, on_event, decoder.read_on(batch)),
+            _ => logits = retry!(decoder, host, on_event, decoder.prefill(rest)),
+        }
+        on_event(GenerateEvent::Prefill { done: decoder.ids().len(), total: prompt.len() });
+        host.breathe().await;
+    }
+    Ok(Some(logits))
 }
 
 /// Perplexity of `ids`: `exp(−mean log p(idᵢ | id₀..idᵢ₋₁))` over all but the first.

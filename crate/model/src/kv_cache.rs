@@ -1,18 +1,31 @@
 //! Keys and values of the positions read so far, on the CPU.
+//!
+//! In single precision: with bf16 (0.2 %) decoding at 500 positions took a fifth longer, since every number is widened
+//! for every query head, and perplexity rose by 0.09, for 23 MB less at 1,000 positions of the default model.
 
-/// Positions whose keys lie side by side.
-const LANES: usize = 4;
+/// Positions whose keys, and dimensions whose values, lie side by side.
+const EIGHT: usize = 8;
+/// Positions by which room grows after a prompt: seldom enough to move little, often enough to hold little more than is
+/// used.
+const ROOM: usize = 64;
 
-/// Keys by position, laid out so that a query meets four of them at once.
+/// Makes room for `len` in all.
+fn reserve<T>(vec: &mut Vec<T>, len: usize, room: usize) {
+    if len > vec.capacity() {
+        vec.reserve_exact(len.next_multiple_of(room) - vec.len());
+    }
+}
+
+/// Keys by position, laid out so that a query meets eight of them at once.
 pub struct Keys {
     kv_dim: usize,
     len: usize,
-    lanes: Vec<[f32; LANES]>,
+    eights: Vec<[f32; EIGHT]>,
 }
 
 impl Keys {
     pub fn new(kv_dim: usize) -> Self {
-        Self { kv_dim, len: 0, lanes: Vec::new() }
+        Self { kv_dim, len: 0, eights: Vec::new() }
     }
 
     /// Forgets the positions from `len` on.
@@ -20,20 +33,26 @@ impl Keys {
         self.len = self.len.min(len);
     }
 
-    /// `[⌈len/4⌉, kv_dim, 4]`
-    pub fn lanes(&self) -> &[[f32; LANES]] {
-        &self.lanes
+    /// `[⌈len/8⌉, kv_dim, 8]`
+    pub fn eights(&self) -> &[[f32; EIGHT]] {
+        &self.eights
+    }
+
+    /// Makes room for `len` positions in all.
+    fn reserve(&mut self, len: usize) {
+        reserve(&mut self.eights, len.div_ceil(EIGHT) * self.kv_dim, ROOM / EIGHT * self.kv_dim);
     }
 
     /// Adds positions, `[n, kv_dim]`.
     pub fn extend(&mut self, keys: &[f32]) {
         let start = self.len;
         self.len += keys.len() / self.kv_dim;
-        self.lanes.resize(self.len.div_ceil(LANES) * self.kv_dim, [0.0; LANES]);
+        self.reserve(self.len);
+        self.eights.resize(self.len.div_ceil(EIGHT) * self.kv_dim, [0.0; EIGHT]);
         for (position, keys) in (start..).zip(keys.chunks_exact(self.kv_dim)) {
-            let block = &mut self.lanes[position / LANES * self.kv_dim..][..keys.len()];
+            let block = &mut self.eights[position / EIGHT * self.kv_dim..][..keys.len()];
             for d in 0..keys.len() {
-                block[d][position % LANES] = keys[d];
+                block[d][position % EIGHT] = keys[d];
             }
         }
     }
@@ -70,14 +89,23 @@ impl KvCache {
         self.len == 0
     }
 
+    /// Makes room for `len` positions in all.
+    pub fn reserve(&mut self, len: usize) {
+        for LayerCache { keys, values } in &mut self.layers {
+            keys.reserve(len);
+            reserve(values, len * self.kv_dim, ROOM * self.kv_dim);
+        }
+    }
+
     /// Writes one layer's keys and values, `[n, kv_dim]` each, for the positions after [`Self::len`].
     /// They count once every layer has its own and [`Self::advance`] is called.
     pub fn write(&mut self, layer: usize, keys: &[f32], values: &[f32]) {
-        let cache = &mut self.layers[layer];
-        cache.keys.truncate(self.len);
-        cache.values.truncate(self.len * self.kv_dim);
-        cache.keys.extend(keys);
-        cache.values.extend_from_slice(values);
+        let LayerCache { keys: held, values: held_values } = &mut self.layers[layer];
+        held.truncate(self.len);
+        held.extend(keys);
+        held_values.truncate(self.len * self.kv_dim);
+        reserve(held_values, held.len * self.kv_dim, ROOM * self.kv_dim);
+        held_values.extend_from_slice(values);
     }
 
     /// One layer's keys, and its values `[positions, kv_dim]`, those just written included.

@@ -37,7 +37,7 @@ pub enum Precision {
 
 /// The instructions that `fast` runs on; none when it is exact on this machine.
 pub fn fast_instructions() -> Option<&'static str> {
-    lectern_simd::name()
+    lectern_simd::instructions().map(lectern_simd::Instructions::name)
 }
 
 /// WebAssembly: takes the index in the module's table of the second module's products.

@@ -4,6 +4,8 @@
 //! in one buffer, one scale word per block in another, so that vector loads are aligned and the
 //! scales of neighbouring blocks can be read together.
 
+use std::hint::black_box;
+
 use crate::quant::{TensorKind, dequantize};
 
 pub use lectern_simd::BLOCK;
@@ -103,6 +105,14 @@ impl PackedMatrix {
     /// Bytes held.
     pub fn n_bytes(&self) -> usize {
         (self.quants.len() + self.scales.len()) * 4
+    }
+
+    /// Reads all of it and does nothing with it; how many bytes that is.
+    pub fn read_through(&self) -> usize {
+        for words in [&self.quants, &self.scales] {
+            black_box(words.iter().fold(0u32, |sum, &word| sum.wrapping_add(word)));
+        }
+        self.n_bytes()
     }
 
     fn scale(&self, row: usize, block: usize) -> (f32, f32) {

@@ -99,14 +99,30 @@ impl Quantised {
 #[inline(always)]
 fn signed8(block: &[f32; BLOCK]) -> ([u32; 8], f32, f32) {
     let v = load(block);
-    let largest = v[0].abs().max(v[1].abs()).max(v[2].abs().max(v[3].abs()));
-    let largest = max4(largest.max(v[4].abs().max(v[5].abs()).max(v[6].abs().max(v[7].abs()))));
+    let largest = largest(&v);
     if largest == 0.0 {
         return ([0; 8], 0.0, 0.0);
     }
     let (quants, sum) = rounded(&v, f32x4::ZERO, f32x4::splat(127.0 / largest));
     let step = largest / 127.0;
     (quants, step, sum as f32 * step)
+}
+
+/// What [`Rounding::Signed8`] leaves of `values`, in blocks of 32: rounded in its turn, both together are as near as 15
+/// bits.
+pub fn signed8_rest(values: &[f32], rest: &mut Vec<f32>) {
+    rest.clear();
+    for block in values.as_chunks().0 {
+        let v = load(block);
+        let largest = largest(&v);
+        let (inverse, step) = (f32x4::splat(127.0 / largest), f32x4::splat(-largest / 127.0));
+        let round = f32x4::splat(ROUND);
+        for v in v {
+            // A block of zeros leaves zeros, and not what 0/0 is.
+            let left = v + ((v * inverse + round) - round) * step;
+            rest.extend(if largest == 0.0 { [0.0; 4] } else { left.to_array() });
+        }
+    }
 }
 
 /// Bytes in words, step and low.
@@ -128,6 +144,12 @@ fn load(block: &[f32; BLOCK]) -> [f32x4; 8] {
     let [a, b, c, d, e, f, g, h]: &[[f32; 4]; 8] = bytemuck::cast_ref(block);
     let new = f32x4::new;
     [new(*a), new(*b), new(*c), new(*d), new(*e), new(*f), new(*g), new(*h)]
+}
+
+#[inline(always)]
+fn largest(v: &[f32x4; 8]) -> f32 {
+    let largest = v[0].abs().max(v[1].abs()).max(v[2].abs().max(v[3].abs()));
+    max4(largest.max(v[4].abs().max(v[5].abs()).max(v[6].abs().max(v[7].abs()))))
 }
 
 #[inline(always)]

@@ -7,10 +7,10 @@
 
 use wide::f32x4;
 
-use crate::math::{MulAdd, exp_by};
+use crate::math::{Eight, MulAdd, exp_by};
 
-/// Positions whose keys lie side by side.
-pub const LANES: usize = 4;
+/// Positions whose keys, and dimensions whose values, lie side by side.
+pub const EIGHT: usize = 8;
 
 /// Query rows that meet keys together.
 pub const ROWS: usize = 4;
@@ -29,7 +29,7 @@ pub struct AttentionCall {
     pub step: usize,
     /// `[n, heads·head_dim]`
     pub q: *const f32,
-    /// `[⌈positions/4⌉, kv_heads·head_dim, 4]`
+    /// `[⌈positions/8⌉, kv_heads·head_dim, 8]`
     pub keys: *const f32,
     /// `[positions, kv_heads·head_dim]`
     pub values: *const f32,
@@ -40,9 +40,9 @@ pub struct AttentionCall {
 }
 
 /// # Safety
-/// The instructions of `M` are there, and the buffers of the call as long as it says.
+/// The instructions of `E` are there, and the buffers of the call as long as it says.
 #[inline(always)]
-pub unsafe fn attend<M: MulAdd>(call: &AttentionCall) {
+pub unsafe fn attend<E: Eight>(call: &AttentionCall) {
     let &AttentionCall { n, group, num_key_value_heads, head_dim, len, step, .. } = call;
     let kv_dim = num_key_value_heads * head_dim;
     let q_dim = group * kv_dim;
@@ -52,68 +52,35 @@ pub unsafe fn attend<M: MulAdd>(call: &AttentionCall) {
         let rows = if row + ROWS <= n { ROWS } else { 1 };
         let first_len = len + row * step;
         let seen = first_len + (rows - 1) * step;
-        let n_blocks = seen.div_ceil(LANES);
-        // Blocks are met in twos.
-        let pitch = n_blocks.next_multiple_of(2) * LANES;
+        let n_eights = seen.div_ceil(EIGHT);
+        let pitch = n_eights * EIGHT;
         // The head's keys, and its place in the group. Not by division: a module without a stack has no panics.
         let (mut first, mut place) = (0, 0);
         for head in 0..group * num_key_value_heads {
-            let q = Sum {
-                n: head_dim,
-                scalars: call.q.add(row * q_dim + head * head_dim),
-                vectors: call.keys.add(first * LANES),
-                step: LANES,
-                apart: kv_dim * LANES,
-            };
-            let at = |b: usize| Sum { vectors: q.vectors.add(b * q.apart), ..q };
-            let mut b = 0;
-            if rows == ROWS {
-                while b + 2 <= n_blocks {
-                    store4x2(sum4x2::<M>(at(b), q_dim), call.scores.add(b * LANES), pitch);
-                    b += 2;
-                }
-            } else {
-                while b + 8 <= n_blocks {
-                    store8(sum1x8::<M>(at(b)), call.scores.add(b * LANES));
-                    b += 8;
-                }
-                while b + 2 <= n_blocks {
-                    store2(sum1x2::<M>(at(b)), call.scores.add(b * LANES));
-                    b += 2;
-                }
-            }
-            if b < n_blocks {
-                // A last block alone: it stands for its neighbour too, whose scores are never looked at.
-                let last = Sum { apart: 0, ..at(b) };
-                if rows == ROWS {
-                    store4x2(sum4x2::<M>(last, q_dim), call.scores.add(b * LANES), pitch);
-                } else {
-                    store2(sum1x2::<M>(last), call.scores.add(b * LANES));
-                }
-            }
+            let q = call.q.add(row * q_dim + head * head_dim);
+            let keys = call.keys.add(first * EIGHT);
+            weighted::<E>(Weighted {
+                sums: Sum { n: head_dim, scalars: q, eights: keys, step: EIGHT },
+                rows,
+                pitch: q_dim,
+                n_eights,
+                apart: kv_dim * EIGHT,
+                out: call.scores,
+                out_pitch: pitch,
+            });
             for r in 0..rows {
-                softmax::<M>(call.scores.add(r * pitch).cast(), n_blocks, first_len + r * step, scale);
+                softmax::<E>(call.scores.add(r * pitch).cast(), pitch / 4, first_len + r * step, scale);
             }
-            let out = call.out.add(row * q_dim + head * head_dim);
-            let weights =
-                Sum { n: seen, scalars: call.scores, vectors: call.values.add(first), step: kv_dim, apart: LANES };
-            let at = |d: usize| Sum { vectors: weights.vectors.add(d), ..weights };
-            let mut d = 0;
-            if rows == ROWS {
-                while d < head_dim {
-                    store4x2(sum4x2::<M>(at(d), pitch), out.add(d), q_dim);
-                    d += 8;
-                }
-            } else {
-                while d + 32 <= head_dim {
-                    store8(sum1x8::<M>(at(d)), out.add(d));
-                    d += 32;
-                }
-                while d < head_dim {
-                    store2(sum1x2::<M>(at(d)), out.add(d));
-                    d += 8;
-                }
-            }
+            let values = call.values.add(first);
+            weighted::<E>(Weighted {
+                sums: Sum { n: seen, scalars: call.scores, eights: values, step: kv_dim },
+                rows,
+                pitch,
+                n_eights: head_dim / EIGHT,
+                apart: EIGHT,
+                out: call.out.add(row * q_dim + head * head_dim),
+                out_pitch: q_dim,
+            });
             place += 1;
             if place == group {
                 (first, place) = (first + head_dim, 0);
@@ -123,125 +90,113 @@ pub unsafe fn attend<M: MulAdd>(call: &AttentionCall) {
     }
 }
 
-#[inline(always)]
-unsafe fn load(from: *const f32) -> f32x4 {
-    f32x4::new(from.cast::<[f32; 4]>().read_unaligned())
-}
-
-#[inline(always)]
-unsafe fn splat(from: *const f32) -> f32x4 {
-    f32x4::splat(*from)
-}
-
-#[inline(always)]
-unsafe fn store(value: f32x4, to: *mut f32) {
-    to.cast::<[f32; 4]>().write_unaligned(value.to_array());
-}
-
-/// Scalars of `n` steps, and vectors that each step's scalar multiplies: dimensions of a query with keys, or weights of
+/// Scalars of `n` steps, and numbers that each step's scalar multiplies: dimensions of a query with keys, or weights of
 /// positions with values.
 #[derive(Clone, Copy)]
 struct Sum {
     n: usize,
     scalars: *const f32,
-    vectors: *const f32,
-    /// From a step's vectors to the next's.
+    eights: *const f32,
+    /// From a step's numbers to the next's.
     step: usize,
-    /// From a vector to the next of the same step.
+}
+
+/// `out[r] = Σ scalars[r]·numbers`, for one row or for [`ROWS`].
+#[derive(Clone, Copy)]
+struct Weighted {
+    sums: Sum,
+    rows: usize,
+    /// From a row's scalars to the next's.
+    pitch: usize,
+    n_eights: usize,
+    /// From an eight to the next of the same step.
     apart: usize,
+    out: *mut f32,
+    out_pitch: usize,
 }
 
-/// `Σ scalar·vector` for one row of scalars and two vectors a step. Variables, since arrays would live in memory.
 #[inline(always)]
-unsafe fn sum1x2<M: MulAdd>(Sum { n, scalars, vectors, step, apart }: Sum) -> [f32x4; 2] {
-    let (mut a, mut b) = (f32x4::ZERO, f32x4::ZERO);
-    let mut v = vectors;
-    for i in 0..n {
-        let s = splat(scalars.add(i));
-        a = M::mul_add(s, load(v), a);
-        b = M::mul_add(s, load(v.add(apart)), b);
-        v = v.wrapping_add(step);
+unsafe fn weighted<E: Eight>(w: Weighted) {
+    let Weighted { sums, rows, pitch, n_eights, apart, out, out_pitch } = w;
+    let at = |i: usize| Sum { eights: sums.eights.wrapping_add(i * apart), ..sums };
+    let mut i = 0;
+    if rows == ROWS {
+        while i < n_eights {
+            let [a, b, c, d] = sum_rows::<E>(at(i), pitch);
+            let out = out.add(i * EIGHT);
+            E::store(a, out);
+            E::store(b, out.add(out_pitch));
+            E::store(c, out.add(2 * out_pitch));
+            E::store(d, out.add(3 * out_pitch));
+            i += 1;
+        }
+    } else {
+        while i + 4 <= n_eights {
+            let [a, b, c, d] = sum_eights::<E>(at(i), apart);
+            let out = out.add(i * EIGHT);
+            E::store(a, out);
+            E::store(b, out.add(EIGHT));
+            E::store(c, out.add(2 * EIGHT));
+            E::store(d, out.add(3 * EIGHT));
+            i += 4;
+        }
+        while i < n_eights {
+            E::store(sum_one::<E>(at(i)), out.add(i * EIGHT));
+            i += 1;
+        }
     }
-    [a, b]
 }
 
-/// As [`sum1x2`], for eight vectors.
+/// One row of scalars, eight sums. Variables here and below, since arrays would live in memory.
 #[inline(always)]
-unsafe fn sum1x8<M: MulAdd>(Sum { n, scalars, vectors, step, apart }: Sum) -> [f32x4; 8] {
-    let zero = f32x4::ZERO;
-    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
-    let (mut e, mut f, mut g, mut h) = (zero, zero, zero, zero);
-    let mut v = vectors;
+unsafe fn sum_one<E: Eight>(Sum { n, scalars, eights, step }: Sum) -> E::Floats {
+    let mut a = E::zero();
+    let mut from = eights;
     for i in 0..n {
-        let s = splat(scalars.add(i));
-        a = M::mul_add(s, load(v), a);
-        b = M::mul_add(s, load(v.add(apart)), b);
-        c = M::mul_add(s, load(v.add(2 * apart)), c);
-        d = M::mul_add(s, load(v.add(3 * apart)), d);
-        e = M::mul_add(s, load(v.add(4 * apart)), e);
-        f = M::mul_add(s, load(v.add(5 * apart)), f);
-        g = M::mul_add(s, load(v.add(6 * apart)), g);
-        h = M::mul_add(s, load(v.add(7 * apart)), h);
-        v = v.wrapping_add(step);
+        a = E::mul_add8(E::splat(*scalars.add(i)), E::floats(from), a);
+        from = from.wrapping_add(step);
     }
-    [a, b, c, d, e, f, g, h]
+    a
 }
 
-/// As [`sum1x2`], for four rows of scalars, `pitch` apart: each row's two.
+/// As [`sum_one`], for four eights.
 #[inline(always)]
-unsafe fn sum4x2<M: MulAdd>(Sum { n, scalars, vectors, step, apart }: Sum, pitch: usize) -> [[f32x4; 2]; 4] {
-    let zero = f32x4::ZERO;
-    let (mut a0, mut a1, mut a2, mut a3) = (zero, zero, zero, zero);
-    let (mut b0, mut b1, mut b2, mut b3) = (zero, zero, zero, zero);
-    let mut v = vectors;
+unsafe fn sum_eights<E: Eight>(Sum { n, scalars, eights, step }: Sum, apart: usize) -> [E::Floats; 4] {
+    let (mut a, mut b, mut c, mut d) = (E::zero(), E::zero(), E::zero(), E::zero());
+    let mut from = eights;
     for i in 0..n {
-        let (va, vb) = (load(v), load(v.add(apart)));
+        let s = E::splat(*scalars.add(i));
+        a = E::mul_add8(s, E::floats(from), a);
+        b = E::mul_add8(s, E::floats(from.wrapping_add(apart)), b);
+        c = E::mul_add8(s, E::floats(from.wrapping_add(2 * apart)), c);
+        d = E::mul_add8(s, E::floats(from.wrapping_add(3 * apart)), d);
+        from = from.wrapping_add(step);
+    }
+    [a, b, c, d]
+}
+
+/// As [`sum_one`], for four rows of scalars, `pitch` apart.
+#[inline(always)]
+unsafe fn sum_rows<E: Eight>(Sum { n, scalars, eights, step }: Sum, pitch: usize) -> [E::Floats; 4] {
+    let (mut a, mut b, mut c, mut d) = (E::zero(), E::zero(), E::zero(), E::zero());
+    let mut from = eights;
+    for i in 0..n {
+        let v = E::floats(from);
         let s = scalars.add(i);
-        let (s0, s1) = (splat(s), splat(s.add(pitch)));
-        a0 = M::mul_add(s0, va, a0);
-        b0 = M::mul_add(s0, vb, b0);
-        a1 = M::mul_add(s1, va, a1);
-        b1 = M::mul_add(s1, vb, b1);
-        let (s2, s3) = (splat(s.add(2 * pitch)), splat(s.add(3 * pitch)));
-        a2 = M::mul_add(s2, va, a2);
-        b2 = M::mul_add(s2, vb, b2);
-        a3 = M::mul_add(s3, va, a3);
-        b3 = M::mul_add(s3, vb, b3);
-        v = v.wrapping_add(step);
+        a = E::mul_add8(E::splat(*s), v, a);
+        b = E::mul_add8(E::splat(*s.add(pitch)), v, b);
+        c = E::mul_add8(E::splat(*s.add(2 * pitch)), v, c);
+        d = E::mul_add8(E::splat(*s.add(3 * pitch)), v, d);
+        from = from.wrapping_add(step);
     }
-    [[a0, b0], [a1, b1], [a2, b2], [a3, b3]]
-}
-
-/// Two vectors side by side.
-#[inline(always)]
-unsafe fn store2([a, b]: [f32x4; 2], to: *mut f32) {
-    store(a, to);
-    store(b, to.add(4));
-}
-
-/// Eight vectors side by side.
-#[inline(always)]
-unsafe fn store8([a, b, c, d, e, f, g, h]: [f32x4; 8], to: *mut f32) {
-    store2([a, b], to);
-    store2([c, d], to.add(8));
-    store2([e, f], to.add(16));
-    store2([g, h], to.add(24));
-}
-
-/// Four rows, `pitch` apart.
-#[inline(always)]
-unsafe fn store4x2([a, b, c, d]: [[f32x4; 2]; 4], to: *mut f32, pitch: usize) {
-    store2(a, to);
-    store2(b, to.add(pitch));
-    store2(c, to.add(2 * pitch));
-    store2(d, to.add(3 * pitch));
+    [a, b, c, d]
 }
 
 /// `exp(s·scale) / Σ exp(s·scale)` in place over the first `len` scores; 0 for those after.
 #[inline(always)]
 unsafe fn softmax<M: MulAdd>(scores: *mut [f32; 4], n_blocks: usize, len: usize, scale: f32) {
     let all = scores.cast::<f32>();
-    for t in len..n_blocks * LANES {
+    for t in len..n_blocks * 4 {
         *all.add(t) = f32::NEG_INFINITY;
     }
     let mut largest = f32x4::splat(f32::NEG_INFINITY);

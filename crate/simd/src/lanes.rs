@@ -2,18 +2,17 @@
 
 use wide::f32x4;
 
-use crate::math::MulAdd;
+use crate::math::Eight;
 
 /// # Safety
 /// Every function may only run where the instructions are; pointers lead to as many values as the name says.
-pub trait Lanes: MulAdd {
+pub trait Lanes: Eight {
     /// Four bytes of eight rows.
     type Bytes: Copy;
     /// Four bytes, for every row.
     type Quad: Copy;
     /// Sums of eight rows that are not whole yet.
     type Sums: Copy;
-    type Floats: Copy;
     /// 32 bytes of one row.
     type Block: Copy;
     /// Sums of one row that are not whole yet.
@@ -36,14 +35,7 @@ pub trait Lanes: MulAdd {
     ) -> Self::Sums;
     unsafe fn total<const Q8: bool>(sums: Self::Sums) -> Self::Floats;
 
-    unsafe fn zero() -> Self::Floats;
-    unsafe fn floats(from: *const f32) -> Self::Floats;
-    unsafe fn splat(value: f32) -> Self::Floats;
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
-    /// `a·b + c`, rounded as [`MulAdd::mul_add`] rounds it.
-    unsafe fn mul_add8(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
-    unsafe fn store(values: Self::Floats, to: *mut f32);
-
     unsafe fn block(from: *const u8) -> Self::Block;
     /// A block of Q4 weights, 16 bytes, with a block of signed activations.
     unsafe fn dot_q4(w: *const u8, x: Self::Block) -> Self::Dot;

@@ -3,7 +3,7 @@
 //! One source for every instruction set ([`lanes`]): AVX2 and VNNI, chosen when the program runs, and WebAssembly's
 //! relaxed SIMD. A module with relaxed SIMD is refused as a whole by a browser that does not know it, so these kernels
 //! are a module of their own there, which works in the memory of the first ([`relaxed`]). Where none of these is had,
-//! [`product`] returns false and the caller takes its exact path; attention then rounds once more a step.
+//! [`instructions`] is `None` and the caller takes its exact path; attention then rounds once more a step.
 //!
 //! A row of activations gives the same bits alone as in a batch: the sum over a block of 32 is integer and exact, and
 //! blocks are added in order.
@@ -21,8 +21,8 @@ pub mod relaxed;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use activation::{Quantised, Rounding};
-use attention::{AttentionCall, LANES, ROWS};
+pub use activation::{Quantised, Rounding, signed8_rest};
+use attention::{AttentionCall, EIGHT, ROWS};
 use call::{Call, PanelBlock};
 pub use math::{exp, half_to_f32};
 
@@ -73,41 +73,41 @@ pub struct Weights<'a> {
 #[derive(Default)]
 pub struct Scratch(Vec<PanelBlock>);
 
-/// `out[i] = W x[i]`; false, and nothing done, where the machine has no instructions for it.
-///
-/// # Shapes
-/// `w` `[rows, cols]`, `x` `[n, cols]` rounded as `w.format` says, `out` `[n, rows]`.
-pub fn product(w: Weights<'_>, x: &Quantised, out: &mut [f32], scratch: &mut Scratch) -> bool {
-    let Some(Instructions { product: run, .. }) = instructions() else { return false };
-    let n_blocks = w.cols / BLOCK;
-    assert_eq!(w.cols % BLOCK, 0);
-    assert_eq!(w.quants.len(), w.rows * n_blocks * w.format.block_bytes());
-    assert_eq!(w.scales.len(), w.rows * n_blocks);
-    assert_eq!((x.cols(), x.rounding()), (w.cols, w.format.rounding()));
-    assert_eq!(out.len(), x.n() * w.rows);
-    if out.is_empty() {
-        return true;
+impl Instructions {
+    /// Their name, for people.
+    pub fn name(self) -> &'static str {
+        self.name
     }
-    scratch.0.resize(n_blocks + 1, PanelBlock::ZERO);
-    let call = Call {
-        is_q8: u32::from(w.format == Format::Q8),
-        rows: w.rows,
-        n_blocks,
-        n: x.n(),
-        quants: w.quants.as_ptr(),
-        scales: w.scales.as_ptr(),
-        tiles: x.tiles().as_ptr(),
-        out: out.as_mut_ptr(),
-        panel: scratch.0.as_mut_ptr(),
-    };
-    // SAFETY: the lengths above are what the kernel reads and writes.
-    unsafe { run(&call) };
-    true
-}
 
-/// Whether [`product`] works here.
-pub fn available() -> bool {
-    instructions().is_some()
+    /// `out[i] = W x[i]`
+    ///
+    /// # Shapes
+    /// `w` `[rows, cols]`, `x` `[n, cols]` rounded as `w.format` says, `out` `[n, rows]`.
+    pub fn product(self, w: Weights<'_>, x: &Quantised, out: &mut [f32], scratch: &mut Scratch) {
+        let n_blocks = w.cols / BLOCK;
+        assert_eq!(w.cols % BLOCK, 0);
+        assert_eq!(w.quants.len(), w.rows * n_blocks * w.format.block_bytes());
+        assert_eq!(w.scales.len(), w.rows * n_blocks);
+        assert_eq!((x.cols(), x.rounding()), (w.cols, w.format.rounding()));
+        assert_eq!(out.len(), x.n() * w.rows);
+        if out.is_empty() {
+            return;
+        }
+        scratch.0.resize(n_blocks + 1, PanelBlock::ZERO);
+        let call = Call {
+            is_q8: u32::from(w.format == Format::Q8),
+            rows: w.rows,
+            n_blocks,
+            n: x.n(),
+            quants: w.quants.as_ptr(),
+            scales: w.scales.as_ptr(),
+            tiles: x.tiles().as_ptr(),
+            out: out.as_mut_ptr(),
+            panel: scratch.0.as_mut_ptr(),
+        };
+        // SAFETY: the lengths above are what the kernel reads and writes.
+        unsafe { (self.product)(&call) };
+    }
 }
 
 /// Keys, values and the queries that attend to them.
@@ -121,8 +121,8 @@ pub struct Attention<'a> {
     pub step: usize,
     /// `[n, heads·head_dim]`
     pub q: &'a [f32],
-    /// `[⌈positions/4⌉, kv_heads·head_dim, 4]`
-    pub keys: &'a [[f32; LANES]],
+    /// `[⌈positions/8⌉, kv_heads·head_dim, 8]`
+    pub keys: &'a [[f32; EIGHT]],
     /// `[positions, kv_heads·head_dim]`
     pub values: &'a [f32],
 }
@@ -141,8 +141,8 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
         return;
     }
     let positions = len + (n - 1) * step;
-    assert!(len > 0 && keys.len() >= positions.div_ceil(LANES) * kv_dim && values.len() >= positions * kv_dim);
-    scores.resize(scores.len().max(ROWS * positions.next_multiple_of(2 * LANES)), 0.0);
+    assert!(len > 0 && keys.len() >= positions.div_ceil(EIGHT) * kv_dim && values.len() >= positions * kv_dim);
+    scores.resize(scores.len().max(ROWS * positions.next_multiple_of(EIGHT)), 0.0);
     let call = AttentionCall {
         n,
         group: num_attention_heads / num_key_value_heads,
@@ -163,20 +163,16 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
     }
 }
 
-/// The name of the instructions that run, for people.
-pub fn name() -> Option<&'static str> {
-    instructions().map(|found| found.name)
-}
-
 /// The kernels, built for one instruction set.
 #[derive(Clone, Copy)]
-struct Instructions {
+pub struct Instructions {
     name: &'static str,
     product: unsafe extern "C" fn(&Call),
     attention: unsafe extern "C" fn(&AttentionCall),
 }
 
-fn instructions() -> Option<Instructions> {
+/// The best instructions that this machine has, if it has any.
+pub fn instructions() -> Option<Instructions> {
     #[cfg(target_arch = "x86_64")]
     return x86::best();
     #[cfg(target_arch = "wasm32")]
@@ -299,17 +295,17 @@ mod tests {
     }
 
     struct Cache {
-        keys: Vec<[f32; 4]>,
+        keys: Vec<[f32; 8]>,
         values: Vec<f32>,
         plain_keys: Vec<f32>,
     }
 
     fn cache(positions: usize, kv_dim: usize) -> Cache {
         let plain_keys: Vec<f32> = wave(positions * kv_dim).iter().map(|v| v * 0.7).collect();
-        let mut keys = vec![[0.0; 4]; positions.div_ceil(4) * kv_dim];
+        let mut keys = vec![[0.0; 8]; positions.div_ceil(8) * kv_dim];
         for t in 0..positions {
             for d in 0..kv_dim {
-                keys[t / 4 * kv_dim + d][t % 4] = plain_keys[t * kv_dim + d];
+                keys[t / 8 * kv_dim + d][t % 8] = plain_keys[t * kv_dim + d];
             }
         }
         Cache { keys, values: wave(positions * kv_dim + 5)[5..].to_vec(), plain_keys }
@@ -366,6 +362,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_left_is_what_rounding_took() {
+        let mut values = wave(96);
+        values[32..64].fill(0.0);
+        let mut x = Quantised::new(Rounding::Signed8);
+        x.set(&values, 96);
+        let mut rest = Vec::new();
+        signed8_rest(&values, &mut rest);
+        for (i, value) in values.iter().enumerate() {
+            let block = &x.tiles()[i / 32 * 10..][..10];
+            let q = block[i % 32 / 4].to_le_bytes()[i % 4] as i8;
+            let kept = f32::from(q) * f32::from_bits(block[8]);
+            assert!((value - kept - rest[i]).abs() < 1e-6, "{i}: {value} is not {kept} and {}", rest[i]);
+        }
+        assert!(rest.iter().any(|left| *left != 0.0));
     }
 
     #[test]

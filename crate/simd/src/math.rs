@@ -28,6 +28,48 @@ impl MulAdd for Plain {
     }
 }
 
+/// Eight numbers side by side.
+pub trait Eight: MulAdd {
+    type Floats: Copy;
+
+    /// # Safety
+    /// The instructions of the type are there, here and below; pointers lead to eight values.
+    unsafe fn zero() -> Self::Floats;
+    unsafe fn floats(from: *const f32) -> Self::Floats;
+    unsafe fn splat(value: f32) -> Self::Floats;
+    /// `a·b + c`, rounded as [`MulAdd::mul_add`] rounds it.
+    unsafe fn mul_add8(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+    unsafe fn store(values: Self::Floats, to: *mut f32);
+}
+
+impl Eight for Plain {
+    type Floats = [f32x4; 2];
+
+    #[inline(always)]
+    unsafe fn zero() -> [f32x4; 2] {
+        [f32x4::ZERO; 2]
+    }
+    #[inline(always)]
+    unsafe fn floats(from: *const f32) -> [f32x4; 2] {
+        // SAFETY: the caller's.
+        let read = |at| unsafe { f32x4::new(from.add(at).cast::<[f32; 4]>().read_unaligned()) };
+        [read(0), read(4)]
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32x4; 2] {
+        [f32x4::splat(value); 2]
+    }
+    #[inline(always)]
+    unsafe fn mul_add8([a, b]: [f32x4; 2], [c, d]: [f32x4; 2], [e, f]: [f32x4; 2]) -> [f32x4; 2] {
+        [a * c + e, b * d + f]
+    }
+    #[inline(always)]
+    unsafe fn store([a, b]: [f32x4; 2], to: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[[f32; 4]; 2]>().write_unaligned([a.to_array(), b.to_array()]) }
+    }
+}
+
 /// 1.5·2²³: added to a number below 2²², it leaves its nearest integer in the low bits.
 pub const ROUND: f32 = 12_582_912.0;
 

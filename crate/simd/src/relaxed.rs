@@ -57,7 +57,7 @@ mod lanes {
     use wide::f32x4;
 
     use crate::lanes::Lanes;
-    use crate::math::MulAdd;
+    use crate::math::{Eight, MulAdd};
 
     pub struct Relaxed;
 
@@ -83,11 +83,36 @@ mod lanes {
         }
     }
 
+    impl Eight for Relaxed {
+        type Floats = Two;
+
+        #[inline(always)]
+        unsafe fn zero() -> Two {
+            [f32x4_splat(0.0); 2]
+        }
+        #[inline(always)]
+        unsafe fn floats(from: *const f32) -> Two {
+            [v128_load(from.cast()), v128_load(from.add(4).cast())]
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Two {
+            [f32x4_splat(value); 2]
+        }
+        #[inline(always)]
+        unsafe fn mul_add8([a, b]: Two, [c, d]: Two, [e, f]: Two) -> Two {
+            [f32x4_relaxed_madd(a, c, e), f32x4_relaxed_madd(b, d, f)]
+        }
+        #[inline(always)]
+        unsafe fn store([a, b]: Two, to: *mut f32) {
+            v128_store(to.cast(), a);
+            v128_store(to.add(4).cast(), b);
+        }
+    }
+
     impl Lanes for Relaxed {
         type Bytes = Two;
         type Quad = v128;
         type Sums = Two;
-        type Floats = Two;
         type Block = Two;
         type Dot = v128;
 
@@ -131,29 +156,8 @@ mod lanes {
             }
         }
         #[inline(always)]
-        unsafe fn zero() -> Two {
-            [f32x4_splat(0.0); 2]
-        }
-        #[inline(always)]
-        unsafe fn floats(from: *const f32) -> Two {
-            [v128_load(from.cast()), v128_load(from.add(4).cast())]
-        }
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Two {
-            [f32x4_splat(value); 2]
-        }
-        #[inline(always)]
         unsafe fn mul([a, b]: Two, [c, d]: Two) -> Two {
             [f32x4_mul(a, c), f32x4_mul(b, d)]
-        }
-        #[inline(always)]
-        unsafe fn mul_add8([a, b]: Two, [c, d]: Two, [e, f]: Two) -> Two {
-            [f32x4_relaxed_madd(a, c, e), f32x4_relaxed_madd(b, d, f)]
-        }
-        #[inline(always)]
-        unsafe fn store([a, b]: Two, to: *mut f32) {
-            v128_store(to.cast(), a);
-            v128_store(to.add(4).cast(), b);
         }
         #[inline(always)]
         unsafe fn block(from: *const u8) -> Two {

@@ -12,7 +12,7 @@ use crate::attention::{self, AttentionCall};
 use crate::call::Call;
 use crate::kernel;
 use crate::lanes::Lanes;
-use crate::math::MulAdd;
+use crate::math::{Eight, MulAdd};
 
 const AVX2: Instructions = Instructions { name: "AVX2", product: product_avx2, attention: attention_fma };
 const VNNI: Instructions = Instructions { name: "AVX-512 VNNI", product: product_vnni, attention: attention_fma };
@@ -74,7 +74,6 @@ macro_rules! common {
         type Bytes = __m256i;
         type Quad = __m256i;
         type Sums = __m256i;
-        type Floats = __m256;
         type Block = __m256i;
         type Dot = __m256i;
 
@@ -91,28 +90,8 @@ macro_rules! common {
             _mm256_setzero_si256()
         }
         #[inline(always)]
-        unsafe fn zero() -> __m256 {
-            _mm256_setzero_ps()
-        }
-        #[inline(always)]
-        unsafe fn floats(from: *const f32) -> __m256 {
-            _mm256_loadu_ps(from)
-        }
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> __m256 {
-            _mm256_set1_ps(value)
-        }
-        #[inline(always)]
         unsafe fn mul(a: __m256, b: __m256) -> __m256 {
             _mm256_mul_ps(a, b)
-        }
-        #[inline(always)]
-        unsafe fn mul_add8(a: __m256, b: __m256, c: __m256) -> __m256 {
-            _mm256_fmadd_ps(a, b, c)
-        }
-        #[inline(always)]
-        unsafe fn store(values: __m256, to: *mut f32) {
-            _mm256_storeu_ps(to, values);
         }
         #[inline(always)]
         unsafe fn block(from: *const u8) -> __m256i {
@@ -125,19 +104,45 @@ macro_rules! common {
     };
 }
 
-impl MulAdd for Avx2 {
-    #[inline(always)]
-    unsafe fn mul_add(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
-        bytemuck::cast(_mm_fmadd_ps(bytemuck::cast(a), bytemuck::cast(b), bytemuck::cast(c)))
-    }
+/// What needs no more than AVX2.
+macro_rules! floats {
+    ($lanes:ident) => {
+        impl MulAdd for $lanes {
+            #[inline(always)]
+            unsafe fn mul_add(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+                bytemuck::cast(_mm_fmadd_ps(bytemuck::cast(a), bytemuck::cast(b), bytemuck::cast(c)))
+            }
+        }
+
+        impl Eight for $lanes {
+            type Floats = __m256;
+
+            #[inline(always)]
+            unsafe fn zero() -> __m256 {
+                _mm256_setzero_ps()
+            }
+            #[inline(always)]
+            unsafe fn floats(from: *const f32) -> __m256 {
+                _mm256_loadu_ps(from)
+            }
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> __m256 {
+                _mm256_set1_ps(value)
+            }
+            #[inline(always)]
+            unsafe fn mul_add8(a: __m256, b: __m256, c: __m256) -> __m256 {
+                _mm256_fmadd_ps(a, b, c)
+            }
+            #[inline(always)]
+            unsafe fn store(values: __m256, to: *mut f32) {
+                _mm256_storeu_ps(to, values);
+            }
+        }
+    };
 }
 
-impl MulAdd for Vnni {
-    #[inline(always)]
-    unsafe fn mul_add(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
-        Avx2::mul_add(a, b, c)
-    }
-}
+floats!(Avx2);
+floats!(Vnni);
 
 impl Lanes for Avx2 {
     common!();

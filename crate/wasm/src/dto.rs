@@ -44,6 +44,8 @@ dto! {
 
     pub struct LoadedDecoder { pub model: ModelInfo, pub executor: ExecutorInfo }
 
+    pub struct Reading { pub bytes_per_token: usize, pub ms: f64 }
+
     pub struct AdapterInfo { pub name: String, pub rank: usize, pub alpha: f32, pub target_modules: Vec<String>, pub n_bytes: usize }
 
     #[serde(rename_all = "kebab-case")]
@@ -155,6 +157,12 @@ impl From<engine::ExecutorInfo> for ExecutorInfo {
             adapter: info.adapter,
             self_test_max_error: info.self_test_max_error,
         }
+    }
+}
+
+impl From<engine::Reading> for Reading {
+    fn from(engine::Reading { bytes_per_token, ms }: engine::Reading) -> Self {
+        Self { bytes_per_token, ms }
     }
 }
 
@@ -390,6 +398,7 @@ mod tests {
             ExecutorInfo,
             ModelInfo,
             LoadedDecoder,
+            Reading,
             AdapterInfo,
             SourceFormat,
             SourceInfo,

@@ -169,6 +169,20 @@ impl Engine {
         Ok(to_js(&dto::Answer::from(answer)))
     }
 
+    /// Tokens read ahead for a question that is still being written.
+    pub async fn read_ahead(&self, question: String, options: JsValue, on_event: Function) -> Result<usize, Rejection> {
+        let options: dto::AskOptions = parse(options)?;
+        let mut turn = self.turn()?;
+        let voice = options.adapter.as_deref().map(|name| (name, options.scale));
+        let on_event = &mut |event| emit(&on_event, &dto::AskEvent::from(event));
+        Ok(turn.session()?.read_ahead(&question, voice, &options.engine(), on_event).await?)
+    }
+
+    /// Measures how quickly the reader's weights can be read.
+    pub fn measure_reading(&self) -> Result<JsValue, Rejection> {
+        Ok(to_js(&dto::Reading::from(self.turn()?.session()?.measure_reading()?)))
+    }
+
     pub async fn generate(
         &self,
         messages: JsValue,

@@ -9,26 +9,46 @@ use crate::models::{self, Source};
 use crate::wasm::Optimize;
 use crate::{browser, command, native, site, step, tools};
 
-/// Does all set-up, then runs the stages named, all without a name. Figures go to standard output as JSON lines with
-/// `as_json`, a table to standard error.
+/// What to measure and how often.
+pub struct Wanted {
+    /// All without a name.
+    pub stages: Vec<String>,
+    /// The command line, outside a browser.
+    pub native: bool,
+    /// Natively: on the GPU.
+    pub gpu: bool,
+    pub rounds: usize,
+    pub json: bool,
+}
+
+/// Does all set-up, then runs the stages. Figures go to standard output as JSON lines with `json`, a table to standard
+/// error.
 ///
 /// # Errors
 /// At the first step that fails. A peer that cannot be set up is no failure: the bench names it and goes on.
-pub fn bench(house: &House, stages: &[String], rounds: usize, as_json: bool) -> Result<()> {
+pub fn bench(house: &House, wanted: &Wanted) -> Result<()> {
     tools::npm_packages(&house.www())?;
     let folder = house.root.join("tests/bench");
     if let Err(error) = tools::npm_packages(&folder) {
         step::left_out(format_args!("The peers: {error:#}"));
     }
-    let chromium = browser::chromium()?;
     models::get(house, Source::Package, || native::build_converter(house))?;
-    let dist = house.target.join("bench-site");
-    site::assemble(house, &dist, Optimize::Size)?;
     let mut bench = Command::new("node");
-    bench.current_dir(&house.root).arg(folder.join("bench.mjs")).args(stages).args(["--rounds", &rounds.to_string()]);
-    if as_json {
-        bench.arg("--json");
+    bench.current_dir(&house.root).arg(folder.join("bench.mjs")).args(&wanted.stages);
+    bench.args(["--rounds", &wanted.rounds.to_string()]).env("LECTERN_MODELS", &house.models);
+    for (flag, is_on) in [("--json", wanted.json), ("--native", wanted.native), ("--gpu", wanted.gpu)] {
+        if is_on {
+            bench.arg(flag);
+        }
     }
-    bench.env("LECTERN_MODELS", &house.models).env("LECTERN_DIST", &dist).env("CHROME_BIN", &chromium);
+    if wanted.native {
+        // Without the GPU executor it builds in a tenth of the time.
+        let bin = if wanted.gpu { native::build(house) } else { native::build_converter(house) };
+        bench.env("LECTERN_BIN", bin?);
+    } else {
+        let dist = house.target.join("bench-site");
+        site::assemble(house, &dist, Optimize::Size)?;
+        bench.env("LECTERN_DIST", &dist).env("CHROME_BIN", browser::chromium()?);
+    }
     step::loud("Benchmarks", || command::run(&mut bench, "mend what the bench says above"))
 }

@@ -51,8 +51,14 @@ enum Task {
     },
     /// Measure Lectern beside other engines in the same browser; JSON lines on standard output with --json.
     Bench {
-        /// load, prefill, decode, embed; all without a name.
+        /// load, prefill, decode, embed, ask, …: a wrong name lists them all; all without a name.
         stages: Vec<String>,
+        /// The command line beside llama.cpp, if Python has it, in place of the browser.
+        #[arg(long)]
+        native: bool,
+        /// With --native: on the GPU.
+        #[arg(long, requires = "native")]
+        gpu: bool,
         /// Rounds of each measurement.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
@@ -93,7 +99,9 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Test { full } => test::test(&house, full),
-        Task::Bench { stages, rounds, json } => bench::bench(&house, &stages, rounds, json),
+        Task::Bench { stages, native, gpu, rounds, json } => {
+            bench::bench(&house, &bench::Wanted { stages, native, gpu, rounds, json })
+        }
         Task::Build { output } => {
             let dist = std::path::absolute(output)?;
             site::refuse_foreign(&house, &dist)?;

@@ -29,6 +29,17 @@ pub fn build_converter(house: &House) -> Result<PathBuf> {
     Ok(target.join("release").join(house::CLI))
 }
 
+/// Builds the command line with its GPU executor; returns its path.
+///
+/// # Errors
+/// When the build fails.
+pub fn build(house: &House) -> Result<PathBuf> {
+    step::loud("Building the command line", || {
+        command::run(cargo(&house.root).args(["build", "--release", "--package", "lectern"]), ADVICE)
+    })?;
+    Ok(house.target.join("release").join(house::CLI))
+}
+
 /// Builds the program and every test in one go.
 ///
 /// Cargo chooses features by what is built together, so building the program alone first would compile shared

@@ -27,6 +27,31 @@ export async function open() {
   };
 }
 
+/** JavaScript heap in use of a page and its workers, in bytes, after a collection. */
+export async function heapBytes(page) {
+  const session = await page.context().newCDPSession(page);
+  const workers = [];
+  const waiting = new Map();
+  session.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => { if (targetInfo.type === 'worker') workers.push(sessionId); });
+  session.on('Target.receivedMessageFromTarget', ({ message }) => {
+    const { id, result } = JSON.parse(message);
+    waiting.get(id)?.(result);
+  });
+  const send = (sessionId, method) => new Promise((resolve) => {
+    waiting.set(waiting.size, resolve);
+    void session.send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id: waiting.size - 1, method }) });
+  });
+  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+  await session.send('HeapProfiler.collectGarbage');
+  let { usedSize } = await session.send('Runtime.getHeapUsage');
+  for (const worker of workers) {
+    await send(worker, 'HeapProfiler.collectGarbage');
+    usedSize += (await send(worker, 'Runtime.getHeapUsage')).usedSize;
+  }
+  await session.detach();
+  return usedSize;
+}
+
 /** Largest resident memory so far of the browser's pages and of what draws for them, in bytes; null where there is no /proc. */
 export async function peakMemory(browser) {
   try {

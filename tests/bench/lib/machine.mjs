@@ -21,7 +21,9 @@ function ticks() {
     try {
       const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
       const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
-      processes.set(Number(pid), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) });
+      // Of this process, also those of children that have ended.
+      const used = fields.slice(11, Number(pid) === process.pid ? 15 : 13).reduce((sum, field) => sum + Number(field), 0);
+      processes.set(Number(pid), { parent: Number(fields[1]), ticks: used });
     } catch {
       // It has ended meanwhile.
     }

@@ -1,9 +1,11 @@
 /** Lectern itself, through the page's own client. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { heapBytes } from '../lib/browser.mjs';
 
 /** What is asked over the first texts, of which four with a question are a prompt of some 600 tokens. */
 const QUESTIONS = ['How are the two lists of search results merged?', 'When is no answer written at all?'];
+const ASKED = { rag: true, top_k: 4, max_tokens: 1, adapter: null, scale: 0, stop: [] };
 const SAMPLING = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
 
 /** `folder` is the processor with as many workers as `workers` says. */
@@ -78,19 +80,20 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
       await add('Warm', 64);
       return add('Page', 128);
     },
-    /** Milliseconds to the first token of an answer over passages of which nothing was read before, or all. */
+    /** Milliseconds to the first token of an answer over passages of which nothing was read before, or all; or typed with a pause before it is asked. */
     async ask(kind) {
       await lay();
       await generate('Hello', 1);
-      const ask = (question) => page.evaluate(async ([text, sampling]) => {
+      if (kind === 'typed') await page.evaluate(([text, options]) => document.querySelector('lectern-desk').desk.client.readAhead(text, options).result, [QUESTIONS[0], { ...ASKED, sampling: SAMPLING }]);
+      const ask = (question) => page.evaluate(async ([text, options]) => {
         const started = performance.now();
         const run = document.querySelector('lectern-desk').desk.client
-          .ask(text, { rag: true, top_k: 4, max_tokens: 1, adapter: null, scale: 1, sampling, stop: [] });
+          .ask(text, options);
         let first = 0;
         for await (const event of run) if (event.type === 'token') first ||= performance.now() - started;
         const { usage } = await run;
         return { first, ...usage };
-      }, [question, SAMPLING]);
+      }, [question, { ...ASKED, sampling: SAMPLING }]);
       let asked = await ask(QUESTIONS[0]);
       if (kind === 'follow-up') asked = await ask(QUESTIONS[1]);
       console.error(`${kind}: prompt of ${asked.prompt_tokens} tokens, ${asked.cached_tokens} of them not read again`);
@@ -112,6 +115,11 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
       await document.querySelector('lectern-desk').desk.client.embed(texts);
       return (1000 * texts.length) / (performance.now() - started);
     }, inputs.passages.slice(0, n)),
+    /** Bytes of linear memory, JavaScript heap and GPU buffers. */
+    async held() {
+      const { memory: { engine, gpu } } = await page.evaluate(() => document.querySelector('lectern-desk').desk.client.facts());
+      return engine + gpu + await heapBytes(page);
+    },
     close,
   };
 }

@@ -6,7 +6,7 @@
 import type { Engine, EnginePackage, FetchPackages, ModelFile, ReadSource, StartSegments } from '../../worker/package';
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
-  SearchResult, SourceInfo, SourceText,
+  Reading, SearchResult, SourceInfo, SourceText,
 } from '../generated';
 import { chunksOf, extract, formatOf, pirate, sentences, wordsOf } from './fake-text';
 import type { Chunk } from './fake-text';
@@ -38,6 +38,8 @@ export class FakeEngine implements Engine {
   #cancelled = false;
   #gpuFailure: string | null = null;
   #jobsGiven = 0;
+  /** Questions that were read ahead, for tests. */
+  readonly ahead: string[] = [];
 
   async start(device: Device): Promise<ExecutorInfo> {
     await wait(1);
@@ -175,6 +177,23 @@ export class FakeEngine implements Engine {
     return answer;
   }
 
+  async read_ahead(question: string, options: AskOptions): Promise<number> {
+    if (!this.#decoder) return fail('not-loaded', 'Load a language model first.');
+    if (options.rag && this.#sources.length === 0) fail('no-documents', 'There are no pages to answer from.');
+    this.#cancelled = false;
+    for (let done = 0; done < 4; done += 1) {
+      await wait(6);
+      if (this.#isCancelled()) return 16 * done;
+    }
+    this.ahead.push(question);
+    return 64;
+  }
+
+  measure_reading(): Reading {
+    if (!this.#decoder) return fail('not-loaded', 'Load a language model first.');
+    return { bytes_per_token: 90e6, ms: 12 };
+  }
+
   async generate(messages: { role: string; content: string }[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation> {
     const answer = await this.ask(messages.at(-1)?.content ?? '', { ...options, rag: false, top_k: 0 }, on_event);
     return { text: answer.answer, ids: [], prompt_ids: [], first_logits_top20: { ids: [], values: [] }, usage: answer.usage, timings_ms: answer.timings_ms, stopped: answer.stopped };
@@ -282,5 +301,5 @@ function composed(question: string, hits: Hit[]): string {
 }
 
 export const fakePackage: EnginePackage = { Engine: FakeEngine, ModelFile: FakeFile, build_segment: (job) => job.slice() };
-export const fetchFakePackages: FetchPackages = () => () => Promise.resolve({ pkg: fakePackage, segmentModule: Promise.resolve(null) });
+export const fetchFakePackages: FetchPackages = () => () => Promise.resolve({ pkg: fakePackage, nBytes: () => 1 << 20, segmentModule: Promise.resolve(null) });
 export const startFakeSegments: StartSegments = () => Promise.resolve(fakePackage);

@@ -46,7 +46,7 @@ export function localWorkers(options: LocalOptions = {}): LocalWorkers {
         } },
         fetchPackages: () => (kind) => {
           kinds.push(kind);
-          return Promise.resolve({ pkg, segmentModule: Promise.resolve(null) });
+          return Promise.resolve({ pkg, nBytes: () => 1 << 20, segmentModule: Promise.resolve(null) });
         },
         gpuAdapter: () => Promise.resolve(options.adapter ?? { type: 'none', reason: 'this is a test' }),
         caches: options.caches,

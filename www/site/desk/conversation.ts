@@ -28,6 +28,11 @@ export interface AskSettings {
   options: Omit<AskOptions, 'rag' | 'adapter' | 'scale'>;
 }
 
+/** How one voice, or none, is asked. */
+export function optionsFor({ rag, scale, options }: AskSettings, adapter: CatalogAdapter | null): AskOptions {
+  return { ...options, rag, adapter: adapter?.name ?? null, scale: adapter ? scale : 0 };
+}
+
 export class Conversation {
   list: Exchange[] = [];
   busy = false;
@@ -52,10 +57,10 @@ export class Conversation {
 
   /** Answers the question; `prepare` makes the voice ready. Failures are shown in the reply. */
   async ask(question: string, settings: AskSettings, prepare: () => Promise<void>): Promise<void> {
-    const { voice, scale, both, rag } = settings;
+    const { voice, scale, both } = settings;
     const reply = (adapter: CatalogAdapter | null): Reply => ({
       voice: adapter && { title: adapter.title, scale }, state: 'waiting', text: '', hits: [], prefill: null, answer: null, error: null, notices: [],
-      options: { ...settings.options, rag, adapter: adapter?.name ?? null, scale: adapter ? scale : 0 },
+      options: optionsFor(settings, adapter),
     });
     const exchange: Exchange = { key: ++this.#lastKey, question, replies: voice && both ? [reply(null), reply(voice)] : [reply(voice)] };
     this.list.push(exchange);

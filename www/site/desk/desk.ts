@@ -1,7 +1,9 @@
 /** Everything the page knows; elements show it and tell it what the person did. */
 import { Lectern, describe, workersAt } from '../../client/index';
 import type { CatalogAdapter, Citation, Device, ErrorInfo, ExecutorInfo } from '../../client/index';
-import { Conversation } from './conversation';
+import { Ahead } from './ahead';
+import { Conversation, optionsFor } from './conversation';
+import type { AskSettings } from './conversation';
 import { Models } from './models';
 import { Pages } from './pages';
 import type { Laid, Page } from './pages';
@@ -68,6 +70,7 @@ export class Desk extends EventTarget {
   exampleLaid = false;
   #base: URL;
   #due = false;
+  #ahead: Ahead;
   #pending: string | null = null;
   #lastKey = 0;
 
@@ -78,7 +81,11 @@ export class Desk extends EventTarget {
     const fail = (error: ErrorInfo) => { this.notify(error, 'error'); };
     this.client = new Lectern(workersAt(base, true));
     this.models = new Models(this.client, () => { this.#modelsChanged(); }, fail);
-    this.pages = new Pages(this.client, changed);
+    this.#ahead = new Ahead(this.client);
+    this.pages = new Pages(this.client, () => {
+      this.#readAhead();
+      this.changed();
+    });
     this.conversation = new Conversation(this.client, changed);
     this.client.on('notice', (notice) => { this.notify(notice, 'notice'); });
     this.client.on('executor', (info) => {
@@ -152,6 +159,12 @@ export class Desk extends EventTarget {
     }
   }
 
+  /** What is in the box has changed. */
+  write(draft: string): void {
+    this.draft = draft;
+    this.#readAhead();
+  }
+
   /** Asks what is in the box; waits for the models when they are still missing. */
   ask(question = this.draft): void {
     const asked = question.trim();
@@ -170,16 +183,9 @@ export class Desk extends EventTarget {
       return;
     }
     this.draft = '';
-    const { settings } = this;
-    const { voice } = settings;
-    void this.conversation.ask(asked, {
-      rag: settings.use_pages, voice, scale: settings.scale, both: settings.both,
-      options: {
-        // Side by side, both read the same passages.
-        top_k: settings.top_k || (settings.both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [],
-        sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },
-      },
-    }, () => (voice ? this.models.voice(voice) : Promise.resolve()));
+    this.#ahead.stop();
+    const { voice } = this.settings;
+    void this.conversation.ask(asked, this.#asking(), () => (voice ? this.models.voice(voice) : Promise.resolve()));
   }
 
   /** A question is waiting for the models. */
@@ -200,6 +206,7 @@ export class Desk extends EventTarget {
 
   set(settings: Partial<Settings>): void {
     Object.assign(this.settings, settings);
+    this.#readAhead();
     this.changed();
   }
 
@@ -238,6 +245,26 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
+  #asking(): AskSettings {
+    const { settings } = this;
+    const { use_pages: rag, voice, scale, both } = settings;
+    return {
+      rag, voice, scale, both,
+      options: {
+        // Side by side, both read the same passages.
+        top_k: settings.top_k || (both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [],
+        sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },
+      },
+    };
+  }
+
+  /** In its pauses, a question that is being written is searched for and its passages are read. */
+  #readAhead(): void {
+    const asking = this.#asking();
+    const can = this.models.phase === 'ready' && !this.conversation.busy && (!asking.rag || this.pages.settled);
+    this.#ahead.look(this.draft, can ? optionsFor(asking, asking.both ? null : asking.voice) : null);
+  }
+
   #needModels(): void {
     if (this.models.phase === 'missing') this.models.asking = true;
     this.changed();
@@ -247,6 +274,7 @@ export class Desk extends EventTarget {
     const { models } = this;
     if (models.list.some(({ role, state }) => role === 'embedder' && state === 'ready')) this.pages.canRead();
     if (models.phase === 'missing' && this.pages.any) models.asking = true;
+    this.#readAhead();
     const pending = this.#pending;
     if (models.phase === 'ready' && pending !== null) {
       this.#pending = null;

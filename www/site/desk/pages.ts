@@ -48,6 +48,11 @@ export class Pages {
     return this.list.some(({ state }) => state !== 'failed');
   }
 
+  /** There are some, and none is to be read yet. */
+  get settled(): boolean {
+    return this.list.some(({ state }) => state === 'ready') && !this.list.some(({ state }) => state === 'waiting' || state === 'reading');
+  }
+
   lay(laid: Laid[]): void {
     for (const { name, file, error = null } of laid) {
       const key = ++this.#lastKey;

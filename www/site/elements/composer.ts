@@ -96,7 +96,7 @@ export class LecternComposer extends DeskElement {
     `;
   }
 
-  #input = (event: Event) => { this.desk.draft = (event.target as HTMLTextAreaElement).value; };
+  #input = (event: Event) => { this.desk.write((event.target as HTMLTextAreaElement).value); };
 
   #key = (event: KeyboardEvent) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;

@@ -1,17 +1,19 @@
 /** The quiet line under an answer: how fast, how much, where; opens to everything that was measured. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations } from 'lit';
-import type { Answer, Hit } from '../../client/index';
+import type { Answer, Facts, Hit, Reading } from '../../client/index';
 import type { Reply } from '../desk/conversation';
-import { DeskElement, controls, count } from './base';
+import { DeskElement, controls, count, size } from './base';
 import * as icons from './icons';
 
 const PATHS: Record<Answer['dense_path'], string> = { none: 'words only', exact: 'exact', graph: 'graph', mixed: 'graph and exact' };
 const STOPPED: Record<Answer['stopped'], string> = { end: 'the model was done', length: 'the longest length was reached', cancelled: 'you stopped it', stop: 'a stop word came', repeat: 'the next sentence would have been one said before', refused: 'nothing near enough was found' };
 
 export class LecternFacts extends DeskElement {
-  static override properties: PropertyDeclarations = { reply: { attribute: false } };
+  static override properties: PropertyDeclarations = { reply: { attribute: false }, facts: { state: true } };
   declare reply: Reply;
+  /** Asked for when the panel is opened. */
+  declare private facts: Facts | null;
 
   static override styles = [controls, css`
     :host { display: block; color: var(--ink-quiet); font-size: 0.8125rem; }
@@ -43,7 +45,7 @@ export class LecternFacts extends DeskElement {
       answer.executor === 'gpu' ? 'on the GPU' : 'on the CPU',
     ].filter((fact) => fact !== null);
     return html`
-      <details class="number">
+      <details class="number" @toggle=${this.#toggle}>
         <summary>${icons.down}<span>${line.map((fact, i) => html`${i ? ' · ' : ''}<span>${fact}</span>`)}</span></summary>
         <div class="more">${this.#more(answer)}${answer.hits.length ? this.#hits(answer.hits) : nothing}</div>
       </details>
@@ -58,18 +60,32 @@ export class LecternFacts extends DeskElement {
     return html`
       <dl>
         ${this.reply.options.rag ? html`
-          ${row('Question read', `${millis(ms.embed)} (embedding)`)}
+          ${row('Question read', ms.embed ? `${millis(ms.embed)} (embedding)` : 'while it was being written')}
           ${row('Pages searched', `${millis(ms.retrieve)}, ${PATHS[answer.dense_path]}`)}
           ${answer.refused ? nothing : row('Passages given', `${answer.n_passages - answer.n_passages_dropped} of ${answer.n_passages}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
         ${usage.prompt_tokens === 0 ? nothing : row('Prompt read', `${count(usage.prompt_tokens - usage.cached_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens - usage.cached_tokens, ms.prefill)} (prefill)${usage.cached_tokens ? `; ${count(usage.cached_tokens, 'token')} known from before` : ''}`)}
         ${usage.completion_tokens === 0 ? nothing : row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
+        ${this.facts?.reading && answer.executor === 'cpu' ? row('At most', limit(this.facts.reading)) : nothing}
         ${row('In all', millis(ms.total))}
         ${row('Ended because', STOPPED[answer.stopped])}
         ${row('Ran on', `${answer.executor === 'gpu' ? 'the GPU' : 'the CPU'}${executor?.executor === answer.executor ? `${executor.adapter ? `, ${executor.adapter}` : ''}. ${executor.reason}` : ''}`)}
         ${dispatches === null ? nothing : row('GPU dispatches', `${dispatches} a token`)}
+        ${this.facts ? row('Memory now', memory(this.facts.memory)) : nothing}
       </dl>
     `;
   }
+
+  #toggle = (event: Event) => {
+    const details = event.target as HTMLDetailsElement;
+    if (!details.open) return;
+    const show = () => { details.scrollIntoView({ block: 'nearest' }); };
+    show();
+    // An engine that is busy tells when it is done.
+    this.desk.client.facts().then((facts) => {
+      this.facts = facts;
+      void this.updateComplete.then(show);
+    }, () => undefined);
+  };
 
   #hits(hits: Hit[]) {
     const score = (value: number | null, digits: number) => (value === null ? '–' : value.toFixed(digits));
@@ -90,6 +106,16 @@ export class LecternFacts extends DeskElement {
     const { source_id, source, start, end, text } = hit;
     this.desk.open({ source_id, name: source }, [], { marker: 0, source_id, source, start, end, text });
   }
+}
+
+/** What the memory allows: every token meets every weight. Drafted tokens can come quicker, since several meet them together. */
+function limit({ bytes_per_token, ms }: Reading): string {
+  const perSecond = 1000 / ms;
+  return `${perSecond.toFixed(0)} tokens a second, one by one: each reads ${size(bytes_per_token)}, and one thread reads ${(bytes_per_token * perSecond / 1e9).toFixed(1)} GB a second here`;
+}
+
+function memory({ engine, heap, gpu }: Facts['memory']): string {
+  return [`${size(engine)} in the engine`, heap === null ? null : `${size(heap)} beside it`, gpu ? `${size(gpu)} on the GPU` : null].filter((part) => part !== null).join(', ');
 }
 
 function millis(ms: number): string {

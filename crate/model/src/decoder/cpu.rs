@@ -7,7 +7,7 @@ use lectern_simd::{Attention, attend};
 use crate::Precision;
 use crate::decoder::weights::{DecoderWeights, LayerWeights};
 use crate::kernel::cpu::activation::Activations;
-use crate::kernel::cpu::matmul::{Scratch, matmul};
+use crate::kernel::cpu::matmul::{Bits, Scratch, matmul};
 use crate::kernel::cpu::norm::{rms_norm, rope, silu_mul};
 use crate::kernel::cpu::vector::{add, dot};
 use crate::kv_cache::KvCache;
@@ -92,6 +92,11 @@ impl CpuDecoder {
         self.cache.is_empty()
     }
 
+    /// Makes room for `len` positions in all, so that a long prompt moves nothing.
+    pub fn reserve(&mut self, len: usize) {
+        self.cache.reserve(len);
+    }
+
     /// Forgets the positions from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.cache.truncate(len);
@@ -109,12 +114,19 @@ impl CpuDecoder {
             self.buffers.x.extend(weights.embedding.row(id as usize));
         }
         self.rotations(n);
+        // Rows that get no logits end with the last layer's keys and values.
+        let first = match logits {
+            Logits::None => n,
+            Logits::Last => n - 1,
+            Logits::All => 0,
+        };
         for (index, layer) in weights.layers.iter().enumerate() {
-            self.attention(index, layer, n);
+            let is_last = index + 1 == weights.layers.len();
+            self.attention(index, layer, if is_last { first } else { 0 });
             self.mlp(index, layer);
         }
         self.cache.advance(n);
-        self.head(&weights, n, logits)
+        self.head(&weights)
     }
 
     /// Cosines and sines of the batch's positions.
@@ -131,46 +143,52 @@ impl CpuDecoder {
         }
     }
 
-    /// `x += O · attention(rope(Q x̂), rope(K x̂), V x̂)` with `x̂ = norm(x)`.
-    fn attention(&mut self, index: usize, layer: &LayerWeights, n: usize) {
+    /// `x += O · attention(rope(Q x̂), rope(K x̂), V x̂)` with `x̂ = norm(x)`, for the rows from `first` on; those before
+    /// leave their keys and values and end.
+    fn attention(&mut self, index: usize, layer: &LayerWeights, first: usize) {
         let config = &self.weights.config;
         let (q_dim, kv_dim, half) = (config.q_dim(), config.kv_dim(), config.head_dim / 2);
         let b = &mut self.buffers;
-        let (lora, precision) = (self.lora.as_ref(), self.precision);
+        let (lora, bits) = (self.lora.as_ref(), Bits::from(self.precision));
         b.normed.resize(b.x.len(), 0.0);
         rms_norm(&b.x, &layer.attention_norm, config.rms_norm_eps, &mut b.normed);
         b.activations.set(&b.normed, config.hidden_size);
         // Rounding to 8 bits costs values thrice what it costs the others (2 % of their length): there is more in the
         // large components of `x̂` than they look at.
-        for (projection, w, precision, out) in [
-            (Projection::Q, &layer.q, precision, &mut b.q),
-            (Projection::K, &layer.k, precision, &mut b.k),
-            (Projection::V, &layer.v, Precision::Exact, &mut b.v),
-        ] {
-            linear(w, factors(lora, index, projection), &mut b.activations, precision, out, &mut b.scratch, &mut b.low);
-        }
-        rope(&mut b.q, q_dim, &b.cos, &b.sin, half);
+        let mut project = |projection, w, bits, x: &mut Activations, out: &mut Vec<f32>| {
+            linear(w, factors(lora, index, projection), x, bits, out, &mut b.scratch, &mut b.low);
+        };
+        let fine = if bits == Bits::Eight { Bits::EightTwice } else { bits };
+        project(Projection::K, &layer.k, bits, &mut b.activations, &mut b.k);
+        project(Projection::V, &layer.v, fine, &mut b.activations, &mut b.v);
         rope(&mut b.k, kv_dim, &b.cos, &b.sin, half);
         self.cache.write(index, &b.k, &b.v);
+        if first > 0 {
+            b.x.drain(..first * config.hidden_size);
+            b.normed.drain(..first * config.hidden_size);
+            b.activations.set(&b.normed, config.hidden_size);
+        }
+        project(Projection::Q, &layer.q, bits, &mut b.activations, &mut b.q);
+        rope(&mut b.q, q_dim, &b.cos[first * half..], &b.sin[first * half..], half);
         let (keys, values) = self.cache.layer(index);
-        b.attended.resize(n * q_dim, 0.0);
+        b.attended.resize(b.q.len(), 0.0);
         let attention = Attention {
             num_attention_heads: config.num_attention_heads,
             num_key_value_heads: config.num_key_value_heads,
             head_dim: config.head_dim,
-            len: self.cache.len() + 1,
+            len: self.cache.len() + first + 1,
             step: 1,
             q: &b.q,
-            keys: keys.lanes(),
+            keys: keys.eights(),
             values,
         };
-        attend(&attention, precision == Precision::Fast, &mut b.scores, &mut b.attended);
+        attend(&attention, bits != Bits::Sixteen, &mut b.scores, &mut b.attended);
         b.activations.set(&b.attended, q_dim);
         linear(
             &layer.o,
             factors(lora, index, Projection::O),
             &mut b.activations,
-            precision,
+            bits,
             &mut b.delta,
             &mut b.scratch,
             &mut b.low,
@@ -182,14 +200,14 @@ impl CpuDecoder {
     fn mlp(&mut self, index: usize, layer: &LayerWeights) {
         let config = &self.weights.config;
         let b = &mut self.buffers;
-        let (lora, precision) = (self.lora.as_ref(), self.precision);
+        let (lora, bits) = (self.lora.as_ref(), Bits::from(self.precision));
         rms_norm(&b.x, &layer.mlp_norm, config.rms_norm_eps, &mut b.normed);
         b.activations.set(&b.normed, config.hidden_size);
         linear(
             &layer.gate,
             factors(lora, index, Projection::Gate),
             &mut b.activations,
-            precision,
+            bits,
             &mut b.gate,
             &mut b.scratch,
             &mut b.low,
@@ -198,7 +216,7 @@ impl CpuDecoder {
             &layer.up,
             factors(lora, index, Projection::Up),
             &mut b.activations,
-            precision,
+            bits,
             &mut b.up,
             &mut b.scratch,
             &mut b.low,
@@ -209,7 +227,7 @@ impl CpuDecoder {
             &layer.down,
             factors(lora, index, Projection::Down),
             &mut b.activations,
-            precision,
+            bits,
             &mut b.delta,
             &mut b.scratch,
             &mut b.low,
@@ -217,21 +235,16 @@ impl CpuDecoder {
         add(&mut b.x, &b.delta);
     }
 
-    fn head(&mut self, weights: &DecoderWeights, n: usize, logits: Logits) -> Vec<f32> {
+    /// Logits of the rows that have come this far.
+    fn head(&mut self, weights: &DecoderWeights) -> Vec<f32> {
         let config = &weights.config;
-        let first = match logits {
-            Logits::None => return Vec::new(),
-            Logits::Last => n - 1,
-            Logits::All => 0,
-        };
         let b = &mut self.buffers;
-        let x = &b.x[first * config.hidden_size..];
-        b.normed.resize(x.len(), 0.0);
-        rms_norm(x, &weights.output_norm, config.rms_norm_eps, &mut b.normed);
+        b.normed.resize(b.x.len(), 0.0);
+        rms_norm(&b.x, &weights.output_norm, config.rms_norm_eps, &mut b.normed);
         b.activations.set(&b.normed, config.hidden_size);
-        let mut out = vec![0.0; (n - first) * config.vocab_size];
+        let mut out = vec![0.0; b.x.len() / config.hidden_size * config.vocab_size];
         // Logits are what is compared; one row of them costs little.
-        matmul(weights.head(), &mut b.activations, Precision::Exact, &mut out, &mut b.scratch);
+        matmul(weights.head(), &mut b.activations, Bits::Sixteen, &mut out, &mut b.scratch);
         out
     }
 }
@@ -246,15 +259,15 @@ fn linear(
     w: &PackedMatrix,
     delta: Option<(&LowRank, f32)>,
     x: &mut Activations,
-    precision: Precision,
+    bits: Bits,
     out: &mut Vec<f32>,
     scratch: &mut Scratch,
     low: &mut Vec<f32>,
 ) {
     out.resize(x.n * w.rows, 0.0);
     // Activations lose half as much against 4-bit weights as against 8-bit ones, which leave them seven bits.
-    let precision = if w.format == PackedFormat::Q4 { precision } else { Precision::Exact };
-    matmul(w, x, precision, out, scratch);
+    let bits = if w.format == PackedFormat::Q4 { bits } else { Bits::Sixteen };
+    matmul(w, x, bits, out, scratch);
     let Some((factors, scale)) = delta else { return };
     let scale = scale * factors.scaling;
     for (t, out) in out.chunks_exact_mut(w.rows).enumerate() {

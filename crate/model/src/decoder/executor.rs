@@ -114,6 +114,11 @@ impl Decoder {
         None
     }
 
+    /// As [`DecoderWeights::read_through`].
+    pub fn read_weights(&self) -> usize {
+        self.weights.read_through()
+    }
+
     /// Whether an adapter is on at a scale that matters.
     pub fn has_adapter(&self) -> bool {
         self.lora.is_some()
@@ -170,6 +175,21 @@ impl Decoder {
     /// Forgets everything read.
     pub fn reset(&mut self) {
         self.truncate(0);
+    }
+
+    /// Makes room for `len` positions in all.
+    pub fn reserve(&mut self, len: usize) {
+        if self.executor() == Executor::Cpu {
+            self.cpu.reserve(len);
+        }
+    }
+
+    /// Reads a batch of a prompt that goes on, at most [`PREFILL_BATCH`] ids.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub async fn read_on(&mut self, ids: &[u32]) -> Result<(), ModelError> {
+        self.read(ids, Logits::None).await.map(|_| ())
     }
 
     /// Reads a batch of a prompt, at most [`PREFILL_BATCH`] ids, and returns the logits after its

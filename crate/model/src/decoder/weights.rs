@@ -83,4 +83,10 @@ impl DecoderWeights {
     pub fn head(&self) -> &PackedMatrix {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
+
+    /// Reads everything that a token meets and does nothing with it; how many bytes that is.
+    pub fn read_through(&self) -> usize {
+        let layers = self.layers.iter().flat_map(|l| [&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down]);
+        layers.chain([self.head()]).map(PackedMatrix::read_through).sum()
+    }
 }

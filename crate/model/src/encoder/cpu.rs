@@ -8,8 +8,8 @@ use crate::Precision;
 use crate::encoder::config::Pooling;
 use crate::encoder::weights::{EncoderLayer, EncoderWeights, Linear};
 use crate::kernel::cpu::activation::Activations;
-use crate::kernel::cpu::matmul::{Scratch, matmul};
-use crate::kernel::cpu::norm::{gelu, layer_norm};
+use crate::kernel::cpu::matmul::{Bits, Scratch, matmul};
+use crate::kernel::cpu::norm::{gelu, gelu_fast, layer_norm};
 use crate::kernel::cpu::vector::{add, dot};
 use crate::kv_cache::Keys;
 
@@ -17,6 +17,8 @@ use crate::kv_cache::Keys;
 pub struct CpuEncoder {
     weights: Rc<EncoderWeights>,
     precision: Precision,
+    /// Of the sequence that attends.
+    keys: Keys,
     buffers: Buffers,
 }
 
@@ -38,7 +40,8 @@ struct Buffers {
 
 impl CpuEncoder {
     pub fn new(weights: Rc<EncoderWeights>) -> Self {
-        Self { weights, precision: Precision::Exact, buffers: Buffers::default() }
+        let keys = Keys::new(weights.config.hidden_size);
+        Self { weights, precision: Precision::Exact, keys, buffers: Buffers::default() }
     }
 
     pub fn set_precision(&mut self, precision: Precision) {
@@ -81,16 +84,16 @@ impl CpuEncoder {
     fn layer(&mut self, layer: &EncoderLayer, batch: &[&[u32]]) {
         let config = &self.weights.config;
         let (hidden, eps) = (config.hidden_size, config.layer_norm_eps);
-        let (b, precision) = (&mut self.buffers, self.precision);
+        let (b, bits) = (&mut self.buffers, Bits::from(self.precision));
         b.activations.set(&b.x, hidden);
-        linear(&layer.q, &mut b.activations, precision, &mut b.q, &mut b.scratch);
-        linear(&layer.k, &mut b.activations, precision, &mut b.k, &mut b.scratch);
-        linear(&layer.v, &mut b.activations, precision, &mut b.v, &mut b.scratch);
+        linear(&layer.q, &mut b.activations, bits, &mut b.q, &mut b.scratch);
+        linear(&layer.k, &mut b.activations, bits, &mut b.k, &mut b.scratch);
+        linear(&layer.v, &mut b.activations, bits, &mut b.v, &mut b.scratch);
         b.attended.resize(b.x.len(), 0.0);
         let mut start = 0;
         for ids in batch {
-            let mut keys = Keys::new(hidden);
-            keys.extend(&b.k[start * hidden..][..ids.len() * hidden]);
+            self.keys.truncate(0);
+            self.keys.extend(&b.k[start * hidden..][..ids.len() * hidden]);
             let rows = start * hidden..(start + ids.len()) * hidden;
             let attention = Attention {
                 num_attention_heads: config.num_attention_heads,
@@ -99,30 +102,33 @@ impl CpuEncoder {
                 len: ids.len(),
                 step: 0,
                 q: &b.q[rows.clone()],
-                keys: keys.lanes(),
+                keys: self.keys.eights(),
                 values: &b.v[rows.clone()],
             };
-            attend(&attention, precision == Precision::Fast, &mut b.scores, &mut b.attended[rows]);
+            attend(&attention, bits == Bits::Eight, &mut b.scores, &mut b.attended[rows]);
             start += ids.len();
         }
         b.activations.set(&b.attended, hidden);
-        linear(&layer.o, &mut b.activations, precision, &mut b.delta, &mut b.scratch);
+        linear(&layer.o, &mut b.activations, bits, &mut b.delta, &mut b.scratch);
         add(&mut b.x, &b.delta);
         layer_norm(&mut b.x, &layer.attention_norm.weight, &layer.attention_norm.bias, eps);
         b.activations.set(&b.x, hidden);
-        linear(&layer.up, &mut b.activations, precision, &mut b.inner, &mut b.scratch);
-        gelu(&mut b.inner);
+        linear(&layer.up, &mut b.activations, bits, &mut b.inner, &mut b.scratch);
+        match bits {
+            Bits::Eight => gelu_fast(&mut b.inner),
+            Bits::Sixteen | Bits::EightTwice => gelu(&mut b.inner),
+        }
         b.activations.set(&b.inner, config.intermediate_size);
-        linear(&layer.down, &mut b.activations, precision, &mut b.delta, &mut b.scratch);
+        linear(&layer.down, &mut b.activations, bits, &mut b.delta, &mut b.scratch);
         add(&mut b.x, &b.delta);
         layer_norm(&mut b.x, &layer.output_norm.weight, &layer.output_norm.bias, eps);
     }
 }
 
 /// `out = W x + bias`, `[n, rows]`.
-fn linear(layer: &Linear, x: &mut Activations, precision: Precision, out: &mut Vec<f32>, scratch: &mut Scratch) {
+fn linear(layer: &Linear, x: &mut Activations, bits: Bits, out: &mut Vec<f32>, scratch: &mut Scratch) {
     out.resize(x.n * layer.weight.rows, 0.0);
-    matmul(&layer.weight, x, precision, out, scratch);
+    matmul(&layer.weight, x, bits, out, scratch);
     for row in out.chunks_exact_mut(layer.bias.len()) {
         add(row, &layer.bias);
     }

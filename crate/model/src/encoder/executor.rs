@@ -12,7 +12,7 @@ use crate::error::ModelError;
 use crate::{Device, Precision};
 
 /// Tokens of a batch, padding aside: enough rows to reuse each weight, few enough for its rows to stay in cache.
-pub const EMBED_BATCH_TOKENS: usize = 512;
+pub const EMBED_BATCH_TOKENS: usize = 256;
 
 /// An encoder. The CPU executor is always there, so that a lost GPU loses nothing.
 pub struct Encoder {

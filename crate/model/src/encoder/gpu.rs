@@ -9,7 +9,7 @@ use crate::encoder::weights::{EncoderWeights, LayerNorm, Linear};
 use crate::error::ModelError;
 use crate::kernel::gpu::{
     AttentionShape, GatherShape, GemmEpilogue, Gpu, GpuMatrix, LayerNormShape, MAX_PREFILL_ROWS, PoolShape, arg,
-    attention_bidirectional, gather_encoder, gemm, layer_norm, lost, pool, unavailable,
+    gather_encoder, launch_bidirectional, layer_norm, lost, pool, unavailable,
 };
 use crate::packed::BLOCK;
 
@@ -17,8 +17,9 @@ use crate::packed::BLOCK;
 const MAX_ROWS: usize = 1024;
 /// Sequences of one pass.
 const MAX_SEQUENCES: usize = 256;
-/// Where ids start in the batch buffer: after the width and the lengths.
-const IDS: usize = 1 + MAX_SEQUENCES;
+/// Where ids start in the batch buffer: after the width, the lengths, and those of sequences that are not there, which
+/// rows that fill up a workgroup belong to.
+const IDS: usize = 1 + MAX_SEQUENCES + MAX_PREFILL_ROWS;
 /// Invocations of a workgroup of everything but the products.
 const THREADS: usize = 32;
 
@@ -286,25 +287,10 @@ impl GpuEncoder {
             let matrix = &linear.matrix;
             let mut shape = self.gpu.tuning.gemm(matrix.format, matrix.rows, matrix.cols, rows, out_cols, epilogue);
             shape.out_first = linear.first;
-            let (cols, tiles) = shape.cubes(rows);
-            // SAFETY: weight rows outside the matrix are clamped in the kernel, input rows are
-            // padded to the largest tile; lengths as allocated.
-            unsafe {
-                gemm::launch_unchecked(
-                    &self.gpu.client,
-                    CubeCount::Static(cols, tiles, 1),
-                    CubeDim::new_1d(shape.threads() as u32),
-                    matrix.quants(),
-                    matrix.scales(&self.gpu),
-                    self.rows4(x, matrix.cols),
-                    arg(&linear.bias, matrix.rows / 4),
-                    self.gpu.unused(1),
-                    self.gpu.unused(2),
-                    self.rows4(out, out_cols),
-                    shape,
-                );
-            }
-            self.gpu.count();
+            let (quants, scales) = (matrix.quants(), matrix.scales(&self.gpu));
+            let (x, out) = (self.rows4(x, matrix.cols), self.rows4(out, out_cols));
+            let bias = arg(&linear.bias, matrix.rows / 4);
+            shape.launch(&self.gpu, rows, [quants, scales, x, bias, self.gpu.unused(1), self.gpu.unused(2), out]);
         }
     }
 
@@ -321,20 +307,11 @@ impl GpuEncoder {
             k_offset: hidden4,
             v_offset: 2 * hidden4,
             kv_stride: 3 * hidden4,
+            direct: self.gpu.tuning.attention_direct,
         };
-        // SAFETY: one workgroup a head and row; lengths as allocated.
-        unsafe {
-            attention_bidirectional::launch_unchecked(
-                &self.gpu.client,
-                CubeCount::Static(c.num_attention_heads as u32, rows as u32, 1),
-                CubeDim::new_1d(shape.threads as u32),
-                self.rows4(&self.buffers.qkv, 3 * c.hidden_size),
-                self.batch(),
-                self.rows4(&self.buffers.attended, c.hidden_size),
-                shape,
-            );
-        }
-        self.gpu.count();
+        let b = &self.buffers;
+        let buffers = [self.rows4(&b.qkv, 3 * c.hidden_size), self.batch(), self.rows4(&b.attended, c.hidden_size)];
+        launch_bidirectional(&self.gpu, rows, buffers, shape);
     }
 
     fn launch_pool(&self, x: &Handle, sequences: usize) {

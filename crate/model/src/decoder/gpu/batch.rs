@@ -5,8 +5,7 @@ use cubecl::prelude::*;
 use super::weights::{DOWN, GATE_UP, GpuVector, O, QKV};
 use super::{Buffer, GpuDecoder};
 use crate::kernel::gpu::{
-    ColumnOrder, GemmEpilogue, GemmShape, GpuMatrix, RopeShape, attention_causal, gemm, rms_norm, rope_scatter,
-    silu_mul,
+    ColumnOrder, GemmEpilogue, GemmShape, GpuMatrix, RopeShape, launch_causal, rms_norm, rope_scatter, silu_mul,
 };
 use crate::packed::PackedFormat;
 
@@ -87,21 +86,10 @@ impl GpuDecoder {
     }
 
     fn launch_causal(&self, index: usize, rows: usize) {
-        let shape = self.attention_shape(false);
-        // SAFETY: one workgroup a head and row; lengths as allocated.
-        unsafe {
-            attention_causal::launch_unchecked(
-                &self.gpu.client,
-                CubeCount::Static(self.config.num_attention_heads as u32, rows as u32, 1),
-                CubeDim::new_1d(shape.threads as u32),
-                self.buffers.qkv.arg4(),
-                self.weights.layers[index].cache4(),
-                self.buffers.state.arg(),
-                self.buffers.attended.arg4(),
-                shape,
-            );
-        }
-        self.gpu.count();
+        let b = &self.buffers;
+        let cache = self.weights.layers[index].cache4();
+        let buffers = [b.qkv.arg4(), cache, b.state.arg(), b.attended.arg4()];
+        launch_causal(&self.gpu, rows, buffers, self.attention_shape(false));
     }
 
     fn launch_silu_mul(&self, rows: usize) {
@@ -156,25 +144,7 @@ impl GpuDecoder {
         out: BufferArg,
         rows: usize,
     ) {
-        let (cols, tiles) = shape.cubes(rows);
-        // SAFETY: weight rows outside the matrix are clamped in the kernel, input rows are padded
-        // to the largest tile; lengths as allocated.
-        unsafe {
-            gemm::launch_unchecked(
-                &self.gpu.client,
-                CubeCount::Static(cols, tiles, 1),
-                CubeDim::new_1d(shape.threads() as u32),
-                quants,
-                scales,
-                x.arg4(),
-                extra,
-                ax,
-                self.buffers.state.arg(),
-                out,
-                shape,
-            );
-        }
-        self.gpu.count();
+        shape.launch(&self.gpu, rows, [quants, scales, x.arg4(), extra, ax, self.buffers.state.arg(), out]);
     }
 
     fn gemm_shape(&self, matrix: &GpuMatrix, rows: usize, out_stride: usize, epilogue: GemmEpilogue) -> GemmShape {

@@ -213,6 +213,7 @@ impl GpuDecoder {
             k_offset: 0,
             v_offset: self.n_ctx * c.kv_dim() / 4,
             kv_stride: c.kv_dim() / 4,
+            direct: !single && self.gpu.tuning.attention_direct,
         }
     }
 }

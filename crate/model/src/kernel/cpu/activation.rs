@@ -4,7 +4,7 @@
 //! value, and the dot products themselves are exact in i32. `fast`: 8 bits, see `lectern_simd`. What a product asks for
 //! is made once.
 
-use lectern_simd::{Quantised, Rounding};
+use lectern_simd::{Quantised, Rounding, signed8_rest};
 use wide::{f32x4, i32x4};
 
 use crate::packed::BLOCK;
@@ -22,6 +22,10 @@ pub struct Activations {
     pub values: Vec<f32>,
     exact: Fresh<Wide>,
     signed: Fresh<Quantised>,
+    /// What `signed` leaves, rounded in its turn.
+    rest: Fresh<Quantised>,
+    /// `[n, cols]`: the same, before.
+    rest_values: Vec<f32>,
     unsigned: Fresh<Quantised>,
 }
 
@@ -63,6 +67,8 @@ impl Default for Activations {
             values: Vec::new(),
             exact: Fresh::new(Wide::default()),
             signed: Fresh::new(Quantised::new(Rounding::Signed8)),
+            rest: Fresh::new(Quantised::new(Rounding::Signed8)),
+            rest_values: Vec::new(),
             unsigned: Fresh::new(Quantised::new(Rounding::Unsigned7)),
         }
     }
@@ -75,7 +81,10 @@ impl Activations {
         self.cols = cols;
         self.values.clear();
         self.values.extend_from_slice(values);
-        (self.exact.is_fresh, self.signed.is_fresh, self.unsigned.is_fresh) = (false, false, false);
+        self.exact.is_fresh = false;
+        self.signed.is_fresh = false;
+        self.rest.is_fresh = false;
+        self.unsigned.is_fresh = false;
     }
 
     pub fn row_values(&self, row: usize) -> &[f32] {
@@ -94,6 +103,16 @@ impl Activations {
             Rounding::Unsigned7 => &mut self.unsigned,
         };
         form.or_make(|quantised| quantised.set(&self.values, self.cols))
+    }
+}
+
+impl Activations {
+    /// What [`Rounding::Signed8`] leaves, as 8 bits.
+    pub fn rest(&mut self) -> &Quantised {
+        self.rest.or_make(|quantised| {
+            signed8_rest(&self.values, &mut self.rest_values);
+            quantised.set(&self.rest_values, self.cols);
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use wide::{f32x4, i16x8, i32x4, u8x16, u16x8, u32x4};
 use lectern_simd::{Format, Weights, half_to_f32};
 
 use super::activation::{Activations, TILE, Wide};
-use super::vector::dot;
+use super::vector::{add, dot};
 use crate::Precision;
 use crate::packed::{BLOCK, PackedFormat, PackedMatrix, f16_to_f32};
 
@@ -24,6 +24,26 @@ pub struct Scratch {
     d: Vec<f32>,
     m: Vec<f32>,
     fast: lectern_simd::Scratch,
+    /// As `out`: what the rest of the activations adds.
+    rest: Vec<f32>,
+}
+
+/// How a product rounds the activations of packed weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bits {
+    Sixteen,
+    /// Once, and what that leaves once more: nearly as near as sixteen. For Q4 weights.
+    EightTwice,
+    Eight,
+}
+
+impl From<Precision> for Bits {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Exact => Self::Sixteen,
+            Precision::Fast => Self::Eight,
+        }
+    }
 }
 
 /// `out[i] = W x[i]`.
@@ -31,11 +51,11 @@ pub struct Scratch {
 /// # Shapes
 /// `w` `[rows, cols]`, `x` `[n, cols]`, `out` `[n, rows]`.
 ///
-/// `Fast` is exact where the machine has no instructions for it, and for weights that are not packed.
-pub fn matmul(w: &PackedMatrix, x: &mut Activations, precision: Precision, out: &mut [f32], scratch: &mut Scratch) {
+/// Eight bits are sixteen where the machine has no instructions for them, and for weights that are not packed.
+pub fn matmul(w: &PackedMatrix, x: &mut Activations, bits: Bits, out: &mut [f32], scratch: &mut Scratch) {
     assert_eq!(x.cols, w.cols);
     assert_eq!(out.len(), x.n * w.rows);
-    if precision == Precision::Fast && fast(w, x, out, scratch) {
+    if fast(w, x, bits, out, scratch) {
         return;
     }
     match w.format {
@@ -61,15 +81,22 @@ pub fn matmul(w: &PackedMatrix, x: &mut Activations, precision: Precision, out: 
 }
 
 /// The product with 8-bit activations; false where there is none.
-fn fast(w: &PackedMatrix, x: &mut Activations, out: &mut [f32], scratch: &mut Scratch) -> bool {
-    let format = match w.format {
-        PackedFormat::Q4 => Format::Q4,
-        PackedFormat::Q8 => Format::Q8,
-        PackedFormat::F16 | PackedFormat::F32 => return false,
+fn fast(w: &PackedMatrix, x: &mut Activations, bits: Bits, out: &mut [f32], scratch: &mut Scratch) -> bool {
+    let format = match (w.format, bits) {
+        (PackedFormat::Q4, Bits::Eight | Bits::EightTwice) => Format::Q4,
+        (PackedFormat::Q8, Bits::Eight) => Format::Q8,
+        _ => return false,
     };
+    let Some(instructions) = lectern_simd::instructions() else { return false };
     let quants = bytemuck::cast_slice(&w.quants);
     let w = Weights { format, rows: w.rows, cols: w.cols, quants, scales: &w.scales };
-    lectern_simd::available() && lectern_simd::product(w, x.rounded(format.rounding()), out, &mut scratch.fast)
+    instructions.product(w, x.rounded(format.rounding()), out, &mut scratch.fast);
+    if bits == Bits::EightTwice {
+        scratch.rest.resize(out.len(), 0.0);
+        instructions.product(w, x.rest(), &mut scratch.rest, &mut scratch.fast);
+        add(out, &scratch.rest);
+    }
+    true
 }
 
 fn store_dots(w_row: &[f32], row: usize, rows: usize, x: &Activations, out: &mut [f32]) {
@@ -280,7 +307,7 @@ mod tests {
         let mut x = Activations::default();
         x.set(&values, w.cols);
         let mut out = vec![0.0; n * w.rows];
-        matmul(w, &mut x, Precision::Exact, &mut out, &mut Scratch::default());
+        matmul(w, &mut x, Bits::Sixteen, &mut out, &mut Scratch::default());
         for row in 0..w.rows {
             let w_row = w.row(row);
             for t in 0..n {

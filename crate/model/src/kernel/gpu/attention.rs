@@ -1,9 +1,9 @@
 //! Softmax attention, streamed: an online softmax over tiles of positions, so that workgroup memory
 //! does not grow with the context.
 
-use super::V4;
 use super::state;
 use super::unpack::sum4;
+use super::{Gpu, V4};
 use cubecl::prelude::*;
 
 /// Positions an invocation scores before the maxima are compared.
@@ -25,6 +25,8 @@ pub struct AttentionShape {
     pub v_offset: usize,
     /// From one position to the next.
     pub kv_stride: usize,
+    /// Whether an invocation has a query for itself.
+    pub direct: bool,
 }
 
 impl AttentionShape {
@@ -44,6 +46,17 @@ impl AttentionShape {
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(&self) -> usize {
         16 * (self.vectors() + self.threads) + 4 * (self.threads * (PER_THREAD + 1) + 1)
+    }
+
+    /// Positions of a cache whose keys end where its values begin.
+    const fn positions(&self) -> usize {
+        (self.v_offset - self.k_offset) / self.kv_stride
+    }
+
+    /// Workgroups for `rows` queries.
+    fn cubes(&self, rows: usize) -> CubeCount {
+        let per_cube = if self.direct { self.threads } else { 1 };
+        CubeCount::Static(self.num_heads as u32, rows.div_ceil(per_cube) as u32, 1)
     }
 }
 
@@ -143,6 +156,57 @@ fn attend(
     }
 }
 
+/// As [`attend`], by one invocation alone: on an adapter that is a program, neighbours then read the same keys and
+/// values at the same time, and nobody waits.
+#[cube]
+fn attend_alone(
+    q: &[V4],
+    kv: &[V4],
+    out: &mut [V4],
+    q_row: usize,
+    kv_row: usize,
+    len: usize,
+    #[comptime] cfg: AttentionShape,
+) {
+    let head = CUBE_POS_X as usize;
+    let vectors = comptime!(cfg.vectors());
+    let kv_head = head / comptime!(cfg.num_heads / cfg.num_key_value_heads);
+    let q_base = comptime!(cfg.q_offset) + q_row * comptime!(cfg.q_stride) + head * vectors;
+    let k_base = comptime!(cfg.k_offset) + kv_row * comptime!(cfg.kv_stride) + kv_head * vectors;
+    let v_base = comptime!(cfg.v_offset) + kv_row * comptime!(cfg.kv_stride) + kv_head * vectors;
+    let mut query = Array::<V4>::new(vectors);
+    let mut sum = Array::<V4>::new(vectors);
+    #[unroll]
+    for i in 0..vectors {
+        query[i] = q[q_base + i] * V4::new(comptime!(cfg.scale()));
+        sum[i] = V4::new(0f32);
+    }
+    let mut max = f32::new(-1.0e30);
+    let mut total = f32::new(0.0);
+    for t in 0..len {
+        let at = t * comptime!(cfg.kv_stride);
+        let mut dot = V4::new(0f32);
+        #[unroll]
+        for i in 0..vectors {
+            dot += query[i] * kv[k_base + at + i];
+        }
+        let score = sum4(dot);
+        let largest = f32::max(max, score);
+        let correction = f32::exp(max - largest);
+        let weight = f32::exp(score - largest);
+        max = largest;
+        total = total * correction + weight;
+        #[unroll]
+        for i in 0..vectors {
+            sum[i] = sum[i] * V4::new(correction) + V4::new(weight) * kv[v_base + at + i];
+        }
+    }
+    #[unroll]
+    for i in 0..vectors {
+        out[q_row * comptime!(cfg.num_heads * cfg.vectors()) + head * vectors + i] = sum[i] / V4::new(total);
+    }
+}
+
 /// One query against the cache up to its own position. Grid: `num_heads`.
 ///
 /// # Shapes
@@ -152,25 +216,64 @@ pub fn attention_decode(cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] 
     attend(cache, cache, out, 0usize, 0usize, step[state::POSITION] as usize + 1, cfg);
 }
 
-/// A batch of queries, each against the cache up to its own position. Grid: `num_heads, rows`.
-///
-/// # Shapes
-/// `q` rows of `q_stride`, `cache` `[k | v | …]`, `out` `[rows, num_heads · head_dim]`.
-#[cube(launch_unchecked)]
-pub fn attention_causal(q: &[V4], cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
-    let row = CUBE_POS_Y as usize;
-    attend(q, cache, out, row, 0usize, step[state::POSITION] as usize + row + 1, cfg);
+/// The query of this workgroup, or of this invocation.
+#[cube]
+fn query_row(#[comptime] cfg: AttentionShape) -> usize {
+    if comptime!(cfg.direct) {
+        CUBE_POS_Y as usize * comptime!(cfg.threads) + UNIT_POS as usize
+    } else {
+        CUBE_POS_Y as usize
+    }
 }
 
-/// Queries of padded sequences, each against all of its own sequence. Grid: `num_heads, rows`.
+#[cube(launch_unchecked)]
+fn attention_causal(q: &[V4], cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
+    let row = query_row(cfg);
+    let len = step[state::POSITION] as usize + row + 1;
+    if comptime!(cfg.direct) {
+        // Rows that fill up the last workgroup may lie past the end.
+        attend_alone(q, cache, out, row, 0usize, usize::min(len, comptime!(cfg.positions())), cfg);
+    } else {
+        attend(q, cache, out, row, 0usize, len, cfg);
+    }
+}
+
+#[cube(launch_unchecked)]
+fn attention_bidirectional(qkv: &[V4], lens: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
+    let row = query_row(cfg);
+    let width = lens[0] as usize;
+    let sequence = row / width;
+    let (first, len) = (sequence * width, lens[sequence + 1] as usize);
+    if comptime!(cfg.direct) {
+        attend_alone(qkv, qkv, out, row, first, len, cfg);
+    } else {
+        attend(qkv, qkv, out, row, first, len, cfg);
+    }
+}
+
+/// A batch of queries, each against the cache up to its own position.
+///
+/// # Shapes
+/// `q` rows of `q_stride`, `cache` `[k | v | …]`, the state, `out` `[rows, num_heads · head_dim]`; rows padded to 64.
+pub fn launch_causal(gpu: &Gpu, rows: usize, [q, cache, step, out]: [BufferArg; 4], shape: AttentionShape) {
+    let (count, dim) = (shape.cubes(rows), CubeDim::new_1d(shape.threads as u32));
+    // SAFETY: the grid covers heads and rows; lengths as allocated.
+    unsafe {
+        attention_causal::launch_unchecked(&gpu.client, count, dim, q, cache, step, out, shape);
+    }
+    gpu.count();
+}
+
+/// Queries of padded sequences, each against all of its own sequence.
 ///
 /// # Shapes
 /// `qkv` `[sequences · width, 3 · hidden]`; `lens` `[width, length of each sequence…]`, lengths at
-/// least 1; `out` `[sequences · width, hidden]`.
-#[cube(launch_unchecked)]
-pub fn attention_bidirectional(qkv: &[V4], lens: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
-    let row = CUBE_POS_Y as usize;
-    let width = lens[0] as usize;
-    let sequence = row / width;
-    attend(qkv, qkv, out, row, sequence * width, lens[sequence + 1] as usize, cfg);
+/// least 1; `out` `[sequences · width, hidden]`; rows padded to 64.
+pub fn launch_bidirectional(gpu: &Gpu, rows: usize, [qkv, lens, out]: [BufferArg; 3], shape: AttentionShape) {
+    let (count, dim) = (shape.cubes(rows), CubeDim::new_1d(shape.threads as u32));
+    // SAFETY: as above.
+    unsafe {
+        attention_bidirectional::launch_unchecked(&gpu.client, count, dim, qkv, lens, out, shape);
+    }
+    gpu.count();
 }

@@ -5,9 +5,10 @@
 //! and an outer product needs two loads for sixteen products.
 
 use super::low_rank::LowRankShape;
+use super::matmul_direct::gemm_direct;
 use super::state;
 use super::unpack::{column, f16_bits, f16_bits4, uvec4, vec4};
-use super::{U4, V4};
+use super::{Gpu, U4, V4};
 use crate::packed::{BLOCK, PackedFormat};
 use cubecl::prelude::*;
 
@@ -57,10 +58,10 @@ pub struct GemmShape {
     /// Rows of weights, the outputs.
     pub rows: usize,
     pub cols: usize,
-    /// Rows of input a tile takes: 16 or 64.
+    /// Rows of input a tile takes, a divisor of 64.
     pub tile_rows: usize,
     pub tile_cols: usize,
-    /// Rows of input and of weights an invocation keeps, multiples of 4.
+    /// Rows of input and of weights an invocation keeps, multiples of 4 unless `direct`.
     pub thread_rows: usize,
     pub thread_cols: usize,
     /// Columns of an output row, a multiple of 4 not below `rows`.
@@ -69,7 +70,12 @@ pub struct GemmShape {
     pub out_first: usize,
     pub epilogue: GemmEpilogue,
     pub low_rank: LowRankShape,
+    /// Whether [`super::matmul_direct::gemm_direct`] runs it.
+    pub direct: bool,
 }
+
+/// What a product is bound to: `quants`, `scales`, `x`, `extra`, `ax`, the state, `out`, as [`gemm`] names them.
+pub type GemmBuffers = [BufferArg; 7];
 
 impl GemmShape {
     const fn row_groups(&self) -> usize {
@@ -104,7 +110,23 @@ impl GemmShape {
 
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(&self) -> usize {
-        BLOCK * 4 * (self.tile_rows + self.tile_cols)
+        if self.direct { 0 } else { BLOCK * 4 * (self.tile_rows + self.tile_cols) }
+    }
+
+    /// Launches the product for `n` rows of input.
+    pub fn launch(self, gpu: &Gpu, n: usize, [quants, scales, x, extra, ax, step, out]: GemmBuffers) {
+        let (cols, tiles) = self.cubes(n);
+        let (count, dim) = (CubeCount::Static(cols, tiles, 1), CubeDim::new_1d(self.threads() as u32));
+        // SAFETY: weight rows outside the matrix are clamped in the kernel, input rows are padded to the largest tile;
+        // lengths as allocated.
+        unsafe {
+            if self.direct {
+                gemm_direct::launch_unchecked(&gpu.client, count, dim, quants, scales, x, extra, ax, step, out, self);
+            } else {
+                gemm::launch_unchecked(&gpu.client, count, dim, quants, scales, x, extra, ax, step, out, self);
+            }
+        }
+        gpu.count();
     }
 }
 
@@ -210,7 +232,7 @@ fn load_input(x: &[V4], tile: &mut Shared<[V4]>, first: usize, block: usize, #[c
 
 /// `v/2 · (1 + erf(v/√2))`, `erf` by Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
 #[cube]
-fn gelu(v: V4) -> V4 {
+pub(super) fn gelu(v: V4) -> V4 {
     let z = v * V4::new(0.707_106_77f32);
     let a = V4::abs(z);
     let t = V4::new(1f32) / (V4::new(1f32) + V4::new(0.327_591_1f32) * a);

@@ -18,6 +18,7 @@ mod greedy;
 mod launch;
 mod low_rank;
 mod matmul;
+mod matmul_direct;
 mod matvec;
 mod row_sums;
 mod rows;
@@ -27,11 +28,11 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
-pub use attention::{AttentionShape, attention_bidirectional, attention_causal, attention_decode};
+pub use attention::{AttentionShape, attention_decode, launch_bidirectional, launch_causal};
 pub use greedy::{ARGMAX_THREADS, argmax};
 pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg, lost, state_words, unavailable};
 pub use low_rank::{LowRankPart, LowRankShape};
-pub use matmul::{ColumnOrder, GemmEpilogue, GemmShape, MAX_PREFILL_ROWS, gemm};
+pub use matmul::{ColumnOrder, GemmBuffers, GemmEpilogue, GemmShape, MAX_PREFILL_ROWS};
 pub use matvec::{QkvShape, gemv, gemv_head, gemv_qkv};
 pub use row_sums::{GemvEpilogue, GemvShape};
 pub use rows::{

@@ -14,6 +14,10 @@ pub struct Tuning {
     pub gemv_lane_pairs: usize,
     /// Invocations of an attention workgroup; at least as many as a head has vectors.
     pub attention_threads: usize,
+    /// Whether an invocation of an attention over many queries has a query for itself, and shares no memory.
+    pub attention_direct: bool,
+    /// Whether products of many rows share no memory.
+    pub gemm_direct: bool,
     /// Weight rows of a matrix-matrix tile, and how many weight rows and input rows of a full tile
     /// one invocation keeps.
     pub gemm_cols: usize,
@@ -22,13 +26,15 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// A CPU that pretends to be a GPU: loads cost many times what arithmetic does, so few
-    /// invocations with many sums each.
+    /// A CPU that pretends to be a GPU: loads cost many times what arithmetic does and barriers more, so few
+    /// invocations with many sums each, and nothing shared.
     pub const SOFTWARE: Self = Self {
         gemv_threads: 32,
         gemv_lanes: 1,
         gemv_lane_pairs: 2,
         attention_threads: 16,
+        attention_direct: true,
+        gemm_direct: true,
         gemm_cols: 64,
         gemm_thread_cols: 8,
         gemm_thread_rows: 16,
@@ -39,6 +45,8 @@ impl Tuning {
         gemv_lanes: 8,
         gemv_lane_pairs: 1,
         attention_threads: 64,
+        attention_direct: false,
+        gemm_direct: false,
         gemm_cols: 32,
         gemm_thread_cols: 4,
         gemm_thread_rows: 8,
@@ -64,7 +72,11 @@ impl Tuning {
         out_stride: usize,
         epilogue: GemmEpilogue,
     ) -> GemmShape {
-        let (tile_rows, thread_rows) = if n <= 16 { (16, 4) } else { (64, self.gemm_thread_rows) };
+        let (tile_rows, thread_rows) = match self.gemm_direct {
+            true => (self.gemm_thread_rows, self.gemm_thread_rows),
+            false if n <= 16 => (16, 4),
+            false => (64, self.gemm_thread_rows),
+        };
         GemmShape {
             format,
             order: ColumnOrder::Natural,
@@ -78,6 +90,7 @@ impl Tuning {
             out_first: 0,
             epilogue,
             low_rank: LowRankShape::default(),
+            direct: self.gemm_direct,
         }
     }
 }

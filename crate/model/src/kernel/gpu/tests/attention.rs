@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernel::gpu::{
-    AttentionShape, arg, attention_bidirectional, attention_causal, attention_decode, state, state_words,
+    AttentionShape, arg, attention_decode, launch_bidirectional, launch_causal, state, state_words,
 };
 use cubecl::prelude::*;
 
@@ -47,22 +47,22 @@ fn check_cached(tuning: Tuning, heads: usize, kv_heads: usize, head_dim: usize, 
         k_offset: 0,
         v_offset: n_ctx * kv_dim / 4,
         kv_stride: kv_dim / 4,
+        direct: !single && tuning.attention_direct,
     };
     assert!(shape.workgroup_bytes() <= 16 << 10);
-    let out = gpu.empty(rows * q_dim).unwrap();
+    let padded = rows.next_multiple_of(64);
+    queries.resize(padded * stride, 0.0);
+    let out = gpu.empty(padded * q_dim).unwrap();
     let cache_handle = gpu.upload(&cache).unwrap();
     let words = gpu.upload(&state_words(position, 0, 1.0, &[], 0)).unwrap();
-    let (count, dim) = (CubeCount::Static(heads as u32, rows as u32, 1), CubeDim::new_1d(shape.threads as u32));
     let (cache_arg, step, out_arg) =
-        (arg(&cache_handle, cache.len() / 4), arg(&words, state::IDS), arg(&out, rows * q_dim / 4));
-    unsafe {
-        if single {
-            attention_decode::launch_unchecked(&gpu.client, count, dim, cache_arg, step, out_arg, shape);
-        } else {
-            let queries = gpu.upload(&queries).unwrap();
-            let q = arg(&queries, rows * stride / 4);
-            attention_causal::launch_unchecked(&gpu.client, count, dim, q, cache_arg, step, out_arg, shape);
-        }
+        (arg(&cache_handle, cache.len() / 4), arg(&words, state::IDS), arg(&out, padded * q_dim / 4));
+    if single {
+        let (count, dim) = (CubeCount::Static(heads as u32, 1, 1), CubeDim::new_1d(shape.threads as u32));
+        unsafe { attention_decode::launch_unchecked(&gpu.client, count, dim, cache_arg, step, out_arg, shape) };
+    } else {
+        let queries = gpu.upload(&queries).unwrap();
+        launch_causal(&gpu, rows, [arg(&queries, padded * stride / 4), cache_arg, step, out_arg], shape);
     }
     assert_close(
         &format!("{head_dim} dimensions at {position}, {tuning:?}"),
@@ -87,8 +87,11 @@ fn one_query_attends_to_the_cache() {
 
 #[test]
 fn a_batch_attends_to_the_cache_and_to_what_came_before_in_it() {
-    check_cached(Tuning::SOFTWARE, 3, 1, 64, 0, 13);
-    check_cached(Tuning::HARDWARE, 4, 4, 32, 150, 7);
+    for tuning in TUNINGS {
+        check_cached(tuning, 3, 1, 64, 0, 13);
+        check_cached(tuning, 4, 4, 32, 150, 7);
+        check_cached(tuning, 3, 3, 8, 1080, 20);
+    }
 }
 
 #[test]
@@ -99,7 +102,8 @@ fn padded_sequences_attend_to_themselves_alone() {
         let (heads, head_dim, width, lens) = (3, 32, 9, [9usize, 1, 5]);
         let hidden = heads * head_dim;
         let rows = width * lens.len();
-        let qkv = noise.numbers(rows * 3 * hidden);
+        let padded = rows.next_multiple_of(64);
+        let qkv = noise.numbers(padded * 3 * hidden);
         let shape = AttentionShape {
             num_heads: heads,
             num_key_value_heads: heads,
@@ -110,21 +114,14 @@ fn padded_sequences_attend_to_themselves_alone() {
             k_offset: hidden / 4,
             v_offset: hidden / 2,
             kv_stride: 3 * hidden / 4,
+            direct: tuning.attention_direct,
         };
-        let words: Vec<u32> = [width, 9, 1, 5].map(|n| n as u32).to_vec();
+        let mut words: Vec<u32> = [width, 9, 1, 5].map(|n| n as u32).to_vec();
+        words.resize(words.len() + 64, 0);
         let (input, batch, out) =
-            (gpu.upload(&qkv).unwrap(), gpu.upload(&words).unwrap(), gpu.empty(rows * hidden).unwrap());
-        unsafe {
-            attention_bidirectional::launch_unchecked(
-                &gpu.client,
-                CubeCount::Static(heads as u32, rows as u32, 1),
-                CubeDim::new_1d(shape.threads as u32),
-                arg(&input, qkv.len() / 4),
-                arg(&batch, words.len()),
-                arg(&out, rows * hidden / 4),
-                shape,
-            );
-        }
+            (gpu.upload(&qkv).unwrap(), gpu.upload(&words).unwrap(), gpu.empty(padded * hidden).unwrap());
+        let buffers = [arg(&input, qkv.len() / 4), arg(&batch, words.len()), arg(&out, padded * hidden / 4)];
+        launch_bidirectional(&gpu, rows, buffers, shape);
         let got = read(&gpu, &out, rows * hidden);
         for (sequence, &len) in lens.iter().enumerate() {
             for t in 0..len {

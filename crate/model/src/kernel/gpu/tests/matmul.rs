@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernel::gpu::{
-    ColumnOrder, GemmEpilogue, GemmShape, LowRankShape, MAX_PREFILL_ROWS, arg, gemm, state, state_words,
+    ColumnOrder, GemmEpilogue, GemmShape, LowRankShape, MAX_PREFILL_ROWS, arg, state, state_words,
 };
 use cubecl::prelude::*;
 
@@ -34,24 +34,9 @@ fn check(
     let bias_handle = gpu.upload(&bias).unwrap();
     let factors = gpu.upload(&data).unwrap();
     let ax = gpu.empty(low_rank.total_rank() * MAX_PREFILL_ROWS).unwrap();
-    let launch = |shape: GemmShape, quants, scales, bound: [BufferArg; 2], out| {
-        let (cols_, tiles) = shape.cubes(n);
-        let [extra, ax] = bound;
-        unsafe {
-            gemm::launch_unchecked(
-                &gpu.client,
-                CubeCount::Static(cols_, tiles, 1),
-                CubeDim::new_1d(shape.threads() as u32),
-                quants,
-                scales,
-                arg(&x_handle, MAX_PREFILL_ROWS * cols / 4),
-                extra,
-                ax,
-                arg(&words, state::IDS),
-                out,
-                shape,
-            );
-        }
+    let launch = |shape: GemmShape, quants, scales, [extra, ax]: [BufferArg; 2], out| {
+        let x = arg(&x_handle, MAX_PREFILL_ROWS * cols / 4);
+        shape.launch(&gpu, n, [quants, scales, x, extra, ax, arg(&words, state::IDS), out]);
     };
     let mut extra = [arg(&bias_handle, bias.len() / 4), gpu.unused(2)];
     if low_rank.is_active() {
@@ -110,10 +95,10 @@ fn gelu(v: f32) -> f32 {
 
 #[test]
 fn every_format_multiplies_a_batch() {
-    for format in FORMATS {
-        check(Tuning::HARDWARE, format, 36, 64, 5, GemmEpilogue::Add, &[]);
-    }
     for tuning in TUNINGS {
+        for format in FORMATS {
+            check(tuning, format, 36, 64, 5, GemmEpilogue::Add, &[]);
+        }
         check(tuning, PackedFormat::Q4, 96, 64, 64, GemmEpilogue::Store, &[]);
     }
 }
@@ -127,14 +112,18 @@ fn rows_that_do_not_fill_tiles_are_guarded() {
 
 #[test]
 fn low_rank_deltas_are_added_to_a_batch() {
-    for format in FORMATS {
-        check(Tuning::HARDWARE, format, 96, 64, 9, GemmEpilogue::Add, &[(48, 8), (16, 0), (32, 4)]);
+    for tuning in TUNINGS {
+        for format in FORMATS {
+            check(tuning, format, 96, 64, 9, GemmEpilogue::Add, &[(48, 8), (16, 0), (32, 4)]);
+        }
+        check(tuning, PackedFormat::Q4, 96, 64, 20, GemmEpilogue::Add, &[(96, 40)]);
     }
-    check(Tuning::SOFTWARE, PackedFormat::Q4, 96, 64, 20, GemmEpilogue::Add, &[(96, 40)]);
 }
 
 #[test]
 fn biases_and_gelu_are_applied() {
-    check(Tuning::SOFTWARE, PackedFormat::Q8, 64, 64, 10, GemmEpilogue::Bias, &[]);
-    check(Tuning::HARDWARE, PackedFormat::Q8, 64, 64, 10, GemmEpilogue::BiasGelu, &[]);
+    for tuning in TUNINGS {
+        check(tuning, PackedFormat::Q8, 64, 64, 10, GemmEpilogue::Bias, &[]);
+        check(tuning, PackedFormat::Q8, 64, 64, 10, GemmEpilogue::BiasGelu, &[]);
+    }
 }
