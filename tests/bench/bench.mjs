@@ -27,6 +27,7 @@ const STAGES = {
   ask: { unit: 'ms', less: true, executor: 'cpu', cases: cases(['first', 'follow-up', 'typed'], (kind) => kind, (subject, kind) => subject.ask?.(kind)) },
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
   'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
+  markdown: { unit: 's', less: true, executor: 'folder', cases: { '1 MB': (subject) => subject.markdown?.() } },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },
   'native-prefill': { unit: 'tok/s', executor: 'native', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },

@@ -129,8 +129,10 @@ pub fn signed8_rest(values: &[f32], rest: &mut Vec<f32>) {
 #[inline(always)]
 fn unsigned7(block: &[f32; BLOCK]) -> ([u32; 8], f32, f32) {
     let v = load(block);
-    let low = v[0].min(v[1]).min(v[2].min(v[3])).min(v[4].min(v[5]).min(v[6].min(v[7])));
-    let high = v[0].max(v[1]).max(v[2].max(v[3])).max(v[4].max(v[5]).max(v[6].max(v[7])));
+    let low =
+        v[0].fast_min(v[1]).fast_min(v[2].fast_min(v[3])).fast_min(v[4].fast_min(v[5]).fast_min(v[6].fast_min(v[7])));
+    let high =
+        v[0].fast_max(v[1]).fast_max(v[2].fast_max(v[3])).fast_max(v[4].fast_max(v[5]).fast_max(v[6].fast_max(v[7])));
     let (low, high) = (-max4(-low), max4(high));
     if high == low {
         return ([0; 8], 0.0, low);
@@ -148,8 +150,8 @@ fn load(block: &[f32; BLOCK]) -> [f32x4; 8] {
 
 #[inline(always)]
 fn largest(v: &[f32x4; 8]) -> f32 {
-    let largest = v[0].abs().max(v[1].abs()).max(v[2].abs().max(v[3].abs()));
-    max4(largest.max(v[4].abs().max(v[5].abs()).max(v[6].abs().max(v[7].abs()))))
+    let largest = v[0].abs().fast_max(v[1].abs()).fast_max(v[2].abs().fast_max(v[3].abs()));
+    max4(largest.fast_max(v[4].abs().fast_max(v[5].abs()).fast_max(v[6].abs().fast_max(v[7].abs()))))
 }
 
 #[inline(always)]

@@ -201,7 +201,7 @@ unsafe fn softmax<M: MulAdd>(scores: *mut [f32; 4], n_blocks: usize, len: usize,
     }
     let mut largest = f32x4::splat(f32::NEG_INFINITY);
     for b in 0..n_blocks {
-        largest = largest.max(f32x4::new(*scores.add(b)));
+        largest = largest.fast_max(f32x4::new(*scores.add(b)));
     }
     let [a, b, c, d] = largest.to_array();
     let larger = |a: f32, b: f32| if a > b { a } else { b };

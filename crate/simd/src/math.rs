@@ -88,7 +88,7 @@ pub unsafe fn exp_by<M: MulAdd>(x: f32x4) -> f32x4 {
     // SAFETY: the caller's.
     let fma = |a, b, c| unsafe { M::mul_add(a, b, c) };
     // eˣ = 2ⁿ·eʳ with n = round(x / ln 2); ln 2 in two parts, the first short enough for n times it to be exact.
-    let x = x.max(s(-87.0)).min(s(88.0));
+    let x = x.fast_max(s(-87.0)).fast_min(s(88.0));
     let shifted = fma(x, s(std::f32::consts::LOG2_E), s(ROUND));
     let n = shifted - s(ROUND);
     let r = fma(n, s(2.121_944_4e-4), fma(n, s(-0.693_359_4), x));

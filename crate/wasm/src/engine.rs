@@ -233,6 +233,10 @@ impl Engine {
     }
 }
 
+/// Bytes of a file that are copied in at once: few enough to stay in cache, and to leave no hole in memory that is never
+/// filled.
+const PART_BYTES: usize = 256 << 10;
+
 /// A model's file on its way into an engine.
 #[wasm_bindgen]
 pub struct ModelFile(lectern_engine::ModelFile);
@@ -255,9 +259,17 @@ impl ModelFile {
     }
 
     /// Takes the next bytes, which may end anywhere, and answers with their CRC-32.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<u32, Rejection> {
-        self.0.push(bytes)?;
-        Ok(crc32fast::hash(bytes))
+    pub fn push(&mut self, bytes: &Uint8Array) -> Result<u32, Rejection> {
+        let mut crc = crc32fast::Hasher::new();
+        let mut part = vec![0; PART_BYTES];
+        for first in (0..bytes.length()).step_by(PART_BYTES) {
+            let end = bytes.length().min(first + PART_BYTES as u32);
+            let part = &mut part[..(end - first) as usize];
+            bytes.subarray(first, end).copy_to(part);
+            crc.update(part);
+            self.0.push(part)?;
+        }
+        Ok(crc.finalize())
     }
 }
 

@@ -80,6 +80,24 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
       await add('Warm', 64);
       return add('Page', 128);
     },
+    /** Seconds from a megabyte of Markdown to its being searchable, by as many workers as there are; its stages are told. */
+    markdown: workers < 2 ? undefined : async () => {
+      const sections = Array.from({ length: 1e6 / 620 }, (_, i) => `## Section ${i}\n\n${inputs.passages[i % inputs.passages.length]} ${i}`);
+      const times = await page.evaluate(async (text) => {
+        const started = performance.now();
+        const at = {};
+        const { client } = document.querySelector('lectern-desk').desk;
+        const run = client.addSource('megabyte.md', new Blob([text]));
+        for await (const { type } of run) at[type] = performance.now() - started;
+        const { id, n_chunks } = await run;
+        const all = performance.now() - started;
+        await client.removeSource(id);
+        return { bytes: text.length, n_chunks, extracted: at.extracted, cut: at.chunked - at.extracted, embedded: at.embedded - at.chunked, laid: all - at.embedded, all };
+      }, sections.join('\n\n'));
+      const seconds = (ms) => (ms / 1000).toFixed(2);
+      console.error(`markdown: ${times.bytes} bytes, ${times.n_chunks} passages: read ${seconds(times.extracted)} s, cut ${seconds(times.cut)}, embedded ${seconds(times.embedded)}, indexed ${seconds(times.laid)}`);
+      return times.all / 1000;
+    },
     /** Milliseconds to the first token of an answer over passages of which nothing was read before, or all; or typed with a pause before it is asked. */
     async ask(kind) {
       await lay();

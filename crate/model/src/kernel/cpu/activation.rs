@@ -141,7 +141,7 @@ fn quantise_block(block: &[f32; BLOCK], out: &mut [i16; BLOCK]) -> (f32, f32) {
     let block = block.as_chunks().0;
     let mut largest = f32x4::ZERO;
     for v in block {
-        largest = largest.max(f32x4::new(*v).abs());
+        largest = largest.fast_max(f32x4::new(*v).abs());
     }
     let largest = largest.to_array().into_iter().fold(0.0, f32::max);
     if largest == 0.0 {

@@ -3,7 +3,7 @@
 use lectern_simd::exp;
 use wide::f32x4;
 
-use super::vector::dot;
+use super::vector::{dot, sum};
 
 /// `x / rms(x) · weight` for every row of `x`, `[n, weight.len()]` (Zhang & Sennrich 2019, eq. 4).
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
@@ -19,11 +19,11 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
 pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
     let n = weight.len() as f32;
     for x in x.chunks_exact_mut(weight.len()) {
-        let mean = x.iter().sum::<f32>() / n;
-        let variance = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
-        let inverse = 1.0 / (variance + eps).sqrt();
+        let mean = sum(x) / n;
+        x.iter_mut().for_each(|v| *v -= mean);
+        let inverse = 1.0 / (dot(x, x) / n + eps).sqrt();
         for ((x, w), b) in x.iter_mut().zip(weight).zip(bias) {
-            *x = (*x - mean) * inverse * w + b;
+            *x = *x * inverse * w + b;
         }
     }
 }
@@ -49,7 +49,7 @@ pub fn gelu(x: &mut [f32]) {
 /// Φ(x) − ½ is an odd polynomial in x/4, least squares weighted until the error of x·Φ(x) is even; it ends at 4.
 pub fn gelu_fast(x: &mut [f32]) {
     const ODD: [f32; 8] =
-        [-0.349_312_96, 1.748_117_2, -3.834_778_3, 4.905_697_8, -4.122_583_4, 2.433_381_8, -1.054_205_4, 0.398_673_4];
+        [-0.349_312_96, 1.748_117_2, -3.834_778_3, 4.905_698, -4.122_583_4, 2.433_381_8, -1.054_205_4, 0.398_673_4];
     for x in x.as_chunks_mut().0 {
         let v = f32x4::new(*x);
         let end = v.fast_min(f32x4::splat(4.0)).fast_max(f32x4::splat(-4.0));

@@ -24,6 +24,17 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
+/// `Σ a`
+#[inline(always)]
+pub fn sum(a: &[f32]) -> f32 {
+    let (a4, a1) = a.as_chunks();
+    let mut sum = f32x4::ZERO;
+    for a in a4 {
+        sum += f32x4::new(*a);
+    }
+    sum.reduce_add() + a1.iter().sum::<f32>()
+}
+
 /// `y += x`.
 #[inline(always)]
 pub fn add(y: &mut [f32], x: &[f32]) {
