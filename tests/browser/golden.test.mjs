@@ -44,11 +44,11 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
 
   const generate = (messages, adapter, scale, nTokens, precision = 'exact') => page.evaluate(async ([messages, adapter, scale, max_tokens, precision]) => {
     const { client } = document.querySelector('lectern-desk').desk;
-    const dispatches = async () => (await client.gpuCounters()).dispatches;
-    const before = await dispatches();
+    const before = await client.gpuCounters();
     const sampling = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
     const generation = await client.generate(messages, { max_tokens, precision, adapter, scale, sampling, stop: [] });
-    return { ...generation, dispatches: (await dispatches()) - before };
+    const after = await client.gpuCounters();
+    return { ...generation, dispatches: after.dispatches - before.dispatches, submits: after.submits - before.submits };
   }, [messages, adapter, scale, nTokens, precision]);
 
   function assertGolden(got, one) {
@@ -92,16 +92,19 @@ describe('goldens in the page', { skip: isFake && 'the fake engine knows no lang
     });
   }
 
-  test('a token on WebGPU takes at most five dispatches a layer and three more', async () => {
+  test('a token on WebGPU takes at most five dispatches a layer and three more, with a voice as well, in one submission', async () => {
     const { executor } = await page.evaluate(() => document.querySelector('lectern-desk').desk.executor);
     assert.equal(executor, 'gpu');
     const messages = [{ role: 'user', content: 'Count slowly from one to twenty.' }];
-    // Read once before, so that both go on from the same place.
-    await generate(messages, null, 0, 1);
-    const short = await generate(messages, null, 0, 2);
-    const long = await generate(messages, null, 0, 6);
-    const perToken = (long.dispatches - short.dispatches) / (long.ids.length - short.ids.length);
-    assert.ok(perToken > 0 && perToken <= 5 * N_LAYERS + 3, `${perToken} dispatches a token`);
+    for (const voice of [null, 'pirate']) {
+      // Read once before, so that both go on from the same place.
+      await generate(messages, voice, 1, 1);
+      const short = await generate(messages, voice, 1, 2);
+      const long = await generate(messages, voice, 1, 6);
+      const perToken = (count) => (long[count] - short[count]) / (long.ids.length - short.ids.length);
+      assert.ok(perToken('dispatches') > 0 && perToken('dispatches') <= 5 * N_LAYERS + 3, `${perToken('dispatches')} dispatches a token with ${voice}`);
+      assert.equal(perToken('submits'), 1, `submissions a token with ${voice}`);
+    }
   });
 
   test('fast on the processor is near the reference, and not exact: the kernels of relaxed SIMD are in place', async () => {

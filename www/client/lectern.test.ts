@@ -125,6 +125,24 @@ describe('models', () => {
     await lectern.addSource('birds.md', page);
     expect((await lectern.ask('Where does the heron wait for fish?', options)).refused).toBe(false);
   });
+
+  it('mends what has been damaged where it was kept, without a word', async () => {
+    const file = new Uint8Array(await gguf().arrayBuffer());
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', file));
+    const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    let nFetched = 0;
+    const fetched = () => {
+      nFetched += 1;
+      return Promise.resolve(new Response(nFetched === 1 ? file.map((byte, i) => (i === 40 ? 1 : byte)) : file));
+    };
+    const lectern = new Lectern(localWorkers({ fetch: fetched }));
+    const codes: string[] = [];
+    lectern.on('notice', ({ code }) => codes.push(code));
+    await lectern.start('auto');
+    await lectern.loadDecoder({ kind: 'site', name: 'm', url: 'https://lectern.test/m.gguf', n_bytes: 64, sha256, piece_bytes: 64, piece_sha256: [sha256] });
+    expect(nFetched).toBe(2);
+    expect(codes).toEqual(['storage-unavailable']);
+  });
 });
 
 describe('a dead engine', () => {

@@ -6,7 +6,7 @@
 import type { GpuCounters } from './protocol';
 
 export class GpuWatch {
-  readonly counters: GpuCounters = { devices: 0, dispatches: 0, submits: 0, buffer_bytes: 0 };
+  readonly counters: GpuCounters = { devices: 0, dispatches: 0, submits: 0, encode_ms: 0, buffer_bytes: 0 };
   readonly devices: GPUDevice[] = [];
   #onFailure: (message: string) => void;
 
@@ -42,17 +42,24 @@ export class GpuWatch {
       if (held.delete(this)) counters.buffer_bytes -= this.size;
       original.apply(this, args);
     });
-    wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroups', (original) => function (this: GPUComputePassEncoder, ...args) {
+    let since: number | null = null;
+    const dispatched = () => {
+      since ??= performance.now();
       counters.dispatches += 1;
+    };
+    wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroups', (original) => function (this: GPUComputePassEncoder, ...args) {
+      dispatched();
       original.apply(this, args);
     });
     wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroupsIndirect', (original) => function (this: GPUComputePassEncoder, ...args) {
-      counters.dispatches += 1;
+      dispatched();
       original.apply(this, args);
     });
     wrap(GPUQueue.prototype, 'submit', (original) => function (this: GPUQueue, ...args) {
       counters.submits += 1;
       original.apply(this, args);
+      if (since !== null) counters.encode_ms += performance.now() - since;
+      since = null;
     });
   }
 

@@ -184,8 +184,18 @@ export class EngineHost {
     }, signal);
   }
 
-  /** The file goes into the engine's memory as it comes, beside whatever the engine is at; only then is it opened. */
+  /** As {@link #loadOnce}; what was damaged where it was kept is fetched anew, and that alone. */
   async #load<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>): Promise<T> {
+    try {
+      return await this.#loadOnce(model, emit, signal, open);
+    } catch (thrown) {
+      if (model.kind !== 'site' || signal.aborted || errorInfo(thrown).code !== 'model-hash-mismatch') throw thrown;
+      return this.#loadOnce(model, emit, signal, open);
+    }
+  }
+
+  /** The file goes into the engine's memory as it comes, beside whatever the engine is at; only then is it opened. */
+  async #loadOnce<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>): Promise<T> {
     if (!this.#package) throw notStarted();
     if (model.kind === 'own' && model.file.size > MAX_MODEL_BYTES) {
       throw new CodedError('model-too-large', `${model.name} has ${Math.round(model.file.size / 1e6)} MB; a browser tab can hold ${Math.round(MAX_MODEL_BYTES / 1e6)} MB at most. Choose a smaller model.`);

@@ -54,6 +54,8 @@ export interface GpuCounters {
   devices: number;
   dispatches: number;
   submits: number;
+  /** Milliseconds between a submission and the first dispatch that went into it, summed. */
+  encode_ms: number;
   /** Of the buffers that are there. */
   buffer_bytes: number;
 }

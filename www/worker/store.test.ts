@@ -34,21 +34,24 @@ function memoryCaches(put?: () => Promise<void>): CacheStorage {
 /** A server that knows ranges unless told otherwise, and breaks off after `upTo` bytes of the file. */
 function server({ ranges = true, upTo = Infinity, damage = -1 } = {}) {
   const asked: number[] = [];
+  /** Bytes sent. */
+  const sent: number[] = [];
   const settings = { ranges, upTo, damage };
   const fetched: typeof fetch = (_url, options) => {
-    const wanted = Number(/\d+/.exec(new Headers(options?.headers).get('range') ?? '')?.[0] ?? 0);
-    const start = settings.ranges ? wanted : 0;
+    const [from = 0, to = Infinity] = new Headers(options?.headers).get('range')?.match(/\d+/g)?.map(Number) ?? [];
+    const [start, end] = settings.ranges ? [from, to] : [0, Infinity];
     asked.push(start);
-    const body = bytes.slice(start, settings.upTo);
+    const body = bytes.slice(start, Math.min(end + 1, settings.upTo));
+    sent.push(body.length);
     if (settings.damage >= start && settings.damage < start + body.length) body[settings.damage - start] = 255;
     return Promise.resolve(new Response(body, { status: start ? 206 : 200 }));
   };
-  return { fetched, asked, settings };
+  return { fetched, asked, sent, settings };
 }
 
 function store(over: { caches?: CacheStorage | undefined; fetch?: typeof fetch } = {}) {
   const codes: string[] = [];
-  const { fetched, asked } = server();
+  const { fetched, asked, sent } = server();
   const made = new ModelStore({
     caches: 'caches' in over ? over.caches : memoryCaches(),
     fetch: over.fetch ?? fetched,
@@ -56,7 +59,7 @@ function store(over: { caches?: CacheStorage | undefined; fetch?: typeof fetch }
     onNotice: ({ code }) => { codes.push(code); },
   });
   const get = (wanted: SiteFile = file, onEvent: (event: LoadEvent) => void = () => undefined) => made.get(wanted, onEvent, never);
-  return { made, get, codes, asked };
+  return { made, get, codes, asked, sent };
 }
 
 describe('ModelStore', () => {
@@ -104,7 +107,7 @@ describe('ModelStore', () => {
 
   it.each([['SHA-256', () => undefined], ['CRC-32', sum]])('finds by its %s the piece that was damaged while it was kept', async (_name, crc32) => {
     const caches = memoryCaches();
-    const { made, asked } = store({ caches });
+    const { made, asked, sent } = store({ caches });
     const read = async () => {
       const parts: number[] = [];
       await made.read(file, (piece) => { parts.push(...piece); return crc32(piece); }, () => undefined, never);
@@ -115,9 +118,24 @@ describe('ModelStore', () => {
     const kept = new Request('https://lectern.test/.lectern/abc/1');
     await cache.put(kept, new Response(new Uint8Array(1024), { headers: (await cache.match(kept))?.headers ?? {} }));
     await expect(read()).rejects.toMatchObject({ code: 'model-hash-mismatch' });
-    expect(await made.held(file)).toBe(1024);
+    expect(await made.held(file)).toBe(3000 - 1024);
     expect(await read()).toEqual(bytes);
     expect(asked).toEqual([0, 1024]);
+    expect(sent).toEqual([3000, 1024]);
+    expect(await made.held(file)).toBe(3000);
+  });
+
+  it.each([true, false])('fetches the pieces between those that are kept, in order; server with ranges: %s', async (ranges) => {
+    const caches = memoryCaches();
+    const { fetched, asked } = server({ ranges });
+    const { made, get } = store({ caches, fetch: fetched });
+    await get();
+    const cache = await caches.open('');
+    for (const i of [0, 2]) await cache.delete(new Request(`https://lectern.test/.lectern/abc/${i}`));
+    expect(await made.held(file)).toBe(1024);
+    expect(await get()).toEqual(bytes);
+    expect(asked).toEqual(ranges ? [0, 0, 2048] : [0, 0, 0]);
+    expect(await made.held(file)).toBe(3000);
   });
 
   it('takes a file that nothing is known of as one piece', async () => {

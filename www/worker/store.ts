@@ -45,10 +45,7 @@ export class ModelStore {
   async held(file: SiteFile): Promise<number> {
     const cache = await this.#open();
     let held = 0;
-    for (let i = 0; i < nPieces(file); i += 1) {
-      if (!(await cache?.match(this.#request(file, i)))) break;
-      held += pieceBytes(file, i);
-    }
+    for (let i = 0; i < nPieces(file); i += 1) if (await cache?.match(this.#request(file, i))) held += pieceBytes(file, i);
     return held;
   }
 
@@ -70,7 +67,7 @@ export class ModelStore {
   }
 
   /**
-   * Hands the file's bytes on in order, from the cache as far as it goes and then from the network. `take` must be done
+   * Hands the file's bytes on in order, from the cache where they are kept and else from the network. `take` must be done
    * with a piece when it returns; it may answer with its CRC-32, else kept pieces are held against their SHA-256.
    *
    * # Errors
@@ -81,29 +78,40 @@ export class ModelStore {
     signal.throwIfAborted();
     let done = 0;
     let i = 0;
-    for await (const { piece, crc32 } of this.#kept(file)) {
-      signal.throwIfAborted();
-      const found = take(piece);
-      if (found === undefined || crc32 === null) await this.#check(file, i, piece);
-      else if (found !== crc32) await this.#damaged(file, i);
-      done += piece.length;
-      onEvent({ type: 'bytes', done, total: file.n_bytes || done, cached: true });
-      i += 1;
-    }
-    if (i === nPieces(file)) return;
     let kept: Promise<void> = Promise.resolve();
-    for await (const piece of this.#download(file, i, done, onEvent, signal)) {
-      await this.#check(file, i, piece);
-      const crc32 = take(piece);
-      await kept;
-      kept = this.#keep(file, i, piece, crc32);
-      i += 1;
+    for (;;) {
+      for await (const { piece, crc32 } of this.#kept(file, i)) {
+        signal.throwIfAborted();
+        const found = take(piece);
+        if (found === undefined || crc32 === null) await this.#check(file, i, piece);
+        else if (found !== crc32) await this.#damaged(file, i);
+        done += piece.length;
+        onEvent({ type: 'bytes', done, total: file.n_bytes || done, cached: true });
+        i += 1;
+      }
+      if (i === nPieces(file)) break;
+      for await (const piece of this.#download(file, i, await this.#missing(file, i), onEvent, signal)) {
+        await this.#check(file, i, piece);
+        const crc32 = take(piece);
+        await kept;
+        kept = this.#keep(file, i, piece, crc32);
+        done += piece.length;
+        i += 1;
+      }
     }
     await kept;
   }
 
-  /** The pieces that are here from the first on; the next one is read while one is in use. */
-  async *#kept(file: SiteFile): AsyncGenerator<Kept> {
+  /** The first piece after `i` that is kept, else the number of pieces. */
+  async #missing(file: SiteFile, i: number): Promise<number> {
+    const cache = await this.#open();
+    let end = i + 1;
+    while (end < nPieces(file) && !(await cache?.match(this.#request(file, end)))) end += 1;
+    return end;
+  }
+
+  /** The pieces that are here from `first` on; the next one is read while one is in use. */
+  async *#kept(file: SiteFile, first: number): AsyncGenerator<Kept> {
     const cache = await this.#open();
     const buffers = [0, 1].map(() => new ArrayBuffer(Math.min(file.piece_bytes, file.n_bytes)));
     const piece = async (i: number): Promise<Kept | null> => {
@@ -114,8 +122,8 @@ export class ModelStore {
       buffers[i % 2] = bytes.buffer;
       return file.n_bytes && bytes.length !== pieceBytes(file, i) ? null : { piece: bytes, crc32: crc32 === null ? null : Number(crc32) };
     };
-    let next = piece(0);
-    for (let i = 0; ; i += 1) {
+    let next = piece(first);
+    for (let i = first; ; i += 1) {
       const found = await next;
       if (!found) return;
       next = piece(i + 1);
@@ -125,14 +133,17 @@ export class ModelStore {
     }
   }
 
-  /** Pieces from the network, `first` on; `done` bytes come before it. */
-  async *#download(file: SiteFile, first: number, done: number, onEvent: (event: LoadEvent) => void, signal: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  /** Pieces `first..end` from the network. */
+  async *#download(file: SiteFile, first: number, end: number, onEvent: (event: LoadEvent) => void, signal: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const failed = (why: string, cause?: unknown) =>
       new CodedError('download-failed', `${why} Check the connection and try again.`, { cause });
     const name = fileName(file);
+    const isPart = first > 0 || end < nPieces(file);
+    let done = first * file.piece_bytes;
+    const range = `bytes=${done}-${end < nPieces(file) ? end * file.piece_bytes - 1 : ''}`;
     let response: Response;
     try {
-      response = await this.#options.fetch(file.url, { signal, ...(done ? { headers: { range: `bytes=${done}-` } } : {}) });
+      response = await this.#options.fetch(file.url, { signal, ...(isPart ? { headers: { range } } : {}) });
     } catch (cause) {
       signal.throwIfAborted();
       throw failed(`${name} could not be fetched.`, cause);
@@ -164,6 +175,7 @@ export class ModelStore {
           if (!file.n_bytes || n < piece.length) continue;
           yield piece;
           first += 1;
+          if (first === end && end < nPieces(file)) return;
           n = 0;
           piece = piece.subarray(0, first < nPieces(file) ? pieceBytes(file, first) : 0);
         }

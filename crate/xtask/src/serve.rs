@@ -1,7 +1,8 @@
 //! A file server for the finished site, for this machine alone.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, anyhow};
@@ -49,29 +50,32 @@ fn answer(folder: &Path, request: Request) -> std::io::Result<()> {
         Some((mut file, path)) => {
             let len = file.metadata()?.len();
             let range = request.headers().iter().find(|header| header.field.equiv("Range"));
-            let start = range.and_then(|range| rest_of(range.value.as_str(), len));
-            file.seek(SeekFrom::Start(start.unwrap_or(0)))?;
+            let part = range.and_then(|range| part_of(range.value.as_str(), len));
+            let Range { start, end } = part.clone().unwrap_or(0..len);
+            file.seek(SeekFrom::Start(start))?;
             let mut headers = vec![
                 header("Content-Type", content_type(&path)),
                 header("Cache-Control", cache_control(&path)),
                 header("Accept-Ranges", "bytes"),
             ];
-            if let Some(start) = start {
-                headers.push(header("Content-Range", &format!("bytes {start}-{}/{len}", len - 1)));
+            if part.is_some() {
+                headers.push(header("Content-Range", &format!("bytes {start}-{}/{len}", end - 1)));
             }
-            let status = if start.is_some() { 206 } else { 200 };
-            let left = (len - start.unwrap_or(0)) as usize;
-            request.respond(Response::new(status.into(), headers, file, Some(left), None))
+            let status = if part.is_some() { 206 } else { 200 };
+            let body = file.take(end - start);
+            request.respond(Response::new(status.into(), headers, body, Some((end - start) as usize), None))
         }
         None => request.respond(Response::from_string("There is no such file here.\n").with_status_code(404)),
     }
 }
 
-/// Where `bytes=START-` begins, the only range a page asks for: the rest of a download that broke off. Others are
+/// What `bytes=FIRST-` or `bytes=FIRST-LAST` asks for, as a page does of what it lacks of a model. Other ranges are
 /// answered with the whole file, as they may be.
-fn rest_of(range: &str, len: u64) -> Option<u64> {
-    let start = range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()?;
-    (start < len).then_some(start)
+fn part_of(range: &str, len: u64) -> Option<Range<u64>> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let first = first.parse().ok()?;
+    let end = if last.is_empty() { len } else { last.parse::<u64>().ok()?.saturating_add(1).min(len) };
+    (first < end).then_some(first..end)
 }
 
 /// The file a request path means, or nothing when there is none inside `folder`.
@@ -160,7 +164,13 @@ mod tests {
             let rest = ask_with("GET /engine.wasm", "Range: bytes=3-\r\n");
             assert!(rest.starts_with("HTTP/1.1 206") && rest.ends_with("\r\n\r\nm\n"), "{rest}");
             assert!(rest.contains("Content-Range: bytes 3-4/5"), "{rest}");
-            assert!(ask_with("GET /engine.wasm", "Range: bytes=9-\r\n").starts_with("HTTP/1.1 200"));
+            let part = ask_with("GET /engine.wasm", "Range: bytes=1-3\r\n");
+            assert!(part.starts_with("HTTP/1.1 206") && part.ends_with("\r\n\r\nasm"), "{part}");
+            assert!(part.contains("Content-Range: bytes 1-3/5") && part.contains("Content-Length: 3"), "{part}");
+            for range in ["9-", "-2", "3-1", "0-1,3-4"] {
+                let whole = ask_with("GET /engine.wasm", &format!("Range: bytes={range}\r\n"));
+                assert!(whole.starts_with("HTTP/1.1 200"), "{range}: {whole}");
+            }
             let found = ask("GET /engine.wasm?v=1");
             assert!(found.starts_with("HTTP/1.1 200") && found.ends_with("\r\n\r\n\0asm\n"), "{found}");
             assert!(found.contains("Content-Type: application/wasm") && found.contains("Content-Length: 5"), "{found}");

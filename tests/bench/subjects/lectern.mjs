@@ -61,7 +61,12 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
       return (1000 * read) / prefill;
     },
     async decode(n, context) {
+      const counters = () => page.evaluate(() => document.querySelector('lectern-desk').desk.client.gpuCounters());
+      const before = await counters();
       const { n: written, decode } = await generate(inputs.prompts[context], n);
+      const after = await counters();
+      const used = (name) => after[name] - before[name];
+      if (used('dispatches')) console.error(`decode: ${used('dispatches')} dispatches in ${used('submits')} submissions with the prompt's, ${((1000 * used('encode_ms')) / used('dispatches')).toFixed(1)} µs each to encode`);
       if (written < n / 2) throw new Error(`ended after ${written} tokens`);
       return (1000 * (written - 1)) / decode;
     },
@@ -82,7 +87,8 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
     },
     /** Seconds from a megabyte of Markdown to its being searchable, by as many workers as there are; its stages are told. */
     markdown: workers < 2 ? undefined : async () => {
-      const sections = Array.from({ length: 1e6 / 620 }, (_, i) => `## Section ${i}\n\n${inputs.passages[i % inputs.passages.length]} ${i}`);
+      let markdown = '';
+      for (let i = 0; markdown.length < 1e6; i += 1) markdown += `## Section ${i}\n\n${inputs.passages[i % inputs.passages.length]} ${i}\n\n`;
       const times = await page.evaluate(async (text) => {
         const started = performance.now();
         const at = {};
@@ -93,7 +99,7 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
         const all = performance.now() - started;
         await client.removeSource(id);
         return { bytes: text.length, n_chunks, extracted: at.extracted, cut: at.chunked - at.extracted, embedded: at.embedded - at.chunked, laid: all - at.embedded, all };
-      }, sections.join('\n\n'));
+      }, markdown);
       const seconds = (ms) => (ms / 1000).toFixed(2);
       console.error(`markdown: ${times.bytes} bytes, ${times.n_chunks} passages: read ${seconds(times.extracted)} s, cut ${seconds(times.cut)}, embedded ${seconds(times.embedded)}, indexed ${seconds(times.laid)}`);
       return times.all / 1000;

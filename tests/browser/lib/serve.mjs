@@ -25,10 +25,10 @@ export async function serve(mounts) {
       response.writeHead(404, { 'access-control-allow-origin': '*' }).end();
       return;
     }
-    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-    const ranged = start > 0 && start < found.size;
-    response.writeHead(ranged ? 206 : 200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': found.size - (ranged ? start : 0), ...(ranged ? { 'content-range': `bytes ${start}-${found.size - 1}/${found.size}` } : {}), 'access-control-allow-origin': '*' });
-    const stream = createReadStream(file, { highWaterMark: 1 << 16, start: ranged ? start : 0 });
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const [start, end] = range ? [Number(range[1]), range[2] ? Number(range[2]) : found.size - 1] : [0, found.size - 1];
+    response.writeHead(range ? 206 : 200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': end + 1 - start, ...(range ? { 'content-range': `bytes ${start}-${end}/${found.size}` } : {}), 'access-control-allow-origin': '*' });
+    const stream = createReadStream(file, { highWaterMark: 1 << 16, ...(found.size ? { start, end } : {}) });
     response.on('close', () => stream.destroy());
     try {
       for await (const bytes of stream) {
