@@ -160,11 +160,7 @@ export class EngineHost {
       } catch (thrown) {
         if (errorInfo(thrown).code !== 'not-loaded') throw thrown;
       }
-      const { memory } = performance as Performance & { memory?: { usedJSHeapSize: number } };
-      return {
-        memory: { engine: this.#package?.nBytes() ?? 0, heap: memory?.usedJSHeapSize ?? null, gpu: this.gpu.counters.buffer_bytes },
-        reading: this.#reading,
-      };
+      return { memory: { engine: this.#package?.nBytes() ?? 0, gpu: this.gpu.counters.buffer_bytes }, reading: this.#reading };
     }),
     gpu_counters: () => Promise.resolve({ ...this.gpu.counters }),
   };

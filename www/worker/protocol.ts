@@ -62,8 +62,8 @@ export interface GpuCounters {
 
 /** What the engine takes, in bytes, and what bounds it. */
 export interface Facts {
-  /** `heap` where the browser tells it: objects of the worker, without the engine's own memory. */
-  memory: { engine: number; heap: number | null; gpu: number };
+  /** The engine's own memory and its buffers on the GPU. */
+  memory: { engine: number; gpu: number };
   /** Of the language model, measured once; null before there is one. */
   reading: Reading | null;
 }

@@ -1,18 +1,18 @@
 /** Lectern's command line, one thread, and llama.cpp on as many; or both on the GPU. Each round is a process of its own. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const quiet = { encoding: 'utf8', maxBuffer: 1 << 26, stdio: ['ignore', 'pipe', 'pipe'] };
-const folder = mkdtempSync(join(tmpdir(), 'lectern-bench-'));
 
 /** `executor` is native (one thread of the processor) or native-gpu. */
 export function lectern({ bin, gguf, inputs, executor }) {
   const device = executor === 'native-gpu' ? 'gpu' : 'cpu';
+  const folder = mkdtempSync(join(tmpdir(), 'lectern-bench-'));
+  const messages = join(folder, 'messages.json');
   const generate = (content, n) => {
-    const messages = join(folder, 'messages.json');
     writeFileSync(messages, JSON.stringify([{ role: 'user', content }]));
     const found = JSON.parse(execFileSync(bin, ['generate', '--device', device, '--model', gguf, '--precision', 'fast', '--messages', messages, '--max-tokens', `${n}`, '--json'], quiet));
     if (found.ids.length < n / 2) throw new Error(`ended after ${found.ids.length} tokens`);
@@ -28,7 +28,7 @@ export function lectern({ bin, gguf, inputs, executor }) {
       const { ids, timings_ms: ms } = generate(inputs.prompts[context], n);
       return (1000 * (ids.length - 1)) / ms.decode;
     },
-    close: () => undefined,
+    close: () => { rmSync(folder, { recursive: true }); },
   };
 }
 

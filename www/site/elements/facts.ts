@@ -114,8 +114,8 @@ function limit({ bytes_per_token, ms }: Reading): string {
   return `${perSecond.toFixed(0)} tokens a second, one by one: each reads ${size(bytes_per_token)}, and one thread reads ${(bytes_per_token * perSecond / 1e9).toFixed(1)} GB a second here`;
 }
 
-function memory({ engine, heap, gpu }: Facts['memory']): string {
-  return [`${size(engine)} in the engine`, heap === null ? null : `${size(heap)} beside it`, gpu ? `${size(gpu)} on the GPU` : null].filter((part) => part !== null).join(', ');
+function memory({ engine, gpu }: Facts['memory']): string {
+  return `${size(engine)} in the engine${gpu ? `, ${size(gpu)} on the GPU` : ''}`;
 }
 
 function millis(ms: number): string {
