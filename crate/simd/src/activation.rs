@@ -1,6 +1,8 @@
 //! Activations as 8-bit integers, in blocks of 32 with a step each.
 
-use wide::{f32x4, i8x16, i16x8, i32x4};
+use std::hint::black_box;
+
+use wide::{f32x4, i8x16, i32x4};
 
 use crate::BLOCK;
 use crate::math::ROUND;
@@ -77,12 +79,14 @@ impl Quantised {
         self.words.clear();
         self.words.resize(self.n.div_ceil(T) * n_blocks * words, 0);
         let rounding = self.rounding;
+        // As [`Exp`](crate::Exp) holds its constants.
+        let round = black_box(f32x4::splat(ROUND));
         for (row, values) in values.chunks_exact(self.cols).enumerate() {
             let tile = &mut self.words[row / T * n_blocks * words..][..n_blocks * words];
             for (block, tile) in values.as_chunks().0.iter().zip(tile.chunks_exact_mut(words)) {
                 let (quants, step, offset) = match rounding {
-                    Rounding::Signed8 => signed8(block),
-                    Rounding::Unsigned7 => unsigned7(block),
+                    Rounding::Signed8 => signed8(block, round),
+                    Rounding::Unsigned7 => unsigned7(block, round),
                 };
                 let t = row % T;
                 for k in 0..BLOCK / 4 {
@@ -97,13 +101,13 @@ impl Quantised {
 
 /// Bytes in words, step and sum.
 #[inline(always)]
-fn signed8(block: &[f32; BLOCK]) -> ([u32; 8], f32, f32) {
+fn signed8(block: &[f32; BLOCK], round: f32x4) -> ([u32; 8], f32, f32) {
     let v = load(block);
     let largest = largest(&v);
     if largest == 0.0 {
         return ([0; 8], 0.0, 0.0);
     }
-    let (quants, sum) = rounded(&v, f32x4::ZERO, f32x4::splat(127.0 / largest));
+    let (quants, sum) = rounded(&v, f32x4::ZERO, f32x4::splat(127.0 / largest), round);
     let step = largest / 127.0;
     (quants, step, sum as f32 * step)
 }
@@ -127,7 +131,7 @@ pub fn signed8_rest(values: &[f32], rest: &mut Vec<f32>) {
 
 /// Bytes in words, step and low.
 #[inline(always)]
-fn unsigned7(block: &[f32; BLOCK]) -> ([u32; 8], f32, f32) {
+fn unsigned7(block: &[f32; BLOCK], round: f32x4) -> ([u32; 8], f32, f32) {
     let v = load(block);
     let low =
         v[0].fast_min(v[1]).fast_min(v[2].fast_min(v[3])).fast_min(v[4].fast_min(v[5]).fast_min(v[6].fast_min(v[7])));
@@ -137,7 +141,7 @@ fn unsigned7(block: &[f32; BLOCK]) -> ([u32; 8], f32, f32) {
     if high == low {
         return ([0; 8], 0.0, low);
     }
-    let (quants, _) = rounded(&v, f32x4::splat(low), f32x4::splat(127.0 / (high - low)));
+    let (quants, _) = rounded(&v, f32x4::splat(low), f32x4::splat(127.0 / (high - low)), round);
     (quants, (high - low) / 127.0, low)
 }
 
@@ -157,21 +161,24 @@ fn largest(v: &[f32x4; 8]) -> f32 {
 #[inline(always)]
 fn max4(v: f32x4) -> f32 {
     let [a, b, c, d] = v.to_array();
-    a.max(b).max(c.max(d))
+    // `f32::max` is a call in WebAssembly, for the sake of NaN.
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    larger(larger(a, b), larger(c, d))
 }
 
-/// `(v − low)·inverse` to the nearest integers, which fit a byte, and their sum.
+/// `(v − low)·inverse` to the nearest integers, which fit a byte, and their sum; `round` is [`ROUND`].
 #[inline(always)]
-fn rounded(v: &[f32x4; 8], low: f32x4, inverse: f32x4) -> ([u32; 8], i32) {
-    let bias = i32x4::splat(ROUND.to_bits() as i32);
-    let int = |v: f32x4| bytemuck::cast::<f32x4, i32x4>((v - low) * inverse + f32x4::splat(ROUND)) - bias;
+fn rounded(v: &[f32x4; 8], low: f32x4, inverse: f32x4, round: f32x4) -> ([u32; 8], i32) {
+    let bias: i32x4 = bytemuck::cast(round);
+    let int = |v: f32x4| bytemuck::cast::<f32x4, i32x4>((v - low) * inverse + round) - bias;
     let (a, b, c, d) = (int(v[0]), int(v[1]), int(v[2]), int(v[3]));
     let (e, f, g, h) = (int(v[4]), int(v[5]), int(v[6]), int(v[7]));
     let sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    // Two narrowings from 16 bits: the halves of what fits a byte fit one each. The one from 32 bits becomes twelve
+    // instructions in WebAssembly.
+    let narrow = |a: [i32x4; 2]| i8x16::from_i16x16_saturate(bytemuck::cast(a));
     let narrow = |a: i32x4, b: i32x4, c: i32x4, d: i32x4| -> [u32; 4] {
-        let low = i16x8::from_i32x8_saturate(bytemuck::cast([a, b]));
-        let high = i16x8::from_i32x8_saturate(bytemuck::cast([c, d]));
-        bytemuck::cast(i8x16::from_i16x16_saturate(bytemuck::cast([low, high])))
+        bytemuck::cast(i8x16::from_i16x16_saturate(bytemuck::cast([narrow([a, b]), narrow([c, d])])))
     };
     (bytemuck::cast([narrow(a, b, c, d), narrow(e, f, g, h)]), sum.reduce_add())
 }

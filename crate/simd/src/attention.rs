@@ -7,7 +7,7 @@
 
 use wide::f32x4;
 
-use crate::math::{Eight, MulAdd, exp_by};
+use crate::math::{Eight, Exp, MulAdd};
 
 /// Positions whose keys, and dimensions whose values, lie side by side.
 pub const EIGHT: usize = 8;
@@ -33,6 +33,7 @@ pub struct AttentionCall {
     pub keys: *const f32,
     /// `[positions, kv_heads·head_dim]`
     pub values: *const f32,
+    pub exp: *const Exp,
     /// `[ROWS, positions rounded up to 8]`: scratch.
     pub scores: *mut f32,
     /// `[n, heads·head_dim]`
@@ -69,7 +70,7 @@ pub unsafe fn attend<E: Eight>(call: &AttentionCall) {
                 out_pitch: pitch,
             });
             for r in 0..rows {
-                softmax::<E>(call.scores.add(r * pitch).cast(), pitch / 4, first_len + r * step, scale);
+                softmax::<E>(&*call.exp, call.scores.add(r * pitch).cast(), pitch / 4, first_len + r * step, scale);
             }
             let values = call.values.add(first);
             weighted::<E>(Weighted {
@@ -194,7 +195,7 @@ unsafe fn sum_rows<E: Eight>(Sum { n, scalars, eights, step }: Sum, pitch: usize
 
 /// `exp(s·scale) / Σ exp(s·scale)` in place over the first `len` scores; 0 for those after.
 #[inline(always)]
-unsafe fn softmax<M: MulAdd>(scores: *mut [f32; 4], n_blocks: usize, len: usize, scale: f32) {
+unsafe fn softmax<M: MulAdd>(exp: &Exp, scores: *mut [f32; 4], n_blocks: usize, len: usize, scale: f32) {
     let all = scores.cast::<f32>();
     for t in len..n_blocks * 4 {
         *all.add(t) = f32::NEG_INFINITY;
@@ -211,7 +212,7 @@ unsafe fn softmax<M: MulAdd>(scores: *mut [f32; 4], n_blocks: usize, len: usize,
     for b in 0..n_blocks {
         let score = f32x4::new(*scores.add(b));
         // −∞ is kept to a finite number by the exponential, so it is masked.
-        let e = exp_by::<M>((score - largest) * scale) & score.simd_gt(f32x4::splat(f32::NEG_INFINITY));
+        let e = exp.by::<M>((score - largest) * scale) & score.simd_gt(f32x4::splat(f32::NEG_INFINITY));
         *scores.add(b) = e.to_array();
         sum += e;
     }

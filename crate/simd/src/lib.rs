@@ -24,7 +24,7 @@ mod x86;
 pub use activation::{Quantised, Rounding, signed8_rest};
 use attention::{AttentionCall, EIGHT, ROWS};
 use call::{Call, PanelBlock};
-pub use math::{exp, half_to_f32};
+pub use math::{Exp, half_to_f32};
 
 /// Elements of a block.
 pub const BLOCK: usize = 32;
@@ -153,6 +153,7 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
         q: q.as_ptr(),
         keys: keys.as_ptr().cast(),
         values: values.as_ptr(),
+        exp: &math::Exp::new(),
         scores: scores.as_mut_ptr(),
         out: out.as_mut_ptr(),
     };

@@ -1,5 +1,7 @@
 //! What attention and the element-wise functions share, four lanes at a time.
 
+use std::hint::black_box;
+
 use wide::{f32x4, i32x4, u32x4};
 
 /// The low halves of four words, half precision, as numbers; subnormals included.
@@ -73,35 +75,71 @@ impl Eight for Plain {
 /// 1.5·2²³: added to a number below 2²², it leaves its nearest integer in the low bits.
 pub const ROUND: f32 = 12_582_912.0;
 
-/// `eˣ` within 2 units in the last place; `x` is kept to −87…88.
-#[inline(always)]
-pub fn exp(x: f32x4) -> f32x4 {
-    // SAFETY: plain arithmetic.
-    unsafe { exp_by::<Plain>(x) }
+/// `eˣ` within 2 units in the last place, with its constants at hand.
+///
+/// They are loaded, and the compiler does not know them: browsers make a constant vector anew at each use, of three
+/// instructions.
+#[repr(C)]
+pub struct Exp {
+    least: f32x4,
+    most: f32x4,
+    log2_e: f32x4,
+    round: f32x4,
+    /// −ln 2 in two parts, the first short enough for n times it to be exact.
+    ln_2: [f32x4; 2],
+    polynomial: [f32x4; 6],
+    one: f32x4,
 }
 
-/// # Safety
-/// As [`MulAdd::mul_add`].
-#[inline(always)]
-pub unsafe fn exp_by<M: MulAdd>(x: f32x4) -> f32x4 {
-    let s = f32x4::splat;
-    // SAFETY: the caller's.
-    let fma = |a, b, c| unsafe { M::mul_add(a, b, c) };
-    // eˣ = 2ⁿ·eʳ with n = round(x / ln 2); ln 2 in two parts, the first short enough for n times it to be exact.
-    let x = x.fast_max(s(-87.0)).fast_min(s(88.0));
-    let shifted = fma(x, s(std::f32::consts::LOG2_E), s(ROUND));
-    let n = shifted - s(ROUND);
-    let r = fma(n, s(2.121_944_4e-4), fma(n, s(-0.693_359_4), x));
-    // Cephes, expf.c.
-    let mut p = s(1.987_569_1e-4);
-    p = fma(p, r, s(1.398_2e-3));
-    p = fma(p, r, s(8.333_452e-3));
-    p = fma(p, r, s(4.166_579_6e-2));
-    p = fma(p, r, s(1.666_666_5e-1));
-    p = fma(p, r, f32x4::HALF);
-    p = fma(p, r * r, r + f32x4::ONE);
-    let bits = bytemuck::cast::<f32x4, i32x4>(p) + (bytemuck::cast::<f32x4, i32x4>(shifted) << 23u32);
-    bytemuck::cast(bits)
+impl Exp {
+    #[allow(clippy::new_without_default, reason = "made for a loop, not kept")]
+    pub fn new() -> Self {
+        let s = f32x4::splat;
+        black_box(Self {
+            least: s(-87.0),
+            most: s(88.0),
+            log2_e: s(std::f32::consts::LOG2_E),
+            round: s(ROUND),
+            ln_2: [s(-0.693_359_4), s(2.121_944_4e-4)],
+            // Cephes, expf.c.
+            polynomial: [
+                s(1.987_569_1e-4),
+                s(1.398_2e-3),
+                s(8.333_452e-3),
+                s(4.166_579_6e-2),
+                s(1.666_666_5e-1),
+                s(0.5),
+            ],
+            one: s(1.0),
+        })
+    }
+
+    /// `eˣ`; `x` is kept to −87…88.
+    #[inline(always)]
+    pub fn of(&self, x: f32x4) -> f32x4 {
+        // SAFETY: plain arithmetic.
+        unsafe { self.by::<Plain>(x) }
+    }
+
+    /// # Safety
+    /// As [`MulAdd::mul_add`].
+    #[inline(always)]
+    pub unsafe fn by<M: MulAdd>(&self, x: f32x4) -> f32x4 {
+        // SAFETY: the caller's.
+        let fma = |a, b, c| unsafe { M::mul_add(a, b, c) };
+        // eˣ = 2ⁿ·eʳ with n = round(x / ln 2).
+        let x = x.fast_max(self.least).fast_min(self.most);
+        let shifted = fma(x, self.log2_e, self.round);
+        let n = shifted - self.round;
+        let r = fma(n, self.ln_2[1], fma(n, self.ln_2[0], x));
+        let [mut p, rest @ ..] = self.polynomial;
+        for c in rest {
+            p = fma(p, r, c);
+        }
+        p = fma(p, r * r, r + self.one);
+        let bits = bytemuck::cast::<f32x4, i32x4>(p) + (bytemuck::cast::<f32x4, i32x4>(shifted) << 23u32);
+        bytemuck::cast(bits)
+    }
 }
 
 #[cfg(test)]
@@ -110,13 +148,14 @@ mod tests {
 
     #[test]
     fn exp_is_right_to_the_last_places() {
+        let exp = Exp::new();
         for i in -8700..8800 {
             let x = i as f32 / 100.0;
-            let [found, ..] = exp(f32x4::splat(x)).to_array();
+            let [found, ..] = exp.of(f32x4::splat(x)).to_array();
             let expected = f64::from(x).exp();
             assert!((f64::from(found) - expected).abs() <= 2.4e-7 * expected, "e^{x}: {found}");
         }
-        let [low, high, ..] = exp(f32x4::new([f32::NEG_INFINITY, f32::INFINITY, 0.0, 0.0])).to_array();
+        let [low, high, ..] = exp.of(f32x4::new([f32::NEG_INFINITY, f32::INFINITY, 0.0, 0.0])).to_array();
         assert!(low > 0.0 && low < 2e-38 && high > 1e38 && high.is_finite());
     }
 }

@@ -1,6 +1,8 @@
 //! Normalisation and the element-wise functions between matrix products.
 
-use lectern_simd::exp;
+use std::hint::black_box;
+
+use lectern_simd::Exp;
 use wide::f32x4;
 
 use super::vector::{dot, sum};
@@ -30,17 +32,19 @@ pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
 
 /// `silu(gate) · up`, into `gate`.
 pub fn silu_mul(gate: &mut [f32], up: &[f32]) {
+    let exp = Exp::new();
     for (gate, up) in gate.as_chunks_mut().0.iter_mut().zip(up.as_chunks().0) {
         let g = f32x4::new(*gate);
-        *gate = (g / (f32x4::ONE + exp(-g)) * f32x4::new(*up)).to_array();
+        *gate = (g / (f32x4::ONE + exp.of(-g)) * f32x4::new(*up)).to_array();
     }
 }
 
 /// Exact GELU, `x · Φ(x)`, in place.
 pub fn gelu(x: &mut [f32]) {
+    let exp = Exp::new();
     for x in x.as_chunks_mut().0 {
         let v = f32x4::new(*x);
-        *x = (v * f32x4::HALF * (f32x4::ONE + erf(v * f32x4::splat(std::f32::consts::FRAC_1_SQRT_2)))).to_array();
+        *x = (v * f32x4::HALF * (f32x4::ONE + erf(v * f32x4::splat(std::f32::consts::FRAC_1_SQRT_2), &exp))).to_array();
     }
 }
 
@@ -50,27 +54,30 @@ pub fn gelu(x: &mut [f32]) {
 pub fn gelu_fast(x: &mut [f32]) {
     const ODD: [f32; 8] =
         [-0.349_312_96, 1.748_117_2, -3.834_778_3, 4.905_698, -4.122_583_4, 2.433_381_8, -1.054_205_4, 0.398_673_4];
+    // As `Exp` holds its constants.
+    let [least, most, sixteenth, half] = black_box([-4.0, 4.0, 1.0 / 16.0, 0.5].map(f32x4::splat));
+    let [first, rest @ ..] = black_box(ODD.map(f32x4::splat));
     for x in x.as_chunks_mut().0 {
         let v = f32x4::new(*x);
-        let end = v.fast_min(f32x4::splat(4.0)).fast_max(f32x4::splat(-4.0));
-        let square = end * end * f32x4::splat(1.0 / 16.0);
-        let mut p = f32x4::splat(ODD[0]);
-        for c in &ODD[1..] {
-            p = p * square + f32x4::splat(*c);
+        let end = v.fast_min(most).fast_max(least);
+        let square = end * end * sixteenth;
+        let mut p = first;
+        for c in rest {
+            p = p * square + c;
         }
-        *x = (v * (f32x4::HALF + end * p)).to_array();
+        *x = (v * (half + end * p)).to_array();
     }
 }
 
 /// Error function to 1.5e-7 (Abramowitz & Stegun 7.1.26).
-fn erf(x: f32x4) -> f32x4 {
+fn erf(x: f32x4, exp: &Exp) -> f32x4 {
     let a = x.abs();
     let t = f32x4::ONE / (f32x4::ONE + f32x4::splat(0.327_591_1) * a);
     let mut p = f32x4::splat(1.061_405_4);
     for c in [-1.453_152_1, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
         p = p * t + f32x4::splat(c);
     }
-    (f32x4::ONE - p * t * exp(-a * a)).copysign(x)
+    (f32x4::ONE - p * t * exp.of(-a * a)).copysign(x)
 }
 
 /// Rotates neighbouring pairs of every head of every row: `(x₀, x₁) → (x₀c − x₁s, x₀s + x₁c)`
