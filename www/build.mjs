@@ -33,7 +33,7 @@ await build({
     rolldownOptions: {
       input: {
         engine: join(here, fake ? 'client/testing/fake-worker.ts' : 'worker/engine.ts'),
-        segment: join(here, fake ? 'client/testing/fake-segment-worker.ts' : 'worker/segment.ts'),
+        jobs: join(here, fake ? 'client/testing/fake-jobs-worker.ts' : 'worker/jobs.ts'),
       },
       output: { entryFileNames: 'worker/[name].js' },
     },
@@ -46,7 +46,7 @@ for (const name of (await readdir(join(dist, 'worker'))).sort()) digest.update(n
 const version = digest.digest('hex').slice(0, 8);
 const define = {
   __ENGINE_WORKER__: JSON.stringify(`./worker/engine.js?v=${version}`),
-  __SEGMENT_WORKER__: JSON.stringify(`./worker/segment.js?v=${version}`),
+  __JOBS_WORKER__: JSON.stringify(`./worker/jobs.js?v=${version}`),
 };
 
 /** What the page promises, enforced by the browser: nothing is fetched from or sent to anywhere else. */

@@ -15,7 +15,7 @@ export default defineConfig(({ mode }) => {
     server: { fs: { allow: [here] } },
     define: {
       __ENGINE_WORKER__: devWorker(fake ? 'client/testing/fake-worker.ts' : 'worker/engine.ts'),
-      __SEGMENT_WORKER__: devWorker(fake ? 'client/testing/fake-segment-worker.ts' : 'worker/segment.ts'),
+      __JOBS_WORKER__: devWorker(fake ? 'client/testing/fake-jobs-worker.ts' : 'worker/jobs.ts'),
     },
     plugins: fake ? [fakeModels()] : [],
     test: { root: here, include: ['{client,worker,site,widget}/**/*.test.ts'], environment: 'node' },

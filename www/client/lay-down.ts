@@ -1,5 +1,5 @@
-/** A file on its way into the engine: read there, embedded by whoever is free, taken in. */
-import type { AddedSource, Calls, Method } from '../worker/protocol';
+/** A file on its way into the engine: read beside it, cut there, embedded by whoever is free, taken in. */
+import type { AddedSource, Calls, Method, ReadDocument } from '../worker/protocol';
 import type { IngestEvent } from './generated';
 import type { Embed } from './helpers';
 
@@ -11,6 +11,7 @@ export type Call = <M extends Method>(method: M, params: Calls[M]['params'], emi
 export interface LayDown {
   name: string;
   file: Blob;
+  extract: (name: string, file: Blob, signal: AbortSignal) => Promise<ReadDocument>;
   call: Call;
   /** Others that embed as the engine does, for so many texts. */
   helpers: (nTexts: number) => Promise<Embed>[];
@@ -19,7 +20,7 @@ export interface LayDown {
 }
 
 /** Rejects with what `signal` is aborted with, or what the engine says of the file; nothing of it is kept then. */
-export async function layDown({ name, file, call, helpers, emit, signal }: LayDown): Promise<AddedSource> {
+export async function layDown({ name, file, extract, call, helpers, emit, signal }: LayDown): Promise<AddedSource> {
   const stoppable = async <M extends Method>(method: M, params: Calls[M]['params'], listen?: (event: Calls[M]['event']) => void): Promise<Calls[M]['result']> => {
     signal.throwIfAborted();
     const { result, cancel } = call(method, params, listen);
@@ -30,7 +31,8 @@ export async function layDown({ name, file, call, helpers, emit, signal }: LayDo
       signal.removeEventListener('abort', cancel);
     }
   };
-  const { number, texts } = await stoppable('read_source', { name, file }, emit);
+  const document = await extract(name, file, signal);
+  const { number, texts } = await stoppable('cut_source', { name, n_bytes: file.size, document }, emit);
   try {
     const onDone = (done: number) => { emit({ type: 'embedded', done, total: texts.length }); };
     const vectors = await embedAll(texts, (some) => stoppable('embed', { texts: some }), helpers(texts.length), onDone, signal);

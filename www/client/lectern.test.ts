@@ -260,7 +260,7 @@ describe('laying down much at once', () => {
 });
 
 describe('graphs', () => {
-  it('are built in the second worker and installed', async () => {
+  it('are built in another worker and installed', async () => {
     const installed: number[] = [];
     class Counting extends FakeEngine {
       override install_segment(built?: Uint8Array): void { installed.push(built?.length ?? 0); }

@@ -1,7 +1,7 @@
 /**
  * The typed API of Lectern: promises for single results, {@link Run}s for streamed ones, an
  * AbortSignal to stop, {@link LecternError} for failures. It owns the workers, keeps what is needed
- * to bring a dead engine back, and hands graph building to the second worker.
+ * to bring a dead engine back, and hands to others what needs no engine: reading files and building graphs.
  */
 import type { AddedSource, AdapterSource, Calls, ChatMessage, Facts, LoadEvent, Method, ModelSource, SiteFile } from '../worker/protocol';
 import { Connection } from './connection';
@@ -11,6 +11,7 @@ import type {
   ModelInfo, SearchResult, SourceInfo, SourceText,
 } from './generated';
 import { Helpers } from './helpers';
+import { Jobs } from './jobs';
 import { layDown } from './lay-down';
 import type { Call } from './lay-down';
 import { Run } from './run';
@@ -34,6 +35,8 @@ const MAX_DEATHS = 3;
 export class Lectern {
   #workers: Workers;
   #connection: Connection;
+  #reader: Jobs;
+  #builder: Jobs;
   #segments: Segments;
   #helpers: Helpers;
   #listeners: { [K in keyof LecternEvents]: Set<(value: LecternEvents[K]) => void> } = { notice: new Set(), executor: new Set(), restarted: new Set() };
@@ -59,7 +62,9 @@ export class Lectern {
     this.#workers = workers;
     this.#connection = this.#connect();
     this.#helpers = new Helpers(workers);
-    this.#segments = new Segments(workers, {
+    this.#reader = new Jobs(workers);
+    this.#builder = new Jobs(workers);
+    this.#segments = new Segments(this.#builder, {
       next: () => this.#call('next_segment_job', {}).result,
       install: async (built) => { await this.#call('install_segment', { built }).result; },
       failed: (error) => { this.#emit('notice', error); },
@@ -74,6 +79,8 @@ export class Lectern {
   /** Opens the engine and chooses the executor; may be called again to force another. */
   async start(device: Device): Promise<ExecutorInfo> {
     this.#device = device;
+    this.#reader.start();
+    this.#builder.start();
     try {
       const info = await this.#call('open', { device, restarted: false }).result;
       this.#emit('executor', info);
@@ -204,7 +211,8 @@ export class Lectern {
   close(): void {
     this.#closed = true;
     this.#connection.close();
-    this.#segments.close();
+    this.#reader.close();
+    this.#builder.close();
     this.#helpers.close();
   }
 
@@ -212,7 +220,7 @@ export class Lectern {
   async #layDown(call: Call, name: string, file: Blob, emit: (event: IngestEvent) => void, signal: AbortSignal): Promise<AddedSource> {
     const helpers = (nTexts: number) => (this.#executor?.executor === 'gpu' ? [] : this.#helpers.forTexts(nTexts, this.#embedder));
     try {
-      return await layDown({ name, file, call, helpers, emit, signal });
+      return await layDown({ name, file, extract: (...job) => this.#reader.extract(...job), call, helpers, emit, signal });
     } finally {
       this.#helpers.rest();
     }

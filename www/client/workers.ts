@@ -1,9 +1,9 @@
-/** Starts the two workers, from wherever the build has put them. */
-import type { FromWorker, SegmentJob, SegmentResult, ToWorker } from '../worker/protocol';
+/** Starts the workers, from wherever the build has put them. */
+import type { FromWorker, JobRequest, JobResult, ToWorker } from '../worker/protocol';
 
 /** Paths relative to the base the page or the widget gives; set by the build. */
 declare const __ENGINE_WORKER__: string;
-declare const __SEGMENT_WORKER__: string;
+declare const __JOBS_WORKER__: string;
 
 export interface EngineWorker {
   postMessage(message: ToWorker): void;
@@ -12,16 +12,16 @@ export interface EngineWorker {
   onerror: ((event: ErrorEvent) => void) | null;
 }
 
-export interface SegmentWorker {
-  postMessage(message: SegmentJob, transfer: Transferable[]): void;
+export interface JobsWorker {
+  postMessage(message: JobRequest, transfer: Transferable[]): void;
   terminate(): void;
-  onmessage: ((event: MessageEvent<SegmentResult>) => void) | null;
+  onmessage: ((event: MessageEvent<JobResult>) => void) | null;
   onerror: ((event: ErrorEvent) => void) | null;
 }
 
 export interface Workers {
   engine(): EngineWorker;
-  segments(): SegmentWorker;
+  jobs(): JobsWorker;
   /** How many engines may embed beside the first. */
   nHelpers: number;
 }
@@ -43,7 +43,7 @@ export function workersAt(base: URL, held: boolean): Workers {
   return {
     nHelpers: nHelpers(),
     engine: () => spawn(new URL(__ENGINE_WORKER__, base), 'lectern-engine', held),
-    segments: () => spawn(new URL(__SEGMENT_WORKER__, base), 'lectern-segments', held),
+    jobs: () => spawn(new URL(__JOBS_WORKER__, base), 'lectern-jobs', held),
   };
 }
 

@@ -1,4 +1,4 @@
-import { fetchPackages } from './load-package';
+import { startPackage } from './load-package';
 import { serve } from './serve';
 
-serve(fetchPackages);
+serve(startPackage);

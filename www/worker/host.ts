@@ -2,7 +2,7 @@
 import { CodedError, errorInfo, isDeath } from './errors';
 import { GpuWatch } from './gpu-watch';
 import type { Adapter, Reading } from '../client/generated';
-import type { Engine, FetchPackages, ModelFile, PackageKind, ReadSource, StartedPackage } from './package';
+import type { Engine, ModelFile, PackageKind, ReadSource, StartPackage, StartedPackage } from './package';
 import type { AdapterSource, AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
 import { weightsOf } from './protocol';
 import { Queue } from './queue';
@@ -16,7 +16,7 @@ export interface Port {
 
 export interface HostOptions {
   port: Port;
-  fetchPackages: FetchPackages;
+  startPackage: StartPackage;
   gpuAdapter: () => Promise<Adapter>;
   caches: CacheStorage | undefined;
   fetch: typeof fetch;
@@ -39,8 +39,8 @@ export class EngineHost {
   #engine: Engine | null = null;
   #package: ({ kind: PackageKind } & StartedPackage) | null = null;
   /** Files that wait for their vectors. */
-  #read = new Map<number, ReadSource>();
-  #lastRead = 0;
+  #cut = new Map<number, ReadSource>();
+  #lastCut = 0;
   #reading: Reading | null = null;
   #lock: Promise<void> | null = null;
   #dead = false;
@@ -85,15 +85,14 @@ export class EngineHost {
       });
       await this.#lock;
       return this.#queue.run(async () => {
-        const start = this.#package ? null : this.#options.fetchPackages();
         const adapter: Adapter = device === 'cpu' ? { type: 'none', reason: 'it was not asked for' } : await this.#options.gpuAdapter();
         const isWanted = adapter.type === 'found' && (device === 'gpu' || !adapter.software);
-        if (start) {
+        if (!this.#package) {
           const kind = isWanted ? 'gpu' : 'cpu';
-          const started = await start(kind);
+          const started = await this.#options.startPackage(kind);
           this.#package = { kind, ...started };
           this.#engine = new started.pkg.Engine();
-        } else if (isWanted && this.#package?.kind === 'cpu') {
+        } else if (isWanted && this.#package.kind === 'cpu') {
           throw new CodedError('other-module', 'The engine that runs has no GPU executor: start another.');
         }
         if (!this.#engine) throw notStarted();
@@ -120,24 +119,22 @@ export class EngineHost {
       }
     },
     remove_adapter: ({ name }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_adapter(name); return null; }),
-    read_source: ({ name, file }, emit, signal) => this.#run(signal, async (engine) => {
-      const bytes = await bytesOf(name, file);
-      signal.throwIfAborted();
-      const source = await engine.read_source(name, bytes, emit);
-      this.#lastRead += 1;
-      this.#read.set(this.#lastRead, source);
-      return { number: this.#lastRead, texts: source.texts() };
+    cut_source: ({ name, n_bytes, document }, emit, signal) => this.#run(signal, async (engine) => {
+      const source = await engine.cut_source(name, n_bytes, document, emit);
+      this.#lastCut += 1;
+      this.#cut.set(this.#lastCut, source);
+      return { number: this.#lastCut, texts: source.texts() };
     }),
     lay_down: ({ number, vectors }, _emit, signal) => this.#run(signal, (engine) => {
-      const source = this.#read.get(number);
+      const source = this.#cut.get(number);
       if (!source) throw new CodedError('source-unknown', 'The engine was started anew while this page was being read. Lay it down again.');
-      this.#read.delete(number);
+      this.#cut.delete(number);
       const info = engine.lay_down(source, vectors);
       return { info, text: engine.source_text(info.id) };
     }),
     drop_source: ({ number }) => {
-      this.#read.get(number)?.free();
-      this.#read.delete(number);
+      this.#cut.get(number)?.free();
+      this.#cut.delete(number);
       return Promise.resolve(null);
     },
     remove_source: ({ id }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_source(id); return null; }),
@@ -149,10 +146,7 @@ export class EngineHost {
     import_collection: ({ bytes }, _emit, signal) => this.#run(signal, (engine) =>
       engine.import_collection(bytes).map((info): AddedSource => ({ info, text: engine.source_text(info.id) }))),
     embed: ({ texts }, _emit, signal) => this.#run(signal, (engine) => engine.embed(texts)),
-    next_segment_job: (_params, _emit, signal) => this.#run(signal, async (engine) => {
-      const job = engine.next_segment_job();
-      return job ? { job, module: (await this.#package?.segmentModule) ?? null } : null;
-    }),
+    next_segment_job: (_params, _emit, signal) => this.#run(signal, (engine) => engine.next_segment_job() ?? null),
     install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => { engine.install_segment(built); return null; }),
     facts: (_params, _emit, signal) => this.#run(signal, (engine) => {
       try {
@@ -221,24 +215,9 @@ export class EngineHost {
   }
 }
 
-/** Larger files are no pages; the engine's memory never shrinks again. */
-const MAX_FILE_BYTES = 64e6;
-
-async function bytesOf(name: string, file: Blob): Promise<Uint8Array> {
-  if (file.size > MAX_FILE_BYTES) {
-    throw new CodedError('file-too-large', `${name}: The file has ${Math.round(file.size / 1e6)} MB; at most ${MAX_FILE_BYTES / 1e6} MB are read. Lay down the part of it you need.`);
-  }
-  try {
-    return new Uint8Array(await file.arrayBuffer());
-  } catch (cause) {
-    throw new CodedError('file-unreadable', `${name}: The browser could not read the file (${cause instanceof Error ? cause.message : String(cause)}). It may have been moved or changed; lay it down again.`, { cause });
-  }
-}
-
 /** Bytes made for the client alone need not be copied on their way. */
 function transferable(value: unknown): Transferable[] {
   if (value instanceof Uint8Array && value.buffer instanceof ArrayBuffer) return [value.buffer];
-  if (typeof value === 'object' && value !== null && 'job' in value) return transferable(value.job);
   return [];
 }
 

@@ -1,42 +1,32 @@
-/** The one place that knows the wasm packages: the same engine with and without the GPU executor. */
-import initCpu, * as cpu from './pkg/cpu/lectern_wasm.js';
+/** The one place that knows the wasm packages: the engine with and without the GPU executor, and the jobs beside it. */
 import cpuUrl from './pkg/cpu/lectern_wasm_bg.wasm?url';
 import gpuUrl from './pkg/gpu/lectern_wasm_bg.wasm?url';
+import jobsUrl from './pkg/jobs/lectern_wasm_bg.wasm?url';
 import kernelsUrl from './pkg/lectern_kernels.wasm?url';
 import { CodedError } from './errors';
-import type { EnginePackage, FetchPackages } from './package';
+import type { EnginePackage, StartJobs, StartPackage } from './package';
 
-type Package = EnginePackage & { install_kernels(module: WebAssembly.Module): void };
+interface Package extends EnginePackage {
+  default(options: { module_or_path: WebAssembly.Module }): Promise<{ memory: WebAssembly.Memory }>;
+  install_kernels(module: WebAssembly.Module): void;
+}
 
-/** The module without GPU comes in any case: it builds the graphs. */
-export const fetchPackages: FetchPackages = () => {
-  const segmentModule = compile(new URL(cpuUrl, import.meta.url));
-  const kernels = compileKernels();
-  // Whoever waits for them is told.
-  segmentModule.catch(() => undefined);
-  kernels.catch(() => undefined);
-  return async (kind) => {
-    let pkg: Package;
-    let memory: WebAssembly.Memory;
-    if (kind === 'cpu') {
-      ({ memory } = await initCpu({ module_or_path: await segmentModule }));
-      pkg = cpu;
-    } else {
-      const { default: init, ...gpu } = await import('./pkg/gpu/lectern_wasm.js');
-      ({ memory } = await init({ module_or_path: await compile(new URL(gpuUrl, import.meta.url)) }));
-      pkg = gpu;
-    }
-    const quick = await kernels;
-    if (quick) pkg.install_kernels(quick);
-    return { pkg, nBytes: () => memory.buffer.byteLength, segmentModule };
-  };
+export const startPackage: StartPackage = async (kind) => {
+  const [pkg, module, kernels] = await Promise.all([
+    (kind === 'cpu' ? import('./pkg/cpu/lectern_wasm.js') : import('./pkg/gpu/lectern_wasm.js')) as Promise<Package>,
+    compile(new URL(kind === 'cpu' ? cpuUrl : gpuUrl, import.meta.url)),
+    compileKernels(),
+  ]);
+  const { memory } = await pkg.default({ module_or_path: module });
+  if (kernels) pkg.install_kernels(kernels);
+  return { pkg, nBytes: () => memory.buffer.byteLength };
 };
 
-/** What builds graphs needs neither a GPU nor quick kernels. */
-export async function startSegments(module: WebAssembly.Module | null): Promise<EnginePackage> {
-  await initCpu({ module_or_path: module ?? (await compile(new URL(cpuUrl, import.meta.url))) });
-  return cpu;
-}
+export const startJobs: StartJobs = async () => {
+  const [jobs, module] = await Promise.all([import('./pkg/jobs/lectern_wasm.js'), compile(new URL(jobsUrl, import.meta.url))]);
+  await jobs.default({ module_or_path: module });
+  return jobs;
+};
 
 /** The module of quick kernels, where the browser has relaxed SIMD; elsewhere the engine takes its exact path. */
 async function compileKernels(): Promise<WebAssembly.Module | null> {

@@ -3,7 +3,7 @@ import type {
   Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
   Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
-import type { ChatMessage } from './protocol';
+import type { ChatMessage, ReadDocument } from './protocol';
 
 /** One long call at a time; only `cancel` and `gpu_failed` may come in between. */
 export interface Engine {
@@ -12,7 +12,7 @@ export interface Engine {
   load_embedder(file: ModelFile): Promise<ModelInfo>;
   add_adapter(name: string, config_json: Uint8Array, safetensors: Uint8Array): AdapterInfo;
   remove_adapter(name: string): void;
-  read_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<ReadSource>;
+  cut_source(name: string, n_bytes: number, document: ReadDocument, on_event: (event: IngestEvent) => void): Promise<ReadSource>;
   /** `vectors` are those of the source's texts, made by this engine or one with the same embedder. */
   lay_down(source: ReadSource, vectors: Float32Array[]): SourceInfo;
   remove_source(id: number): void;
@@ -40,7 +40,7 @@ export interface ModelFile {
   free(): void;
 }
 
-/** A file that was read; one that was not laid down is freed. */
+/** A file that was cut; one that was not laid down is freed. */
 export interface ReadSource {
   texts(): string[];
   free(): void;
@@ -50,6 +50,11 @@ export interface EnginePackage {
   Engine: new () => Engine;
   /** With `is_checked` the caller holds the bytes against `sha256`, else the engine does, if there is one. */
   ModelFile: new (n_bytes: number, sha256: string | undefined, is_checked: boolean) => ModelFile;
+}
+
+/** What needs no engine, and may be stopped with its worker. */
+export interface JobsPackage {
+  extract(name: string, bytes: Uint8Array): ReadDocument;
   build_segment(job: Uint8Array): Uint8Array;
 }
 
@@ -60,11 +65,7 @@ export interface StartedPackage {
   pkg: EnginePackage;
   /** Bytes of the engine's own memory. */
   nBytes: () => number;
-  /** Passed on so that a second worker need not compile it again. */
-  segmentModule: Promise<WebAssembly.Module | null>;
 }
 
-/** Begins to fetch what is wanted of any kind; called with the kind, compiles and starts that package. */
-export type FetchPackages = () => (kind: PackageKind) => Promise<StartedPackage>;
-/** Starts what builds graphs. */
-export type StartSegments = (module: WebAssembly.Module | null) => Promise<EnginePackage>;
+export type StartPackage = (kind: PackageKind) => Promise<StartedPackage>;
+export type StartJobs = () => Promise<JobsPackage>;

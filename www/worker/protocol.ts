@@ -83,8 +83,8 @@ export interface Calls {
   load_embedder: { params: { model: ModelSource }; result: ModelInfo; event: LoadEvent };
   add_adapter: { params: { adapter: AdapterSource }; result: AdapterInfo; event: LoadEvent };
   remove_adapter: { params: { name: string }; result: null; event: never };
-  /** A file is read, its texts are embedded by whoever is free, and it is laid down, or dropped, under its number. */
-  read_source: { params: { name: string; file: Blob }; result: { number: number; texts: string[] }; event: IngestEvent };
+  /** A file that was read is cut, its texts are embedded by whoever is free, and it is laid down, or dropped, under its number. */
+  cut_source: { params: { name: string; n_bytes: number; document: ReadDocument }; result: { number: number; texts: string[] }; event: IngestEvent };
   lay_down: { params: { number: number; vectors: Float32Array[] }; result: AddedSource; event: never };
   drop_source: { params: { number: number }; result: null; event: never };
   remove_source: { params: { id: number }; result: null; event: never };
@@ -96,7 +96,7 @@ export interface Calls {
   export_collection: { params: Record<string, never>; result: Uint8Array; event: never };
   import_collection: { params: { bytes: Uint8Array }; result: AddedSource[]; event: never };
   embed: { params: { texts: string[] }; result: Float32Array[]; event: never };
-  next_segment_job: { params: Record<string, never>; result: { job: Uint8Array; module: WebAssembly.Module | null } | null; event: never };
+  next_segment_job: { params: Record<string, never>; result: Uint8Array | null; event: never };
   install_segment: { params: { built: Uint8Array }; result: null; event: never };
   facts: { params: Record<string, never>; result: Facts; event: never };
   gpu_counters: { params: Record<string, never>; result: GpuCounters; event: never };
@@ -115,9 +115,11 @@ export type FromWorker =
   | { type: 'notice'; notice: ErrorInfo }
   | { type: 'died'; message: string };
 
-/** One graph to build, for the second worker, and its answer. */
-export interface SegmentJob {
-  job: Uint8Array;
-  module: WebAssembly.Module | null;
-}
-export type SegmentResult = { built: Uint8Array } | { error: ErrorInfo };
+/** What a file was read as, on its way from one module to the other. */
+export type ReadDocument = Readonly<Record<string, unknown>>;
+
+/** For a worker beside the engine, one at a time: a file to read, a graph to build. */
+export type Job = { type: 'extract'; name: string; file: Blob } | { type: 'build'; job: Uint8Array };
+/** `start`: to fetch what jobs need, before there is one. */
+export type JobRequest = { type: 'start' } | Job;
+export type JobResult = { document: ReadDocument } | { built: Uint8Array } | { error: ErrorInfo };

@@ -1,15 +1,15 @@
 /** Ties an engine host to this worker's global scope. */
 import { EngineHost } from './host';
 import { gpuAdapter } from './gpu-adapter';
-import type { FetchPackages } from './package';
+import type { StartPackage } from './package';
 import type { ToWorker } from './protocol';
 
 declare const self: DedicatedWorkerGlobalScope & { lectern?: EngineHost };
 
-export function serve(fetchPackages: FetchPackages): void {
+export function serve(startPackage: StartPackage): void {
   const host = new EngineHost({
     port: { postMessage: (message, transfer) => { self.postMessage(message, transfer ?? []); } },
-    fetchPackages,
+    startPackage,
     gpuAdapter,
     caches: (self as { caches?: CacheStorage }).caches,
     fetch: (...args) => self.fetch(...args),

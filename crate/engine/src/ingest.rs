@@ -1,6 +1,6 @@
 //! File bytes → text → passages → vectors → the library.
 
-use lectern_corpus::{ChunkOptions, Document, Span, chunk, extract};
+use lectern_corpus::{ChunkOptions, Document, Span, chunk};
 use lectern_index::IndexError;
 use lectern_model::host::Host;
 
@@ -55,18 +55,23 @@ impl ReadSource {
     }
 }
 
-/// Reads a file and cuts it into passages.
+/// Reads a file: one long call that needs no models, and may be made elsewhere.
 ///
 /// # Errors
 /// `file-…` for bytes that give no text.
-pub async fn read<H: Host>(
+pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, EngineError> {
+    lectern_corpus::extract(name, bytes).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })
+}
+
+/// Cuts a file of `n_bytes` that was read into passages.
+pub async fn cut<H: Host>(
     embedder: &Embedder,
     name: &str,
-    bytes: &[u8],
+    n_bytes: usize,
+    document: Document,
     host: &H,
     on_event: &mut dyn FnMut(IngestEvent),
-) -> Result<ReadSource, EngineError> {
-    let document = extract(name, bytes).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })?;
+) -> ReadSource {
     on_event(IngestEvent::Extracted { n_chars: document.text.chars().count() });
     host.breathe().await;
     let chunks = chunk(&document, &ChunkOptions::default(), &|text| embedder.n_tokens(text));
@@ -74,20 +79,20 @@ pub async fn read<H: Host>(
     host.breathe().await;
     let texts =
         chunks.iter().map(|c| search_text(&document, &c.headings, &document.text[c.span.start..c.span.end])).collect();
-    Ok(ReadSource {
+    ReadSource {
         name: name.to_owned(),
-        n_bytes: bytes.len(),
+        n_bytes,
         document,
         passages: chunks.into_iter().map(|c| (c.span, c.headings)).collect(),
         texts,
         model_hash: embedder.hash.clone(),
-    })
+    }
 }
 
 /// Reads a file into the library. Nothing is added unless all of it succeeds.
 ///
 /// # Errors
-/// As [`read`] and [`ReadSource::lay_down`]; `cancelled`, and those of the embedder.
+/// As [`extract`] and [`ReadSource::lay_down`]; `cancelled`, and those of the embedder.
 pub async fn ingest<H: Host>(
     library: &mut Library,
     embedder: &mut Embedder,
@@ -96,7 +101,7 @@ pub async fn ingest<H: Host>(
     host: &H,
     on_event: &mut dyn FnMut(IngestEvent),
 ) -> Result<SourceInfo, EngineError> {
-    let source = read(embedder, name, bytes, host, on_event).await?;
+    let source = cut(embedder, name, bytes.len(), extract(name, bytes)?, host, on_event).await;
     let total = source.texts.len();
     let mut on_batch = |done| on_event(IngestEvent::Embedded { done, total });
     let vectors = embedder.embed(&source.texts, host, &mut on_batch).await?;

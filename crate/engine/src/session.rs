@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use lectern_adapter::{PeftAdapter, attach};
+use lectern_corpus::Document;
 use lectern_index::{DenseMode, SegmentOptions, build_segment};
 use lectern_model::decoder::Executor;
 use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
@@ -15,7 +16,7 @@ use crate::answer::{Answer, AskEvent, AskOptions, ask, read_ahead, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, choose, choose_encoder};
-use crate::ingest::{IngestEvent, ReadSource, ingest, read};
+use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
 use crate::library::{Library, SourceInfo};
 use crate::model_file::{ModelFile, WholeFile};
 use crate::reader::Reader;
@@ -262,19 +263,20 @@ impl<H: Host> Session<H> {
         ingest(&mut self.library, embedder, name, bytes, &self.host, on_event).await
     }
 
-    /// Reads a file and cuts it into passages, whose vectors are then made here ([`Self::embed`]) or by others with the
-    /// same embedder, and given to [`Self::lay_down`].
+    /// Cuts a file of `n_bytes` that [`extract`](crate::ingest::extract) has read into passages, whose vectors are then
+    /// made here ([`Self::embed`]) or by others with the same embedder, and given to [`Self::lay_down`].
     ///
     /// # Errors
-    /// As [`read`]; `not-loaded` without an embedder.
-    pub async fn read_source(
+    /// `not-loaded` without an embedder.
+    pub async fn cut_source(
         &mut self,
         name: &str,
-        bytes: &[u8],
+        n_bytes: usize,
+        document: Document,
         on_event: &mut dyn FnMut(IngestEvent),
     ) -> Result<ReadSource, EngineError> {
         let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
-        read(embedder, name, bytes, &self.host, on_event).await
+        Ok(cut(embedder, name, n_bytes, document, &self.host, on_event).await)
     }
 
     /// Lays down a file that was read, with the vectors of its texts.

@@ -114,10 +114,18 @@ impl Engine {
         Ok(())
     }
 
-    pub async fn read_source(&self, name: String, bytes: Vec<u8>, on_event: Function) -> Result<ReadSource, Rejection> {
+    /// `document` is what `extract` made of a file of `n_bytes`.
+    pub async fn cut_source(
+        &self,
+        name: String,
+        n_bytes: usize,
+        document: JsValue,
+        on_event: Function,
+    ) -> Result<ReadSource, Rejection> {
+        let document = parse(document)?;
         let mut turn = self.turn()?;
         let on_event = &mut |event| emit(&on_event, &dto::IngestEvent::from(event));
-        Ok(ReadSource(turn.session()?.read_source(&name, &bytes, on_event).await?))
+        Ok(ReadSource(turn.session()?.cut_source(&name, n_bytes, document, on_event).await?))
     }
 
     pub fn lay_down(&self, source: ReadSource, vectors: Vec<Float32Array>) -> Result<JsValue, Rejection> {
@@ -283,12 +291,6 @@ impl ReadSource {
     pub fn texts(&self) -> Vec<String> {
         self.0.texts.clone()
     }
-}
-
-/// Builds a graph over the vectors of a job; one long call, for another worker.
-#[wasm_bindgen]
-pub fn build_segment(job: &[u8]) -> Result<Vec<u8>, Rejection> {
-    Ok(lectern_engine::index::build_segment(job)?)
 }
 
 fn parse<T: DeserializeOwned>(value: JsValue) -> Result<T, Rejection> {

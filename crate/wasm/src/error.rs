@@ -14,6 +14,7 @@ impl Rejection {
     }
 
     /// A second long call while one runs.
+    #[cfg(feature = "engine")]
     pub fn busy() -> Self {
         Self::new("busy", "the engine is still at work; wait until it is done, or stop it")
     }

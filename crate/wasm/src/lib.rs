@@ -1,13 +1,25 @@
-//! The engine as a page's worker sees it: parse, delegate, convert.
+//! What a page's workers are made of: parse, delegate, convert. Built three times: the engine with and without the GPU
+//! executor, and the jobs beside it, so that a page fetches no more than it needs.
 
+mod console;
+#[cfg(feature = "engine")]
 mod device;
 pub mod dto;
+#[cfg(feature = "engine")]
 mod engine;
 mod error;
+#[cfg(feature = "engine")]
 mod host;
+#[cfg(feature = "jobs")]
+mod jobs;
+#[cfg(feature = "engine")]
 mod kernels;
 
-pub use engine::{Engine, ModelFile, ReadSource, build_segment};
+#[cfg(feature = "engine")]
+pub use engine::{Engine, ModelFile, ReadSource};
+#[cfg(feature = "jobs")]
+pub use jobs::{build_segment, extract};
+#[cfg(feature = "engine")]
 pub use kernels::install_kernels;
 
 use wasm_bindgen::prelude::*;
@@ -26,5 +38,5 @@ pub fn start() {
     unsafe {
         __wasm_call_ctors();
     }
-    host::install_log();
+    console::install_log();
 }

@@ -32,8 +32,9 @@ pub enum Optimize {
     Size,
 }
 
-/// The engine without and with the GPU executor: a page fetches the second, of twice the bytes, where there is a GPU.
-const PACKAGES: [(&str, &[&str]); 2] = [("cpu", &["--no-default-features"]), ("gpu", &[])];
+/// Features of `lectern-wasm`: the engine without and with the GPU executor, of which a page fetches the second, of twice
+/// the bytes, where there is a GPU; and the jobs beside it.
+const PACKAGES: [(&str, &str); 3] = [("cpu", "engine"), ("gpu", "gpu"), ("jobs", "jobs")];
 
 /// Builds `lectern-wasm` into `www/worker/pkg`.
 ///
@@ -49,7 +50,7 @@ pub fn build(house: &House, optimize: Optimize) -> Result<()> {
     Ok(())
 }
 
-fn package(house: &House, optimize: Optimize, features: &[&str], folder: &Path) -> Result<()> {
+fn package(house: &House, optimize: Optimize, features: &str, folder: &Path) -> Result<()> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let profile = match optimize {
         Optimize::No => "release",
@@ -57,17 +58,18 @@ fn package(house: &House, optimize: Optimize, features: &[&str], folder: &Path) 
     };
     step::loud(format_args!("Building the wasm module ({name})"), || {
         command::run(
-            cargo(&house.root)
-                .args([
-                    "build",
-                    "--package",
-                    "lectern-wasm",
-                    "--target",
-                    "wasm32-unknown-unknown",
-                    "--profile",
-                    profile,
-                ])
-                .args(features),
+            cargo(&house.root).args([
+                "build",
+                "--package",
+                "lectern-wasm",
+                "--target",
+                "wasm32-unknown-unknown",
+                "--profile",
+                profile,
+                "--no-default-features",
+                "--features",
+                features,
+            ]),
             "mend what the compiler says above",
         )
     })?;

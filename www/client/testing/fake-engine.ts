@@ -3,7 +3,8 @@
  * methods, events, delays and errors, and knows nothing of language. It answers with the first
  * sentences of the best-matching paragraphs.
  */
-import type { Engine, EnginePackage, FetchPackages, ModelFile, ReadSource, StartSegments } from '../../worker/package';
+import type { Engine, EnginePackage, JobsPackage, ModelFile, ReadSource, StartJobs, StartPackage } from '../../worker/package';
+import type { ReadDocument } from '../../worker/protocol';
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
   Reading, SearchResult, SourceInfo, SourceText,
@@ -71,15 +72,13 @@ export class FakeEngine implements Engine {
     if (!this.#adapters.delete(name)) fail('adapter-unknown', `There is no voice called ${name}.`);
   }
 
-  read_source(name: string, bytes: Uint8Array, on_event: (event: IngestEvent) => void): Promise<ReadSource> {
+  cut_source(name: string, n_bytes: number, document: ReadDocument, on_event: (event: IngestEvent) => void): Promise<ReadSource> {
     if (!this.#embedder) return fail('not-loaded', 'Load a reading model first.');
-    if (bytes.length === 0) fail('file-empty', `${name} is empty. Choose a file with text in it.`);
-    if (bytes.includes(0)) fail('file-binary', `${name} is not a text file. Lectern reads Markdown, HTML and plain text.`);
-    const { text, sections } = extract(name, new TextDecoder().decode(bytes));
+    const { text, sections } = document as unknown as ReturnType<typeof extract>;
     on_event({ type: 'extracted', n_chars: text.length });
     const chunks = chunksOf(text, sections);
     on_event({ type: 'chunked', n_chunks: chunks.length });
-    return Promise.resolve(new FakeSource(name, bytes.length, text, sections, chunks));
+    return Promise.resolve(new FakeSource(name, n_bytes, text, sections, chunks));
   }
 
   lay_down(source: ReadSource, vectors: Float32Array[]): SourceInfo {
@@ -300,6 +299,14 @@ function composed(question: string, hits: Hit[]): string {
   return hits.slice(0, 2).map((hit, i) => best(hit).replace(/[.!?]?$/, ` [${i + 1}].`)).join(' ');
 }
 
-export const fakePackage: EnginePackage = { Engine: FakeEngine, ModelFile: FakeFile, build_segment: (job) => job.slice() };
-export const fetchFakePackages: FetchPackages = () => () => Promise.resolve({ pkg: fakePackage, nBytes: () => 1 << 20, segmentModule: Promise.resolve(null) });
-export const startFakeSegments: StartSegments = () => Promise.resolve(fakePackage);
+export const fakePackage: EnginePackage = { Engine: FakeEngine, ModelFile: FakeFile };
+export const fakeJobs: JobsPackage = {
+  extract: (name, bytes) => {
+    if (bytes.length === 0) fail('file-empty', `${name} is empty. Choose a file with text in it.`);
+    if (bytes.includes(0)) fail('file-binary', `${name} is not a text file. Lectern reads Markdown, HTML and plain text.`);
+    return { ...extract(name, new TextDecoder().decode(bytes)) };
+  },
+  build_segment: (job) => job.slice(),
+};
+export const startFakePackage: StartPackage = () => Promise.resolve({ pkg: fakePackage, nBytes: () => 1 << 20 });
+export const startFakeJobs: StartJobs = () => Promise.resolve(fakeJobs);

@@ -1,5 +1,5 @@
 /** The engine worker of `--mode fake`: the real host and model store around the fake engine. */
 import { serve } from '../../worker/serve';
-import { fetchFakePackages } from './fake-engine';
+import { startFakePackage } from './fake-engine';
 
-serve(fetchFakePackages);
+serve(startFakePackage);

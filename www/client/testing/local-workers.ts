@@ -1,16 +1,18 @@
 /** Both workers in the test's own realm: the real host behind a message channel. */
 import { EngineHost } from '../../worker/host';
-import type { EnginePackage, PackageKind } from '../../worker/package';
-import type { FromWorker, SegmentResult, ToWorker } from '../../worker/protocol';
+import { answer } from '../../worker/job';
+import type { EnginePackage, JobsPackage, PackageKind } from '../../worker/package';
+import type { FromWorker, JobResult, ToWorker } from '../../worker/protocol';
 import type { Adapter } from '../generated';
-import type { EngineWorker, SegmentWorker, Workers } from '../workers';
-import { fakePackage } from './fake-engine';
+import type { EngineWorker, JobsWorker, Workers } from '../workers';
+import { fakeJobs, fakePackage } from './fake-engine';
 
 export interface LocalOptions {
   caches?: CacheStorage;
   fetch?: typeof fetch;
   locks?: LockManager;
   pkg?: EnginePackage;
+  jobs?: JobsPackage;
   adapter?: Adapter;
   nHelpers?: number;
 }
@@ -44,9 +46,9 @@ export function localWorkers(options: LocalOptions = {}): LocalWorkers {
           const data = structuredClone(message, { transfer });
           queueMicrotask(() => { worker.onmessage?.({ data } as MessageEvent<FromWorker>); });
         } },
-        fetchPackages: () => (kind) => {
+        startPackage: (kind) => {
           kinds.push(kind);
-          return Promise.resolve({ pkg, nBytes: () => 1 << 20, segmentModule: Promise.resolve(null) });
+          return Promise.resolve({ pkg, nBytes: () => 1 << 20 });
         },
         gpuAdapter: () => Promise.resolve(options.adapter ?? { type: 'none', reason: 'this is a test' }),
         caches: options.caches,
@@ -57,15 +59,15 @@ export function localWorkers(options: LocalOptions = {}): LocalWorkers {
       hosts.push(host);
       return worker;
     },
-    segments: () => {
-      const worker: SegmentWorker = {
+    jobs: () => {
+      const worker: JobsWorker = {
         onmessage: null,
         onerror: null,
-        postMessage: ({ job }) => {
-          const data: SegmentResult = { built: pkg.build_segment(job) };
-          queueMicrotask(() => { worker.onmessage?.({ data } as MessageEvent<SegmentResult>); });
+        postMessage: (job) => {
+          if (job.type === 'start') return;
+          void answer(() => Promise.resolve(options.jobs ?? fakeJobs), job).then(([data]) => { worker.onmessage?.({ data } as MessageEvent<JobResult>); });
         },
-        terminate: () => undefined,
+        terminate: () => { worker.onmessage = null; },
       };
       return worker;
     },

@@ -33,7 +33,7 @@ impl Format {
 }
 
 /// A file, read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// Readable plain text, block elements a blank line apart. Never empty. All spans refer to it.
     pub text: String,
@@ -43,7 +43,7 @@ pub struct Document {
     pub title: Option<String>,
     pub format: Format,
     /// The name of the encoding in the Encoding Standard.
-    pub encoding: &'static str,
+    pub encoding: String,
     /// Sentences for people: what was guessed and what was lost.
     pub warnings: Vec<String>,
 }
@@ -80,7 +80,7 @@ pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, CorpusError> {
         text: extracted.text,
         sections: extracted.sections,
         format,
-        encoding: decoded.encoding,
+        encoding: decoded.encoding.to_owned(),
         warnings: decoded.warnings,
     })
 }

@@ -1,0 +1,31 @@
+/** A long call that needs no engine: reading a file, building a graph. */
+import { CodedError, errorInfo } from './errors';
+import type { StartJobs } from './package';
+import type { Job, JobResult } from './protocol';
+
+export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Transferable[]]> {
+  try {
+    const pkg = await start();
+    if (job.type === 'build') {
+      const built = pkg.build_segment(job.job);
+      return [{ built }, [built.buffer as ArrayBuffer]];
+    }
+    return [{ document: pkg.extract(job.name, await bytesOf(job.name, job.file)) }, []];
+  } catch (thrown) {
+    return [{ error: errorInfo(thrown) }, []];
+  }
+}
+
+/** Larger files are no pages. */
+const MAX_FILE_BYTES = 64e6;
+
+async function bytesOf(name: string, file: Blob): Promise<Uint8Array> {
+  if (file.size > MAX_FILE_BYTES) {
+    throw new CodedError('file-too-large', `${name}: The file has ${Math.round(file.size / 1e6)} MB; at most ${MAX_FILE_BYTES / 1e6} MB are read. Lay down the part of it you need.`);
+  }
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (cause) {
+    throw new CodedError('file-unreadable', `${name}: The browser could not read the file (${cause instanceof Error ? cause.message : String(cause)}). It may have been moved or changed; lay it down again.`, { cause });
+  }
+}

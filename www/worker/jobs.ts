@@ -1,0 +1,4 @@
+import { startJobs } from './load-package';
+import { serveJobs } from './serve-jobs';
+
+serveJobs(startJobs);

@@ -1,4 +1,0 @@
-import { startSegments } from './load-package';
-import { serveSegments } from './serve-segments';
-
-serveSegments(startSegments);
