@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { open as openBrowser, peakMemory } from './lib/browser.mjs';
 import { measured, quiet, summary } from './lib/machine.mjs';
+import * as indexes from './subjects/indexes.mjs';
 import * as lectern from './subjects/lectern.mjs';
 import * as transformers from './subjects/transformers.mjs';
 import * as native from './subjects/native.mjs';
@@ -28,6 +29,8 @@ const STAGES = {
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
   'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
   markdown: { unit: 's', less: true, executor: 'folder', cases: { '1 MB': (subject) => subject.markdown?.() } },
+  'index-build': { unit: 's', less: true, executor: 'index', cases: cases([1000, 10000], (n) => `${n}`, (subject, n) => subject.build(n)) },
+  'index-query': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000], (n) => `${n}`, (subject, n) => subject.query(n)) },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },
   'native-prefill': { unit: 'tok/s', executor: 'native', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },
@@ -40,6 +43,7 @@ const STAGES = {
 const SUBJECTS = {
   cpu: { 'lectern-cpu-1': lectern, 'wllama-q4_1-1': wllama, 'transformers.js-q8-1': transformers },
   folder: { 'lectern-cpu-1': lectern, 'lectern-cpu-2': { open: (settings) => lectern.open({ ...settings, workers: 2 }) } },
+  index: { 'lectern-cpu-1': { open: indexes.lectern }, 'hnswlib-wasm': { open: indexes.hnswlib }, orama: { open: indexes.orama }, JavaScript: { open: indexes.scan } },
   gpu: { 'lectern-gpu-1': lectern, 'transformers.js-webgpu': transformers },
   native: { 'lectern-native-cpu-1': { open: native.lectern }, 'llama.cpp-cpu-1': { open: native.llama } },
   'native-gpu': { 'lectern-native-gpu-1': { open: native.lectern }, 'llama.cpp-gpu-1': { open: native.llama } },
@@ -162,7 +166,7 @@ async function bytes() {
       leftOut(name, error);
     }
   }
-  for (const part of ['module', 'page']) table(rows.filter((row) => row.stage === 'bytes' && row.case === part), true);
+  for (const part of ['module', 'beside it', 'page']) table(rows.filter((row) => row.stage === 'bytes' && row.case === part), true);
 }
 
 function brotli(file) {

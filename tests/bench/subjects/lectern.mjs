@@ -155,6 +155,7 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
 /** Files that a page fetches before a model. */
 export function bytes({ executor, dist }) {
   const files = (folder) => readdirSync(join(dist, folder)).map((file) => join(dist, folder, file));
-  const modules = files('worker').filter((file) => /lectern_wasm.*\.wasm$/.test(file)).sort((a, b) => statSync(a).size - statSync(b).size);
-  return { module: [modules[executor === 'gpu' ? 1 : 0]], page: [join(dist, 'index.html'), ...files('assets')] };
+  const [jobs, cpu, gpu] = files('worker').filter((file) => /lectern_wasm.*\.wasm$/.test(file)).sort((a, b) => statSync(a).size - statSync(b).size);
+  const kernels = files('worker').filter((file) => /lectern_kernels.*\.wasm$/.test(file));
+  return { module: [executor === 'gpu' ? gpu : cpu], 'beside it': [jobs, ...kernels], page: [join(dist, 'index.html'), ...files('assets')] };
 }
