@@ -1,5 +1,8 @@
 //! WebAssembly: the kernels are a second module, built of this crate with relaxed SIMD, that works in the memory of the
-//! first. The page makes it and puts its two functions into the first module's table; [`install`] takes their places.
+//! first. The page makes it and puts two of its functions into the first module's table; [`install`] takes their places.
+//!
+//! The product has two forms. Processors with an instruction for the dot product of four bytes (ARM, and x86 with
+//! AVX-VNNI) do sixteen products by one, elsewhere it takes three, and sums in 16 bits take fewer.
 
 use std::mem::transmute;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +39,30 @@ pub(crate) fn installed() -> Option<Instructions> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lectern_product(call: &Call) {
     // SAFETY: the caller's.
-    unsafe { crate::kernel::run::<lanes::Relaxed>(call) }
+    unsafe { crate::kernel::run::<lanes::Relaxed<false>>(call) }
+}
+
+/// As [`lectern_product`], for where [`lectern_has_dot`].
+///
+/// # Safety
+/// As [`crate::kernel::run`].
+#[cfg(target_feature = "relaxed-simd")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lectern_product_dot(call: &Call) {
+    // SAFETY: the caller's.
+    unsafe { crate::kernel::run::<lanes::Relaxed<true>>(call) }
+}
+
+/// Whether the processor has an instruction for the dot product of four bytes.
+///
+/// The browser makes `i32x4.relaxed_dot_i8x16_i7x16_add` of what there is, and that shows where the second operand has
+/// more than seven bits: sums of two products in 16 bits end at 32,767, and no one instruction has these.
+#[cfg(target_feature = "relaxed-simd")]
+#[unsafe(no_mangle)]
+pub extern "C" fn lectern_has_dot() -> u32 {
+    use std::arch::wasm32::{i8x16_splat, i32x4_extract_lane, i32x4_relaxed_dot_i8x16_i7x16_add, i32x4_splat};
+    let sums = i32x4_relaxed_dot_i8x16_i7x16_add(i8x16_splat(127), i8x16_splat(-1), i32x4_splat(0));
+    u32::from(i32x4_extract_lane::<0>(sums) != 2 * 32_767)
 }
 
 /// # Safety
@@ -45,7 +71,7 @@ pub unsafe extern "C" fn lectern_product(call: &Call) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lectern_attention(call: &AttentionCall) {
     // SAFETY: the caller's.
-    unsafe { crate::attention::attend::<lanes::Relaxed>(call) }
+    unsafe { crate::attention::attend::<lanes::Relaxed<false>>(call) }
 }
 
 #[cfg(target_feature = "relaxed-simd")]
@@ -59,7 +85,8 @@ mod lanes {
     use crate::lanes::Lanes;
     use crate::math::{Eight, MulAdd};
 
-    pub struct Relaxed;
+    /// `DOT`: dot products of four bytes are one instruction.
+    pub struct Relaxed<const DOT: bool>;
 
     /// Eight lanes are two vectors.
     type Two = [v128; 2];
@@ -76,14 +103,14 @@ mod lanes {
         unsafe { std::mem::transmute(v) }
     }
 
-    impl MulAdd for Relaxed {
+    impl<const DOT: bool> MulAdd for Relaxed<DOT> {
         #[inline(always)]
         unsafe fn mul_add(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
             of(f32x4_relaxed_madd(raw(a), raw(b), raw(c)))
         }
     }
 
-    impl Eight for Relaxed {
+    impl<const DOT: bool> Eight for Relaxed<DOT> {
         type Floats = Two;
 
         #[inline(always)]
@@ -109,7 +136,7 @@ mod lanes {
         }
     }
 
-    impl Lanes for Relaxed {
+    impl<const DOT: bool> Lanes for Relaxed<DOT> {
         type Bytes = Two;
         type Quad = v128;
         type Sums = Two;
@@ -132,7 +159,13 @@ mod lanes {
         /// Nibbles times bytes: eight pairs fit 16 bits. Bytes times seven bits: one pair does, and nearly always two.
         #[inline(always)]
         unsafe fn add_dots<const Q8: bool>([a, b]: Two, [v0, w0]: Two, x0: v128, [v1, w1]: Two, x1: v128) -> Two {
-            if Q8 {
+            if DOT {
+                let dot = |w, x, sum| {
+                    let (signed, seven) = if Q8 { (w, x) } else { (x, w) };
+                    i32x4_relaxed_dot_i8x16_i7x16_add(signed, seven, sum)
+                };
+                [dot(v1, x1, dot(v0, x0, a)), dot(w1, x1, dot(w0, x0, b))]
+            } else if Q8 {
                 let ones = i16x8_splat(1);
                 let (v, w) = (i16x8_relaxed_dot_i8x16_i7x16(v0, x0), i16x8_relaxed_dot_i8x16_i7x16(w0, x0));
                 let v = i16x8_add_sat(v, i16x8_relaxed_dot_i8x16_i7x16(v1, x1));
@@ -148,7 +181,7 @@ mod lanes {
         #[inline(always)]
         unsafe fn total<const Q8: bool>(sums: Two) -> Two {
             let [a, b] = sums;
-            if Q8 {
+            if Q8 || DOT {
                 [f32x4_convert_i32x4(a), f32x4_convert_i32x4(b)]
             } else {
                 let ones = i16x8_splat(1);
@@ -167,8 +200,13 @@ mod lanes {
         unsafe fn dot_q4(w: *const u8, [low, high]: Two) -> v128 {
             let q = v128_load(w.cast());
             let mask = u8x16_splat(15);
-            let a = i16x8_relaxed_dot_i8x16_i7x16(low, v128_and(q, mask));
-            let b = i16x8_relaxed_dot_i8x16_i7x16(high, v128_and(u16x8_shr(q, 4), mask));
+            let (first, second) = (v128_and(q, mask), v128_and(u16x8_shr(q, 4), mask));
+            if DOT {
+                let sum = i32x4_relaxed_dot_i8x16_i7x16_add(low, first, i32x4_splat(0));
+                return i32x4_relaxed_dot_i8x16_i7x16_add(high, second, sum);
+            }
+            let a = i16x8_relaxed_dot_i8x16_i7x16(low, first);
+            let b = i16x8_relaxed_dot_i8x16_i7x16(high, second);
             i32x4_dot_i16x8(i16x8_add(a, b), i16x8_splat(1))
         }
         #[inline(always)]

@@ -15,13 +15,16 @@ pub fn install_kernels(module: &WebAssembly::Module) -> Result<(), JsValue> {
     Reflect::set(&imports, &"env".into(), &environment)?;
     let instance = WebAssembly::Instance::new(module, &imports)?;
     let table: WebAssembly::Table = wasm_bindgen::function_table().dyn_into()?;
+    let function =
+        |name: &str| -> Result<Function, JsValue> { Ok(Reflect::get(&instance.exports(), &name.into())?.dyn_into()?) };
     let place = |name: &str| -> Result<usize, JsValue> {
-        let function: Function = Reflect::get(&instance.exports(), &name.into())?.dyn_into()?;
         let index = table.grow(1)?;
-        table.set(index, &function)?;
+        table.set(index, &function(name)?)?;
         Ok(index as usize)
     };
-    let (product, attention) = (place("lectern_product")?, place("lectern_attention")?);
+    let has_dot = function("lectern_has_dot")?.call0(&JsValue::NULL)?.as_f64() == Some(1.0);
+    let product = place(if has_dot { "lectern_product_dot" } else { "lectern_product" })?;
+    let attention = place("lectern_attention")?;
     #[cfg(target_arch = "wasm32")]
     lectern_engine::model::install_kernels(product, attention);
     #[cfg(not(target_arch = "wasm32"))]
