@@ -3,8 +3,7 @@
 
 use lectern_engine::embedder::Embedder;
 use lectern_engine::index::{DenseMode, DensePath, SegmentOptions, build_segment};
-use lectern_engine::ingest::extract;
-use lectern_engine::ingest::ingest;
+use lectern_engine::ingest::{extract, ingest};
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::generate::{GenerateOptions, Stopped};
 use lectern_engine::model::{Gguf, Message, SamplingOptions};

@@ -29,7 +29,7 @@ const STAGES = {
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
   'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
   markdown: { unit: 's', less: true, executor: 'folder', cases: { '1 MB': (subject) => subject.markdown?.() } },
-  'index-build': { unit: 's', less: true, executor: 'index', cases: cases([1000, 10000], (n) => `${n}`, (subject, n) => subject.build(n)) },
+  'index-build': { unit: 's', less: true, executor: 'index', cases: cases([10000], (n) => `${n}`, (subject, n) => subject.build(n)) },
   'index-query': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000], (n) => `${n}`, (subject, n) => subject.query(n)) },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },

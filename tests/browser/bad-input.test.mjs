@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { answered, answers, ask, chooseDevice, composer, engineWorker, layExample, layFiles, modelsOpen } from './lib/desk.mjs';
+import { answered, answers, ask, chooseDevice, composer, workerOf, layExample, layFiles, modelsOpen } from './lib/desk.mjs';
 import { assertQuiet, catalog, dist, openSite, PATIENCE } from './lib/site.mjs';
 
 let site;
@@ -108,7 +108,7 @@ test('full storage is said; the models work from memory', async (t) => {
   const page = await site.open(fresh);
   t.after(() => page.close());
   await page.getByText('Downloads two models').waitFor();
-  await (await engineWorker(page)).evaluate(() => { Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError')); });
+  await (await workerOf(page)).evaluate(() => { Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError')); });
   await layExample(page);
   await page.getByText('storage-quota').waitFor();
   await stillAnswers(page);
@@ -134,7 +134,7 @@ test('a GPU lost in the middle of an answer: the processor goes on, and it is sa
   assert.equal(executor.executor, 'gpu', executor.reason);
   await ask(page, 'How are the two lists of search results merged?');
   await page.waitForFunction(() => ['thinking', 'writing'].includes(document.querySelector('lectern-desk').desk.conversation.list.at(-1).replies[0].state));
-  await (await engineWorker(page)).evaluate(() => {
+  await (await workerOf(page)).evaluate(() => {
     const { gpu } = self.lectern;
     if (gpu.devices.length) gpu.devices.at(-1).destroy();
     else gpu.fail('lost by the test');
@@ -149,7 +149,7 @@ test('a dead engine is started again with its models and pages', async (t) => {
   const page = await open(t);
   await layExample(page);
   await page.waitForTimeout(500);
-  await (await engineWorker(page)).evaluate(() => { self.lectern.died(new WebAssembly.RuntimeError('unreachable')); });
+  await (await workerOf(page)).evaluate(() => { self.lectern.died(new WebAssembly.RuntimeError('unreachable')); });
   await page.getByRole('status').getByText('engine-restarted').waitFor({ timeout: PATIENCE });
   await stillAnswers(page);
   await answers(page).last().locator('lectern-facts summary').click();

@@ -1,7 +1,7 @@
 /** Lay down pages, ask, get a cited answer, open the passage, switch the voice. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { agreeToDownload, answered, answers, ask, composer, engineWorker, layExample, dropFolder, layFiles, marks, modelsOpen } from './lib/desk.mjs';
+import { agreeToDownload, answered, answers, ask, composer, workerOf, layExample, dropFolder, layFiles, marks, modelsOpen } from './lib/desk.mjs';
 import { assertQuiet, catalog, dist, openSite, PATIENCE } from './lib/site.mjs';
 
 let site;
@@ -25,19 +25,21 @@ test('the page loads, names the bytes before any download, and says nothing in t
   assertQuiet(page);
 });
 
-test('the worker that reads the pages can send nothing to anyone else', async (t) => {
+test('the workers that see the pages can send nothing to anyone else', async (t) => {
   const page = await open(t);
   await page.getByText(/Downloads two models first/).waitFor();
   const elsewhere = site.server.url.replace('localhost', '127.0.0.1');
   assert.notEqual(elsewhere, site.server.url);
-  const { reached, blocked } = await (await engineWorker(page)).evaluate(async (url) => {
-    const violation = new Promise((resolve) => { self.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) => { resolve([effectiveDirective, blockedURI]); }); });
-    const reached = await fetch(url, { mode: 'no-cors' }).then(() => true, () => false);
-    return { reached, blocked: reached ? null : await violation };
-  }, elsewhere);
-  assert.equal(reached, false);
-  assert.equal(blocked[0], 'connect-src');
-  assert.ok(blocked[1].startsWith(elsewhere), blocked[1]);
+  for (const name of ['lectern-engine', 'lectern-jobs']) {
+    const { reached, blocked } = await (await workerOf(page, name)).evaluate(async (url) => {
+      const violation = new Promise((resolve) => { self.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) => { resolve([effectiveDirective, blockedURI]); }); });
+      const reached = await fetch(url, { mode: 'no-cors' }).then(() => true, () => false);
+      return { reached, blocked: reached ? null : await violation };
+    }, elsewhere);
+    assert.equal(reached, false, name);
+    assert.equal(blocked[0], 'connect-src');
+    assert.ok(blocked[1].startsWith(elsewhere), blocked[1]);
+  }
 });
 
 test('example, question, cited answer, passage, in that order and with one click each', async (t) => {

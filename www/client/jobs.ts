@@ -1,70 +1,100 @@
-/** A worker for long calls that need no engine: one at a time, and one that is stopped or fails costs a new worker. */
+/** A worker for long calls that need no engine: one at a time. One that is stopped or fails is ended, and the next has a new worker. */
 import type { Job, JobResult, ReadDocument } from '../worker/protocol';
-import { toError } from './errors';
+import { LecternError, toError } from './errors';
 import type { JobsWorker, Workers } from './workers';
 
 export class Jobs {
   #workers: Workers;
-  #worker: JobsWorker;
+  #worker: JobsWorker | null = null;
+  /** Rejects the job that the worker is at. */
+  #fail: (why: Error) => void = () => undefined;
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(workers: Workers) {
     this.#workers = workers;
-    // Here at once, so that no script is fetched later, in the middle of someone's work.
-    this.#worker = workers.jobs();
   }
 
-  /** Fetches what the jobs need, before there is one. */
+  /** Fetches what the jobs need, so that nothing is fetched later, in the middle of someone's work. */
   start(): void {
+    this.#worker ??= this.#spawn();
     this.#worker.postMessage({ type: 'start' }, []);
   }
 
   async extract(name: string, file: Blob, signal: AbortSignal): Promise<ReadDocument> {
     const result = await this.#run({ type: 'extract', name, file }, [], signal);
-    if (!('document' in result)) throw new Error('The worker answered something else.');
+    if (!('document' in result)) throw died('it answered something else');
     return result.document;
   }
 
   async buildSegment(job: Uint8Array): Promise<Uint8Array> {
     const result = await this.#run({ type: 'build', job }, [job.buffer as ArrayBuffer]);
-    if (!('built' in result)) throw new Error('The worker answered something else.');
+    if (!('built' in result)) throw died('it answered something else');
     return result.built;
   }
 
   close(): void {
-    this.#worker.terminate();
+    this.#closed = true;
+    if (this.#worker) this.#end(this.#worker, died('it was closed'));
   }
 
   #run(job: Job, transfer: Transferable[], signal?: AbortSignal): Promise<JobResult> {
     const run = this.#last.then(() => this.#one(job, transfer, signal));
     this.#last = run.catch(() => undefined);
-    return run;
+    // One that waits for its turn need not wait to be stopped.
+    const stopped = new Promise<never>((_, reject) => { signal?.addEventListener('abort', () => { reject(aborted()); }, { once: true }); });
+    return Promise.race([run, stopped]);
   }
 
   #one(job: Job, transfer: Transferable[], signal?: AbortSignal): Promise<JobResult> {
-    return new Promise((resolve, reject) => {
+    return new Promise<JobResult>((resolve, reject) => {
       signal?.throwIfAborted();
-      const renew = (why: Error) => {
+      if (this.#closed) throw died('it was closed');
+      const worker = (this.#worker ??= this.#spawn());
+      const stop = () => { this.#end(worker, aborted()); };
+      signal?.addEventListener('abort', stop);
+      const settled = () => {
         signal?.removeEventListener('abort', stop);
-        this.#worker.terminate();
-        this.#worker = this.#workers.jobs();
-        this.start();
+        this.#fail = () => undefined;
+      };
+      this.#fail = (why) => {
+        settled();
         reject(why);
       };
-      const stop = () => { renew(new DOMException('Stopped.', 'AbortError')); };
-      signal?.addEventListener('abort', stop);
-      this.#worker.onmessage = ({ data }: MessageEvent<JobResult>) => {
+      worker.onmessage = ({ data }: MessageEvent<JobResult>) => {
         // A module that has trapped is not entered again.
-        if ('error' in data && data.error.code === 'engine-died') {
-          renew(toError(data.error));
+        if ('error' in data && data.error.code === 'worker-died') {
+          this.#end(worker, toError(data.error));
           return;
         }
-        signal?.removeEventListener('abort', stop);
+        settled();
         if ('error' in data) reject(toError(data.error));
         else resolve(data);
       };
-      this.#worker.onerror = (event) => { renew(new Error(event.message || 'a worker stopped')); };
-      this.#worker.postMessage(job, transfer);
+      worker.postMessage(job, transfer);
     });
   }
+
+  #spawn(): JobsWorker {
+    const worker = this.#workers.jobs();
+    worker.onerror = (event) => { this.#end(worker, died(event.message || 'it could not be fetched')); };
+    return worker;
+  }
+
+  /** What a worker says after its end concerns nobody. */
+  #end(worker: JobsWorker, why: Error): void {
+    worker.onmessage = worker.onerror = null;
+    worker.terminate();
+    if (this.#worker !== worker) return;
+    this.#worker = null;
+    this.#fail(why);
+  }
+}
+
+function aborted(): DOMException {
+  return new DOMException('Stopped.', 'AbortError');
+}
+
+function died(why: string): LecternError {
+  return new LecternError('worker-died', `A worker stopped before it could answer: ${why}. Try again.`);
 }

@@ -19,7 +19,7 @@ export interface LayDown {
   signal: AbortSignal;
 }
 
-/** Rejects with what `signal` is aborted with, or what the engine says of the file; nothing of it is kept then. */
+/** Rejects with what `signal` is aborted with, or what is said of the file; nothing of it is kept then. */
 export async function layDown({ name, file, extract, call, helpers, emit, signal }: LayDown): Promise<AddedSource> {
   const stoppable = async <M extends Method>(method: M, params: Calls[M]['params'], listen?: (event: Calls[M]['event']) => void): Promise<Calls[M]['result']> => {
     signal.throwIfAborted();

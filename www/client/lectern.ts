@@ -79,8 +79,8 @@ export class Lectern {
   /** Opens the engine and chooses the executor; may be called again to force another. */
   async start(device: Device): Promise<ExecutorInfo> {
     this.#device = device;
+    // The other one builds graphs, and there are none to build for most people.
     this.#reader.start();
-    this.#builder.start();
     try {
       const info = await this.#call('open', { device, restarted: false }).result;
       this.#emit('executor', info);

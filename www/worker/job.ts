@@ -1,5 +1,6 @@
 /** A long call that needs no engine: reading a file, building a graph. */
-import { CodedError, errorInfo } from './errors';
+import { CodedError, errorInfo, isDeath } from './errors';
+import type { ErrorInfo } from '../client/generated';
 import type { StartJobs } from './package';
 import type { Job, JobResult } from './protocol';
 
@@ -12,8 +13,13 @@ export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Tr
     }
     return [{ document: pkg.extract(job.name, await bytesOf(job.name, job.file)) }, []];
   } catch (thrown) {
-    return [{ error: errorInfo(thrown) }, []];
+    return [{ error: isDeath(thrown) ? died(job, thrown.message) : errorInfo(thrown) }, []];
   }
+}
+
+function died(job: Job, why: string): ErrorInfo {
+  const what = job.type === 'build' ? 'A graph could not be built' : `${job.name}: The file could not be read`;
+  return { code: 'worker-died', message: `${what}: its worker stopped (${why}). Try again${job.type === 'build' ? '' : ', or save it in another form'}.` };
 }
 
 /** Larger files are no pages. */

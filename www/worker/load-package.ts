@@ -13,7 +13,7 @@ interface Package extends EnginePackage {
 
 export const startPackage: StartPackage = async (kind) => {
   const [pkg, module, kernels] = await Promise.all([
-    (kind === 'cpu' ? import('./pkg/cpu/lectern_wasm.js') : import('./pkg/gpu/lectern_wasm.js')) as Promise<Package>,
+    fetched((kind === 'cpu' ? import('./pkg/cpu/lectern_wasm.js') : import('./pkg/gpu/lectern_wasm.js')) as Promise<Package>),
     compile(new URL(kind === 'cpu' ? cpuUrl : gpuUrl, import.meta.url)),
     compileKernels(),
   ]);
@@ -23,10 +23,17 @@ export const startPackage: StartPackage = async (kind) => {
 };
 
 export const startJobs: StartJobs = async () => {
-  const [jobs, module] = await Promise.all([import('./pkg/jobs/lectern_wasm.js'), compile(new URL(jobsUrl, import.meta.url))]);
+  const [jobs, module] = await Promise.all([fetched(import('./pkg/jobs/lectern_wasm.js')), compile(new URL(jobsUrl, import.meta.url))]);
   await jobs.default({ module_or_path: module });
   return jobs;
 };
+
+/** A module that did not come does not come again before a reload. */
+function fetched<T>(module: Promise<T>): Promise<T> {
+  return module.catch((cause: unknown) => {
+    throw new CodedError('download-failed', 'The engine could not be fetched. Check the connection and reload.', { cause });
+  });
+}
 
 /** The module of quick kernels, where the browser has relaxed SIMD; elsewhere the engine takes its exact path. */
 async function compileKernels(): Promise<WebAssembly.Module | null> {

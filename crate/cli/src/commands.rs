@@ -3,12 +3,12 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use lectern_engine::corpus::extract;
 use lectern_engine::index::DenseMode;
+use lectern_engine::ingest::extract;
 use lectern_engine::model::convert::{Quantization, convert, wants};
 use lectern_engine::model::generate::GenerateOptions;
 use lectern_engine::model::{Message, SamplingOptions};
-use lectern_engine::{AskEvent, AskOptions, EngineError, GenerateRequest};
+use lectern_engine::{AskEvent, AskOptions, GenerateRequest};
 use serde_json::json;
 
 use crate::error::CliError;
@@ -178,8 +178,7 @@ pub fn perplexity(file: &Path, as_json: bool, models: &ModelArgs) -> Result<(), 
 
 pub fn extract_file(file: &Path, as_json: bool) -> Result<(), CliError> {
     let name = file.to_string_lossy();
-    let document =
-        extract(&name, &read(file)?).map_err(|error| EngineError::Corpus { name: name.clone().into_owned(), error })?;
+    let document = extract(&name, &read(file)?)?;
     if !as_json {
         println!("{}", document.text);
         return Ok(());

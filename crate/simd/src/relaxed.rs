@@ -1,8 +1,8 @@
 //! WebAssembly: the kernels are a second module, built of this crate with relaxed SIMD, that works in the memory of the
 //! first. The page makes it and puts two of its functions into the first module's table; [`install`] takes their places.
 //!
-//! The product has two forms. Processors with an instruction for the dot product of four bytes (ARM, and x86 with
-//! AVX-VNNI) do sixteen products by one, elsewhere it takes three, and sums in 16 bits take fewer.
+//! The product has two forms. Processors with an instruction for the dot product of four bytes (most ARM, and x86 with
+//! AVX-VNNI) do sixteen products by one. Other x86 takes three for that, and sums in 16 bits take fewer.
 
 use std::mem::transmute;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,10 +53,10 @@ pub unsafe extern "C" fn lectern_product_dot(call: &Call) {
     unsafe { crate::kernel::run::<lanes::Relaxed<true>>(call) }
 }
 
-/// Whether the processor has an instruction for the dot product of four bytes.
+/// Whether dot products of four bytes are the better form: everywhere but on x86 without an instruction for them.
 ///
 /// The browser makes `i32x4.relaxed_dot_i8x16_i7x16_add` of what there is, and that shows where the second operand has
-/// more than seven bits: sums of two products in 16 bits end at 32,767, and no one instruction has these.
+/// more than seven bits: only that x86 adds two products in 16 bits and cuts their sum off at 32,767.
 #[cfg(target_feature = "relaxed-simd")]
 #[unsafe(no_mangle)]
 pub extern "C" fn lectern_has_dot() -> u32 {

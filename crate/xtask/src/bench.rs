@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::house::House;
 use crate::models::{self, Source};
 use crate::wasm::Optimize;
-use crate::{browser, command, native, site, step, tools};
+use crate::{browser, command, native, onnx, site, step, tools};
 
 /// What to measure and how often.
 pub struct Wanted {
@@ -17,6 +17,8 @@ pub struct Wanted {
     pub native: bool,
     /// Natively: on the GPU.
     pub gpu: bool,
+    /// To export transformers.js's files first.
+    pub onnx: bool,
     pub rounds: usize,
     pub json: bool,
 }
@@ -49,6 +51,9 @@ pub fn bench(house: &House, wanted: &Wanted) -> Result<()> {
         let dist = house.target.join("bench-site");
         site::assemble(house, &dist, Optimize::Size)?;
         bench.env("LECTERN_DIST", &dist).env("CHROME_BIN", browser::chromium()?);
+        if wanted.onnx {
+            bench.env("LECTERN_ONNX", onnx::export(house)?);
+        }
     }
     step::loud("Benchmarks", || command::run(&mut bench, "mend what the bench says above"))
 }

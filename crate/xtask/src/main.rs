@@ -11,6 +11,7 @@ mod manifest;
 mod models;
 mod native;
 mod notices;
+mod onnx;
 mod serve;
 mod site;
 mod step;
@@ -59,6 +60,9 @@ enum Task {
         /// With --native: on the GPU.
         #[arg(long, requires = "native")]
         gpu: bool,
+        /// Export transformers.js's models from ours first, once: some GB of Python packages. Else LECTERN_ONNX names them.
+        #[arg(long, conflicts_with = "native")]
+        onnx: bool,
         /// Rounds of each measurement.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
@@ -99,8 +103,8 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Test { full } => test::test(&house, full),
-        Task::Bench { stages, native, gpu, rounds, json } => {
-            bench::bench(&house, &bench::Wanted { stages, native, gpu, rounds, json })
+        Task::Bench { stages, native, gpu, onnx, rounds, json } => {
+            bench::bench(&house, &bench::Wanted { stages, native, gpu, onnx, rounds, json })
         }
         Task::Build { output } => {
             let dist = std::path::absolute(output)?;

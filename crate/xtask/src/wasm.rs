@@ -116,6 +116,9 @@ fn kernels(house: &House) -> Result<PathBuf> {
     Ok(module)
 }
 
+/// What the module of kernels exports.
+const KERNELS: [&str; 4] = ["lectern_product", "lectern_product_dot", "lectern_has_dot", "lectern_attention"];
+
 /// Fails if a module that works in another's memory would take part of it for its own stack or data.
 fn check_kernels(module: &[u8]) -> Result<()> {
     use wasmparser::{Operator, Payload};
@@ -151,7 +154,9 @@ fn check_kernels(module: &[u8]) -> Result<()> {
             _ => {}
         }
     }
-    ensure!(exports.iter().any(|name| name == "lectern_product"), "the module of kernels exports no lectern_product");
+    for name in KERNELS {
+        ensure!(exports.iter().any(|export| export == name), "the module of kernels exports no {name}");
+    }
     Ok(())
 }
 
@@ -229,7 +234,8 @@ mod tests {
         module.extend(section(2, [vec![1], text("env"), text(import), vec![2, 0, 1]].concat()));
         module.extend(section(3, vec![1, 0]));
         module.extend(section(6, vec![1, 0x7f, 1, 0x41, 0, 0x0b]));
-        module.extend(section(7, [vec![1], text("lectern_product"), vec![0, 0]].concat()));
+        let exports = KERNELS.map(|name| [text(name), vec![0, 0]].concat()).concat();
+        module.extend(section(7, [vec![KERNELS.len() as u8], exports].concat()));
         let body = [&[0][..], body, &[0x0b]].concat();
         module.extend(section(10, [vec![1, body.len() as u8], body].concat()));
         if data {

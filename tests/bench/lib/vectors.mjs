@@ -32,6 +32,6 @@ function gaussian(seed) {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-export function median(values) {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
+export function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -4,7 +4,7 @@
  */
 import { create, insertMultiple, search } from '@orama/orama';
 import { loadHnswlib } from 'hnswlib-wasm';
-import { made, median } from '../lib/vectors.mjs';
+import { made } from '../lib/vectors.mjs';
 
 const K = 10;
 
@@ -51,12 +51,11 @@ globalThis.peer = {
     return kind === 'scan' ? undefined : (performance.now() - started) / 1000;
   },
   async query(queries) {
-    const times = [];
-    for (const query of [...queries.slice(0, 3), ...queries].map((values) => Float32Array.from(values))) {
-      const started = performance.now();
-      await find(query);
-      times.push(performance.now() - started);
-    }
-    return median(times.slice(3));
+    const all = queries.map((values) => Float32Array.from(values));
+    for (const query of all.slice(0, 3)) await find(query);
+    // All at once: the clock of a page has tenths of milliseconds.
+    const started = performance.now();
+    for (const query of all) await find(query);
+    return (performance.now() - started) / all.length;
   },
 };

@@ -11,7 +11,7 @@ const FORMS = {
 
 export async function open({ browser, executor, peers, onnx, chat, inputs }) {
   const { name, ...form } = FORMS[executor];
-  if (!onnx || !existsSync(join(onnx, 'smollm2/onnx/model_quantized.onnx'))) throw new Error('LECTERN_ONNX names no folder with its ONNX files');
+  if (!onnx || !existsSync(join(onnx, 'smollm2/onnx/model_quantized.onnx'))) throw new Error('LECTERN_ONNX names no folder with its ONNX files (cargo xtask bench --onnx exports them)');
   const bundle = await bundled(peers);
   const { page, close } = await browser.page({ '/': join(peers, 'empty'), '/page/': bundle, '/ort/': join(peers, 'node_modules/onnxruntime-web/dist'), '/models/': onnx });
   const start = async () => {

@@ -70,9 +70,9 @@ export async function chooseDevice(page, name) {
 }
 
 /** The engine worker's own globals: the host with its GPU watch. */
-export async function engineWorker(page) {
-  for (const worker of page.workers()) if (await worker.evaluate(() => self.name) === 'lectern-engine') return worker;
-  throw new Error('the page has no engine worker');
+export async function workerOf(page, name = 'lectern-engine') {
+  for (const worker of page.workers()) if (await worker.evaluate(() => self.name) === name) return worker;
+  throw new Error(`the page has no worker ${name}`);
 }
 
 export const nBytesOfModels = catalog.models.reduce((sum, { n_bytes }) => sum + n_bytes, 0);

@@ -1,4 +1,4 @@
-/** Both workers in the test's own realm: the real host behind a message channel. */
+/** The workers in the test's own realm: the real host behind a message channel. */
 import { EngineHost } from '../../worker/host';
 import { answer } from '../../worker/job';
 import type { EnginePackage, JobsPackage, PackageKind } from '../../worker/package';

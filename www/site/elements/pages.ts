@@ -153,7 +153,7 @@ export class LecternPages extends DeskElement {
       case 'failed':
         return html`<div class="state" role="alert">
           <span class="why">${page.error?.message}</span> <code>${page.error?.code}</code>
-          ${page.error?.code === 'cancelled' || page.error?.code === 'engine-died' ? html`<button class="link" @click=${() => { this.desk.pages.again(page); }}>Read it again</button>` : nothing}
+          ${['cancelled', 'engine-died', 'worker-died'].includes(page.error?.code ?? '') ? html`<button class="link" @click=${() => { this.desk.pages.again(page); }}>Read it again</button>` : nothing}
         </div>`;
     }
   }
