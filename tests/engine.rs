@@ -394,18 +394,15 @@ fn vectors_made_elsewhere_give_the_same_library() {
     lay(&mut whole, "log.md", text.as_bytes()).unwrap();
     let (mut session, _) = laid();
     let (mut helper, _) = laid();
-    let source =
-        block_on(session.cut_source("log.md", text.len(), extract("log.md", text.as_bytes()).unwrap(), &mut |_| ()))
-            .unwrap();
+    let document = extract("log.md", text.as_bytes()).unwrap();
+    let source = block_on(session.cut_source("log.md", text.len(), document.clone(), &mut |_| ())).unwrap();
     assert!(source.texts.iter().any(|text| text.contains("nine barrels")));
     let vectors = block_on(helper.embed(&source.texts)).unwrap();
     session.lay_down(source, &vectors).unwrap();
     assert_eq!(session.export_collection().unwrap(), whole.export_collection().unwrap());
 
     let before = session.export_collection().unwrap();
-    let narrow =
-        block_on(session.cut_source("log.md", text.len(), extract("log.md", text.as_bytes()).unwrap(), &mut |_| ()))
-            .unwrap();
+    let narrow = block_on(session.cut_source("log.md", text.len(), document, &mut |_| ())).unwrap();
     assert_eq!(session.lay_down(narrow, &vec![vec![0.0; 3]; vectors.len()]).unwrap_err().code(), "index-dimension");
     assert_eq!(session.export_collection().unwrap(), before);
 }

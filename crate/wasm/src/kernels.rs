@@ -16,7 +16,7 @@ pub fn install_kernels(module: &WebAssembly::Module) -> Result<(), JsValue> {
     let instance = WebAssembly::Instance::new(module, &imports)?;
     let table: WebAssembly::Table = wasm_bindgen::function_table().dyn_into()?;
     let function =
-        |name: &str| -> Result<Function, JsValue> { Ok(Reflect::get(&instance.exports(), &name.into())?.dyn_into()?) };
+        |name: &str| -> Result<Function, JsValue> { Reflect::get(&instance.exports(), &name.into())?.dyn_into() };
     let place = |name: &str| -> Result<usize, JsValue> {
         let index = table.grow(1)?;
         table.set(index, &function(name)?)?;
