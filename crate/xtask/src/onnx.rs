@@ -20,7 +20,8 @@ pub fn export(house: &House) -> Result<PathBuf> {
     let scripts = house.root.join("tests/bench/onnx");
     let requirements = scripts.join("requirements.txt");
     // With the list of the models: other models are exported anew.
-    let made_from = [&requirements, &scripts.join("export.py"), &house.manifest_path()].map(fs::read);
+    let checkpoint = house.root.join("tests/reference/checkpoint.py");
+    let made_from = [&requirements, &scripts.join("export.py"), &checkpoint, &house.manifest_path()].map(fs::read);
     let wanted = sha256_of_bytes(&made_from.into_iter().collect::<Result<Vec<_>, _>>()?.concat());
     let stamp = folder.join(".made-from");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {

@@ -1,7 +1,7 @@
 /** The workers in the test's own realm: the real host behind a message channel. */
 import { EngineHost } from '../../worker/host';
 import { answer } from '../../worker/job';
-import type { EnginePackage, JobsPackage, PackageKind } from '../../worker/package';
+import type { EnginePackage, PackageKind } from '../../worker/package';
 import type { FromWorker, JobResult, ToWorker } from '../../worker/protocol';
 import type { Adapter } from '../generated';
 import type { EngineWorker, JobsWorker, Workers } from '../workers';
@@ -12,7 +12,6 @@ export interface LocalOptions {
   fetch?: typeof fetch;
   locks?: LockManager;
   pkg?: EnginePackage;
-  jobs?: JobsPackage;
   adapter?: Adapter;
   nHelpers?: number;
 }
@@ -65,7 +64,7 @@ export function localWorkers(options: LocalOptions = {}): LocalWorkers {
         onerror: null,
         postMessage: (job) => {
           if (job.type === 'start') return;
-          void answer(() => Promise.resolve(options.jobs ?? fakeJobs), job).then(([data]) => { worker.onmessage?.({ data } as MessageEvent<JobResult>); });
+          void answer(() => Promise.resolve(fakeJobs), job).then(([data]) => { worker.onmessage?.({ data } as MessageEvent<JobResult>); });
         },
         terminate: () => { worker.onmessage = null; },
       };
