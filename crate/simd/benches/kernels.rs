@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use lectern_simd::{Attention, BLOCK, Format, Quantised, Scratch, Weights, attend, instructions};
+use lectern_simd::{Attention, BLOCK, Format, Held, Quantised, Scratch, Weights, attend, instructions};
 
 fn wave(n: usize) -> Vec<f32> {
     (0..n).map(|i| (i as f32 * 0.37).sin()).collect()
@@ -62,26 +62,38 @@ fn attentions(criterion: &mut Criterion) {
     ] {
         let (q_dim, kv_dim) = (heads * head_dim, kv_heads * head_dim);
         let positions = len + (n - 1) * step;
-        let keys = wave(positions.next_multiple_of(8) * kv_dim);
+        let n_eights = positions.div_ceil(8);
+        let keys = wave(n_eights * 8 * kv_dim);
         let values = wave(positions * kv_dim);
-        let q = wave(n * q_dim);
-        let attention = Attention {
-            num_attention_heads: heads,
-            num_key_value_heads: kv_heads,
-            head_dim,
-            len,
-            step,
-            q: &q,
-            keys: keys.as_chunks().0,
-            values: &values,
+        let short = |values: &[f32]| values.iter().map(|v| (v * 30_000.0) as i16).collect::<Vec<_>>();
+        let (short_keys, short_values) = (short(&keys), short(&values));
+        let steps = vec![[1.0 / 30_000.0; 8]; n_eights * kv_heads];
+        let single = Held::Single { keys: keys.as_chunks().0, values: &values };
+        let short = Held::Short {
+            keys: short_keys.as_chunks().0,
+            values: &short_values,
+            key_steps: &steps,
+            value_steps: &steps,
         };
+        let q = wave(n * q_dim);
         let (mut scores, mut out) = (Vec::new(), vec![0.0; n * q_dim]);
         let seen: usize = (0..n).map(|i| len + i * step).sum();
         group.throughput(Throughput::Elements((2 * seen * q_dim) as u64));
-        let name = format!("{n} of {heads}/{kv_heads} × {head_dim}, {positions} positions");
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| attend(black_box(&attention), true, &mut scores, &mut out));
-        });
+        for (form, held) in [("single", single), ("short", short)] {
+            let attention = Attention {
+                num_attention_heads: heads,
+                num_key_value_heads: kv_heads,
+                head_dim,
+                len,
+                step,
+                q: &q,
+                held,
+            };
+            let name = format!("{n} of {heads}/{kv_heads} × {head_dim}, {positions} positions, {form}");
+            group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+                bencher.iter(|| attend(black_box(&attention), true, &mut scores, &mut out));
+            });
+        }
     }
     group.finish();
 }

@@ -21,8 +21,10 @@ pub mod relaxed;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::ptr::null;
+
 pub use activation::{Quantised, Rounding, signed8_rest};
-use attention::{AttentionCall, EIGHT, ROWS};
+use attention::{AttentionCall, EIGHT, QUERIES};
 use call::{Call, PanelBlock};
 pub use math::{Exp, half_to_f32};
 
@@ -110,6 +112,26 @@ impl Instructions {
     }
 }
 
+/// Keys and values of positions.
+#[derive(Clone, Copy)]
+pub enum Held<'a> {
+    Single {
+        /// `[⌈positions/8⌉, kv_heads·head_dim, 8]`
+        keys: &'a [[f32; EIGHT]],
+        /// `[positions, kv_heads·head_dim]`
+        values: &'a [f32],
+    },
+    /// Whole numbers of steps, of a size that each head has for itself at each position.
+    Short {
+        /// As above.
+        keys: &'a [[i16; EIGHT]],
+        values: &'a [i16],
+        /// `[⌈positions/8⌉, kv_heads, 8]`
+        key_steps: &'a [[f32; EIGHT]],
+        value_steps: &'a [[f32; EIGHT]],
+    },
+}
+
 /// Keys, values and the queries that attend to them.
 pub struct Attention<'a> {
     pub num_attention_heads: usize,
@@ -121,10 +143,7 @@ pub struct Attention<'a> {
     pub step: usize,
     /// `[n, heads·head_dim]`
     pub q: &'a [f32],
-    /// `[⌈positions/8⌉, kv_heads·head_dim, 8]`
-    pub keys: &'a [[f32; EIGHT]],
-    /// `[positions, kv_heads·head_dim]`
-    pub values: &'a [f32],
+    pub held: Held<'a>,
 }
 
 /// `out[i] = Σₜ softmax(q[i]·k / √head_dim)ₜ · v[t]` for every head.
@@ -132,7 +151,7 @@ pub struct Attention<'a> {
 /// # Shapes
 /// `out` `[n, heads·head_dim]`; `scores` is scratch. `is_fast` takes the machine's own instructions, if there are any.
 pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, out: &mut [f32]) {
-    let &Attention { num_attention_heads, num_key_value_heads, head_dim, len, step, q, keys, values } = attention;
+    let &Attention { num_attention_heads, num_key_value_heads, head_dim, len, step, q, held } = attention;
     let (q_dim, kv_dim) = (num_attention_heads * head_dim, num_key_value_heads * head_dim);
     assert!(head_dim.is_multiple_of(8) && num_attention_heads.is_multiple_of(num_key_value_heads));
     let n = q.len() / q_dim;
@@ -141,8 +160,24 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
         return;
     }
     let positions = len + (n - 1) * step;
-    assert!(len > 0 && keys.len() >= positions.div_ceil(EIGHT) * kv_dim && values.len() >= positions * kv_dim);
-    scores.resize(scores.len().max(ROWS * positions.next_multiple_of(EIGHT)), 0.0);
+    let n_eights = positions.div_ceil(EIGHT);
+    let (n_keys, n_values, n_steps) = match held {
+        Held::Single { keys, values } => (keys.len(), values.len(), usize::MAX),
+        Held::Short { keys, values, key_steps, value_steps } => {
+            (keys.len(), values.len(), key_steps.len().min(value_steps.len()))
+        }
+    };
+    assert!(len > 0 && n_keys >= n_eights * kv_dim && n_values >= positions * kv_dim);
+    assert!(n_steps >= n_eights * num_key_value_heads);
+    let (keys, values): (*const u8, *const u8) = match held {
+        Held::Single { keys, values } => (keys.as_ptr().cast(), values.as_ptr().cast()),
+        Held::Short { keys, values, .. } => (keys.as_ptr().cast(), values.as_ptr().cast()),
+    };
+    let (key_steps, value_steps): (*const f32, *const f32) = match held {
+        Held::Single { .. } => (null(), null()),
+        Held::Short { key_steps, value_steps, .. } => (key_steps.as_ptr().cast(), value_steps.as_ptr().cast()),
+    };
+    scores.resize(scores.len().max(QUERIES * n_eights * EIGHT), 0.0);
     let call = AttentionCall {
         n,
         group: num_attention_heads / num_key_value_heads,
@@ -151,8 +186,10 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
         len,
         step,
         q: q.as_ptr(),
-        keys: keys.as_ptr().cast(),
-        values: values.as_ptr(),
+        keys,
+        values,
+        key_steps,
+        value_steps,
         exp: &math::Exp::new(),
         scores: scores.as_mut_ptr(),
         out: out.as_mut_ptr(),
@@ -298,71 +335,118 @@ mod tests {
     struct Cache {
         keys: Vec<[f32; 8]>,
         values: Vec<f32>,
-        plain_keys: Vec<f32>,
+        short: Short,
+        /// Keys and values by position, as they are and as the steps leave them.
+        plain: [[Vec<f32>; 2]; 2],
     }
 
-    fn cache(positions: usize, kv_dim: usize) -> Cache {
-        let plain_keys: Vec<f32> = wave(positions * kv_dim).iter().map(|v| v * 0.7).collect();
-        let mut keys = vec![[0.0; 8]; positions.div_ceil(8) * kv_dim];
-        for t in 0..positions {
-            for d in 0..kv_dim {
-                keys[t / 8 * kv_dim + d][t % 8] = plain_keys[t * kv_dim + d];
+    /// The same, in steps.
+    struct Short {
+        keys: Vec<[i16; 8]>,
+        values: Vec<i16>,
+        key_steps: Vec<[f32; 8]>,
+        value_steps: Vec<[f32; 8]>,
+    }
+
+    impl Cache {
+        fn held(&self, is_short: bool) -> Held<'_> {
+            match is_short {
+                false => Held::Single { keys: &self.keys, values: &self.values },
+                true => Held::Short {
+                    keys: &self.short.keys,
+                    values: &self.short.values,
+                    key_steps: &self.short.key_steps,
+                    value_steps: &self.short.value_steps,
+                },
             }
         }
-        Cache { keys, values: wave(positions * kv_dim + 5)[5..].to_vec(), plain_keys }
+    }
+
+    fn cache(positions: usize, kv_heads: usize, head_dim: usize) -> Cache {
+        let kv_dim = kv_heads * head_dim;
+        let plain_keys: Vec<f32> = wave(positions * kv_dim).iter().map(|v| v * 0.7).collect();
+        let values = wave(positions * kv_dim + 5)[5..].to_vec();
+        let mut stepped = [Vec::new(), Vec::new()];
+        let n_eights = positions.div_ceil(8);
+        let mut keys = vec![[0.0; 8]; n_eights * kv_dim];
+        let mut short = Short {
+            keys: vec![[0; 8]; n_eights * kv_dim],
+            values: Vec::new(),
+            // What lies behind the last position must not matter.
+            key_steps: vec![[7.0; 8]; n_eights * kv_heads],
+            value_steps: vec![[7.0; 8]; n_eights * kv_heads],
+        };
+        for t in 0..positions {
+            // Steps that differ from head to head and from position to position.
+            let step = |head: usize| (1 + (t + head) % 3) as f32 / 2_000.0;
+            for head in 0..kv_heads {
+                short.key_steps[t / 8 * kv_heads + head][t % 8] = step(head);
+                short.value_steps[t / 8 * kv_heads + head][t % 8] = step(head + 1);
+            }
+            for d in 0..kv_dim {
+                let (key, value) = (plain_keys[t * kv_dim + d], values[t * kv_dim + d]);
+                keys[t / 8 * kv_dim + d][t % 8] = key;
+                let (key_step, value_step) = (step(d / head_dim), step(d / head_dim + 1));
+                let (short_key, short_value) = ((key / key_step) as i16, (value / value_step) as i16);
+                short.keys[t / 8 * kv_dim + d][t % 8] = short_key;
+                short.values.push(short_value);
+                stepped[0].push(f32::from(short_key) * key_step);
+                stepped[1].push(f32::from(short_value) * value_step);
+            }
+        }
+        Cache { keys, values: values.clone(), short, plain: [[plain_keys, values], stepped] }
     }
 
     #[test]
     fn attention_equals_its_definition_and_rows_their_batch() {
-        let (heads, kv_heads, head_dim) = (6, 2, 40);
-        let (q_dim, kv_dim) = (heads * head_dim, kv_heads * head_dim);
-        let cache = cache(40, kv_dim);
-        for (n, len, step) in [(1, 1, 0), (1, 17, 0), (5, 1, 1), (4, 9, 1), (9, 21, 0), (7, 33, 1)] {
-            let q = wave(n * q_dim);
-            let attention = |q, len, step| {
-                let Cache { keys, values, .. } = &cache;
-                Attention {
-                    num_attention_heads: heads,
-                    num_key_value_heads: kv_heads,
-                    head_dim,
-                    len,
-                    step,
-                    q,
-                    keys,
-                    values,
-                }
-            };
-            for is_fast in [false, true] {
-                let (mut scores, mut out) = (Vec::new(), vec![f32::NAN; n * q_dim]);
-                attend(&attention(&q, len, step), is_fast, &mut scores, &mut out);
-                for i in 0..n {
-                    let (q, out) = (&q[i * q_dim..][..q_dim], &out[i * q_dim..][..q_dim]);
-                    let mut alone = vec![f32::NAN; q_dim];
-                    attend(&attention(q, len + i * step, 0), is_fast, &mut scores, &mut alone);
-                    assert_eq!(out, alone, "row {i} of {n}");
-                    for head in 0..heads {
-                        let first = head / 3 * head_dim;
-                        let dot = |t: usize| -> f64 {
-                            (0..head_dim)
-                                .map(|d| f64::from(q[head * head_dim + d] * cache.plain_keys[t * kv_dim + first + d]))
-                                .sum()
-                        };
-                        let weights: Vec<f64> =
-                            (0..len + i * step).map(|t| dot(t) / (head_dim as f64).sqrt()).collect();
-                        let largest = weights.iter().copied().fold(f64::MIN, f64::max);
-                        let weights: Vec<f64> = weights.iter().map(|w| (w - largest).exp()).collect();
-                        for d in 0..head_dim {
-                            let sum: f64 = weights.iter().sum();
-                            let expected: f64 = (weights.iter().enumerate())
-                                .map(|(t, w)| w * f64::from(cache.values[t * kv_dim + first + d]) / sum)
-                                .sum();
-                            let found = f64::from(out[head * head_dim + d]);
-                            assert!((found - expected).abs() < 2e-4, "{found} for {expected}");
+        for (heads, kv_heads, head_dim) in [(6, 2, 40), (3, 3, 32), (8, 1, 16)] {
+            let q_dim = heads * head_dim;
+            let cache = cache(40, kv_heads, head_dim);
+            for (n, len, step) in [(1, 1, 0), (1, 17, 0), (5, 1, 1), (4, 9, 1), (9, 21, 0), (7, 33, 1)] {
+                let q = wave(n * q_dim);
+                for (is_fast, is_short) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let held = cache.held(is_short);
+                    let attention = |q, len, step| Attention {
+                        num_attention_heads: heads,
+                        num_key_value_heads: kv_heads,
+                        head_dim,
+                        len,
+                        step,
+                        q,
+                        held,
+                    };
+                    let (mut scores, mut out) = (Vec::new(), vec![f32::NAN; n * q_dim]);
+                    attend(&attention(&q, len, step), is_fast, &mut scores, &mut out);
+                    for i in 0..n {
+                        let (q, out) = (&q[i * q_dim..][..q_dim], &out[i * q_dim..][..q_dim]);
+                        let mut alone = vec![f32::NAN; q_dim];
+                        attend(&attention(q, len + i * step, 0), is_fast, &mut scores, &mut alone);
+                        assert_eq!(out, alone, "row {i} of {n}");
+                        for (head, out) in out.chunks_exact(head_dim).enumerate() {
+                            let query = &q[head * head_dim..][..head_dim];
+                            let plain = &cache.plain[usize::from(is_short)];
+                            let expected = defined(plain, query, head * kv_heads / heads, kv_heads, len + i * step);
+                            for (found, expected) in out.iter().zip(expected) {
+                                assert!((f64::from(*found) - expected).abs() < 3e-4, "{found} for {expected}");
+                            }
                         }
                     }
                 }
             }
         }
+    }
+
+    /// `Σₜ softmax(q·k / √head_dim)ₜ · v[t]` over the first `len` positions of a head.
+    fn defined([keys, values]: &[Vec<f32>; 2], q: &[f32], kv_head: usize, kv_heads: usize, len: usize) -> Vec<f64> {
+        let at = |t: usize, d: usize| (t * kv_heads + kv_head) * q.len() + d;
+        let score = |t: usize| -> f64 { (0..q.len()).map(|d| f64::from(q[d]) * f64::from(keys[at(t, d)])).sum() };
+        let scores: Vec<f64> = (0..len).map(|t| score(t) / (q.len() as f64).sqrt()).collect();
+        let largest = scores.iter().copied().fold(f64::MIN, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        (0..q.len())
+            .map(|d| weights.iter().enumerate().map(|(t, w)| w / sum * f64::from(values[at(t, d)])).sum())
+            .collect()
     }
 
     #[test]

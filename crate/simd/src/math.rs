@@ -38,6 +38,7 @@ pub trait Eight: MulAdd {
     /// The instructions of the type are there, here and below; pointers lead to eight values.
     unsafe fn zero() -> Self::Floats;
     unsafe fn floats(from: *const f32) -> Self::Floats;
+    unsafe fn shorts(from: *const i16) -> Self::Floats;
     unsafe fn splat(value: f32) -> Self::Floats;
     /// `a·b + c`, rounded as [`MulAdd::mul_add`] rounds it.
     unsafe fn mul_add8(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
@@ -56,6 +57,13 @@ impl Eight for Plain {
         // SAFETY: the caller's.
         let read = |at| unsafe { f32x4::new(from.add(at).cast::<[f32; 4]>().read_unaligned()) };
         [read(0), read(4)]
+    }
+    #[inline(always)]
+    unsafe fn shorts(from: *const i16) -> [f32x4; 2] {
+        // SAFETY: the caller's.
+        let [low, high] = unsafe { from.cast::<[[i16; 4]; 2]>().read_unaligned() };
+        let float = |shorts: [i16; 4]| i32x4::new(shorts.map(i32::from)).round_float();
+        [float(low), float(high)]
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> [f32x4; 2] {

@@ -122,6 +122,11 @@ mod lanes {
             [v128_load(from.cast()), v128_load(from.add(4).cast())]
         }
         #[inline(always)]
+        unsafe fn shorts(from: *const i16) -> Two {
+            let four = |from: *const i16| f32x4_convert_i32x4(i32x4_load_extend_i16x4(from));
+            [four(from), four(from.add(4))]
+        }
+        #[inline(always)]
         unsafe fn splat(value: f32) -> Two {
             [f32x4_splat(value); 2]
         }

@@ -126,6 +126,10 @@ macro_rules! floats {
                 _mm256_loadu_ps(from)
             }
             #[inline(always)]
+            unsafe fn shorts(from: *const i16) -> __m256 {
+                _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128(from.cast())))
+            }
+            #[inline(always)]
             unsafe fn splat(value: f32) -> __m256 {
                 _mm256_set1_ps(value)
             }

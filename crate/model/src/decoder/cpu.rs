@@ -66,7 +66,7 @@ impl CpuDecoder {
     pub fn new(weights: Rc<DecoderWeights>) -> Self {
         let config = &weights.config;
         Self {
-            cache: KvCache::new(config.num_hidden_layers, config.kv_dim()),
+            cache: KvCache::new(config.num_hidden_layers, config.num_key_value_heads, config.head_dim),
             inverse_frequencies: config.inverse_frequencies(),
             lora: None,
             precision: Precision::Exact,
@@ -170,7 +170,6 @@ impl CpuDecoder {
         }
         project(Projection::Q, &layer.q, bits, &mut b.activations, &mut b.q);
         rope(&mut b.q, q_dim, &b.cos[first * half..], &b.sin[first * half..], half);
-        let (keys, values) = self.cache.layer(index);
         b.attended.resize(b.q.len(), 0.0);
         let attention = Attention {
             num_attention_heads: config.num_attention_heads,
@@ -179,8 +178,7 @@ impl CpuDecoder {
             len: self.cache.len() + first + 1,
             step: 1,
             q: &b.q,
-            keys: keys.eights(),
-            values,
+            held: self.cache.layer(index),
         };
         attend(&attention, bits != Bits::Sixteen, &mut b.scores, &mut b.attended);
         b.activations.set(&b.attended, q_dim);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use lectern_simd::{Attention, attend};
+use lectern_simd::{Attention, Held, attend};
 
 use crate::Precision;
 use crate::encoder::config::Pooling;
@@ -11,14 +11,14 @@ use crate::kernel::cpu::activation::Activations;
 use crate::kernel::cpu::matmul::{Bits, Scratch, matmul};
 use crate::kernel::cpu::norm::{gelu, gelu_fast, layer_norm};
 use crate::kernel::cpu::vector::{add, dot};
-use crate::kv_cache::Keys;
+use crate::kv_cache::Eights;
 
 /// Runs an encoder's weights on the CPU.
 pub struct CpuEncoder {
     weights: Rc<EncoderWeights>,
     precision: Precision,
     /// Of the sequence that attends.
-    keys: Keys,
+    keys: Eights<f32>,
     buffers: Buffers,
 }
 
@@ -40,7 +40,7 @@ struct Buffers {
 
 impl CpuEncoder {
     pub fn new(weights: Rc<EncoderWeights>) -> Self {
-        let keys = Keys::new(weights.config.hidden_size);
+        let keys = Eights::new(weights.config.hidden_size);
         Self { weights, precision: Precision::Exact, keys, buffers: Buffers::default() }
     }
 
@@ -102,8 +102,7 @@ impl CpuEncoder {
                 len: ids.len(),
                 step: 0,
                 q: &b.q[rows.clone()],
-                keys: self.keys.eights(),
-                values: &b.v[rows.clone()],
+                held: Held::Single { keys: self.keys.eights(), values: &b.v[rows.clone()] },
             };
             attend(&attention, bits == Bits::Eight, &mut b.scores, &mut b.attended[rows]);
             start += ids.len();
