@@ -10,9 +10,9 @@ use lectern_adapter::{BaseModel, PeftAdapter, attach};
 use lectern_model::decoder::gpu::GpuDecoder;
 use lectern_model::decoder::{Decoder, DecoderWeights, Executor};
 use lectern_model::encoder::{Encoder, EncoderWeights};
-use lectern_model::kernel::gpu::Tuning;
+use lectern_model::kernel::gpu::{LONG_CONTEXT, Tuning};
 use lectern_model::lora::{ActiveLora, LoraSet};
-use lectern_model::sample::argmax;
+use lectern_model::sample::{Sampler, SamplingOptions, argmax};
 use lectern_model::{Device, Gguf};
 
 use crate::decoder::check_case;
@@ -61,9 +61,10 @@ fn the_references_first_logits_and_greedy_ids() {
     let (prompt, greedy_ids) = (ids(&case["ids"]), ids(&case["greedy_ids"]));
     decoder.reset();
     let mut id = argmax(&block_on(decoder.prefill(&prompt)).unwrap());
+    let greedy = SamplingOptions::default();
     for (step, (&expected, margin)) in greedy_ids.iter().zip(floats(&case["margins"])).take(8).enumerate() {
         assert!(id == expected || margin <= 0.1, "step {step}: {id} instead of {expected}");
-        id = block_on(decoder.decode_greedy(expected)).unwrap();
+        id = block_on(decoder.decode_some(expected, 1, &mut Sampler::new(greedy))).unwrap()[0];
     }
     let layers = decoder.config().num_hidden_layers;
     let dispatches = decoder.dispatches_per_token().unwrap();
@@ -146,7 +147,7 @@ fn check_tiny(shape: Shape, tuning: Tuning) {
     let logits = block_on(decoder.prefill(&IDS[16..20])).unwrap();
     assert!(relative_error(&logits, &expected[19..20]) <= 1e-4, "{shape:?} in two batches");
     for position in 20..24 {
-        let next = block_on(decoder.decode_greedy(IDS[position])).unwrap();
+        let next = block_on(decoder.decode_some(IDS[position], 1, None)).unwrap()[0];
         let row: Vec<f32> = expected[position].iter().map(|v| *v as f32).collect();
         assert_eq!(next as usize, argmax(&row) as usize, "{shape:?} position {position}");
     }
@@ -160,6 +161,68 @@ fn a_tiny_checkpoint_of_mixed_encodings_and_a_separate_head() {
 #[test]
 fn a_tiny_checkpoint_with_a_tied_head_and_scaled_frequencies() {
     check_tiny(Shape { tied_head: true, rope: Rope::Frequencies }, Tuning::HARDWARE);
+}
+
+/// Tokens that are chosen together are those that are chosen one by one, by the same kernels.
+#[test]
+fn several_tokens_at_once_are_those_one_by_one() {
+    let tiny = tiny_checkpoint(SECOND);
+    let mut decoder = Decoder::new(weights(&tiny.gguf), 96);
+    block_on(decoder.use_gpu(&device())).unwrap();
+    let by_chance = SamplingOptions { temperature: 1.5, top_k: 30, top_p: 0.9, seed: 5, ..Default::default() };
+    for options in [SamplingOptions::default(), by_chance] {
+        let mut runs = [1, 2, 9].map(|n| {
+            let mut sampler = Sampler::new(options);
+            block_on(decoder.prefill(&IDS)).unwrap();
+            let mut chosen = vec![5];
+            while chosen.len() < 20 {
+                let last = chosen[chosen.len() - 1];
+                chosen.extend(block_on(decoder.decode_some(last, n, &mut sampler)).unwrap());
+            }
+            assert_eq!(decoder.ids(), [&IDS[..], &chosen[..chosen.len() - 1]].concat());
+            let drawn = if sampler.is_greedy() { 0 } else { chosen.len() as u32 - 1 };
+            assert_eq!(sampler.n_drawn(), drawn);
+            decoder.reset();
+            chosen.truncate(19);
+            chosen
+        });
+        runs[0].truncate(19);
+        assert!(runs[0] == runs[1] && runs[1] == runs[2], "{runs:?}");
+    }
+    // No further than the context, and then an error.
+    block_on(decoder.prefill(&[1; 90])).unwrap();
+    let mut greedy = Sampler::new(SamplingOptions::default());
+    assert_eq!(block_on(decoder.decode_some(1, 16, &mut greedy)).unwrap().len(), 6);
+    assert_eq!(block_on(decoder.decode_some(1, 16, &mut greedy)).unwrap_err().code(), "prompt-too-long");
+}
+
+/// In a long context a head's attention is shared by workgroups; the CPU says what comes out.
+#[test]
+fn a_long_context_gives_the_cpus_logits() {
+    let tiny = tiny_checkpoint(SECOND);
+    let prompt: Vec<u32> = (0..LONG_CONTEXT as u32 + 20).map(|i| i * 7 % 260).collect();
+    let weights = || {
+        let mut weights = weights(&tiny.gguf);
+        weights.config.context_length = 600;
+        weights
+    };
+    let mut cpu = Decoder::new(weights(), 600);
+    let mut gpu = block_on(GpuDecoder::with_tuning(&device(), &weights(), 600, Tuning::HARDWARE)).unwrap();
+    // On both sides of where a context becomes long.
+    let short = LONG_CONTEXT - 2;
+    for batch in prompt[..short].chunks(64) {
+        block_on(cpu.read_on(batch)).unwrap();
+        block_on(gpu.read_on(batch)).unwrap();
+    }
+    let mut launches = Vec::new();
+    for &id in &prompt[short..] {
+        let (expected, logits) = (block_on(cpu.decode(id)).unwrap(), block_on(gpu.decode(id)).unwrap());
+        let largest = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
+        assert!(largest_difference(&logits, &expected) <= 2e-3 * largest);
+        launches.push(gpu.dispatches_per_token());
+    }
+    let layers = cpu.config().num_hidden_layers;
+    assert_eq!(launches[launches.len() - 1], launches[0] + layers, "one more a layer");
 }
 
 #[test]

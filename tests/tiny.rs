@@ -7,8 +7,8 @@ use lectern_adapter::{BaseModel, PeftAdapter, attach};
 use lectern_engine::reader::Reader;
 use lectern_model::decoder::{Decoder, DecoderWeights};
 use lectern_model::generate::{GenerateOptions, Stopped, generate};
-use lectern_model::sample::argmax;
-use lectern_model::{ChatTemplate, Gguf, Message, SamplingOptions, Tokenizer};
+use lectern_model::sample::{Sampler, SamplingOptions, argmax};
+use lectern_model::{ChatTemplate, Gguf, Message, Tokenizer};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use crate::reference_decoder::ReferenceDecoder;
@@ -91,12 +91,13 @@ fn greedy_decoding_takes_the_references_tokens() {
     let mut decoder = decoder(&tiny);
     let mut ids = IDS.to_vec();
     let mut next = argmax(&block_on(decoder.prefill(&IDS)).unwrap());
+    let mut greedy = Sampler::new(SamplingOptions::default());
     for _ in 0..24 {
         let logits = tiny.reference.logits(&ids).pop().unwrap();
         let best = logits.iter().copied().fold(f64::MIN, f64::max);
         assert!(best - logits[next as usize] <= 2e-3 * best.abs(), "{next} is not the reference's at {}", ids.len());
         ids.push(next);
-        next = block_on(decoder.decode_greedy(next)).unwrap();
+        next = block_on(decoder.decode_some(next, 1, &mut greedy)).unwrap()[0];
     }
 }
 
@@ -110,7 +111,8 @@ fn a_full_context_is_an_error_and_changes_nothing() {
         block_on(decoder.prefill(batch)).unwrap();
     }
     assert_eq!(block_on(decoder.decode(3)).unwrap_err().code(), "prompt-too-long");
-    assert_eq!(block_on(decoder.decode_greedy(3)).unwrap_err().code(), "prompt-too-long");
+    let mut greedy = Sampler::new(SamplingOptions::default());
+    assert_eq!(block_on(decoder.decode_some(3, 1, &mut greedy)).unwrap_err().code(), "prompt-too-long");
     assert_eq!(block_on(decoder.prefill(&IDS)).unwrap_err().code(), "prompt-too-long");
     assert_eq!(decoder.ids(), ids);
     decoder.reset();

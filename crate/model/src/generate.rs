@@ -110,8 +110,9 @@ pub async fn generate<H: Host>(
     let greedy = sampler.is_greedy();
     let mut next = if greedy { argmax(&logits) } else { sampler.sample(&mut logits, &answer.ids) };
     let mut lookup = Lookup::new();
-    // Ids that a draft had right, in order, and that are not in the answer yet.
+    // Ids that are chosen, in order, and not in the answer yet: a draft had them right, or the GPU gave several.
     let mut known = VecDeque::new();
+    let mut run = 1;
     let stopped = loop {
         if let Some(stopped) = answer.push(next, on_event)? {
             break stopped;
@@ -145,11 +146,14 @@ pub async fn generate<H: Host>(
                 continue;
             }
         }
-        next = if greedy {
-            retry!(decoder, host, on_event, decoder.decode_greedy(next))
-        } else {
+        next = if sampler.looks_back() {
             let mut logits = retry!(decoder, host, on_event, decoder.decode(next));
             sampler.sample(&mut logits, &answer.ids)
+        } else {
+            let asked = host.now_ms();
+            known.extend(retry!(decoder, host, on_event, decoder.decode_some(next, run.min(room), &mut sampler)));
+            run = tokens_at_once((host.now_ms() - asked) / known.len() as f64);
+            known.pop_front().unwrap_or(next)
         };
     };
     answer.release(on_event);
@@ -358,6 +362,15 @@ impl<'a> Answer<'a> {
             stopped,
         }
     }
+}
+
+/// Milliseconds between two pieces of text that a reader does not notice.
+const UNNOTICED_MS: f64 = 40.0;
+
+/// Tokens that may come together when each takes so long.
+fn tokens_at_once(ms_per_token: f64) -> usize {
+    // A clock may stand still for a token; what it is asked for is limited anyway.
+    ((UNNOTICED_MS / ms_per_token.max(0.1)) as usize).max(1)
 }
 
 /// Words of a sentence that is not said twice: of a shorter one the repetition may be meant.

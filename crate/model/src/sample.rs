@@ -23,24 +23,44 @@ impl Default for SamplingOptions {
     }
 }
 
-/// Chooses tokens; the same options and logits give the same tokens.
+/// Chooses tokens; the same options and logits give the same tokens, on the GPU too but for rounding.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     options: SamplingOptions,
-    rng: SplitMix64,
+    n_drawn: u32,
 }
 
 impl Sampler {
     pub fn new(options: SamplingOptions) -> Self {
-        Self { options, rng: SplitMix64(options.seed) }
+        Self { options, n_drawn: 0 }
+    }
+
+    pub fn options(&self) -> &SamplingOptions {
+        &self.options
     }
 
     /// Whether the largest logit alone decides, so that no logits but the largest need to be known.
     pub fn is_greedy(&self) -> bool {
-        self.options.temperature <= 0.0 && self.options.repetition_penalty == 1.0
+        self.options.temperature <= 0.0 && !self.looks_back()
     }
 
-    /// The next token. `recent`: the ids that the repetition penalty looks at. NaN counts as impossible.
+    /// Whether tokens depend on those before in another way than through the logits.
+    pub fn looks_back(&self) -> bool {
+        self.options.repetition_penalty != 1.0
+    }
+
+    /// Tokens drawn so far, which is all that is remembered of them.
+    pub fn n_drawn(&self) -> u32 {
+        self.n_drawn
+    }
+
+    /// Counts tokens that were drawn elsewhere.
+    pub fn skip(&mut self, n: usize) {
+        self.n_drawn = self.n_drawn.wrapping_add(n as u32);
+    }
+
+    /// The next token. `recent`: the ids that the repetition penalty looks at. NaN counts as impossible. Of equal logits
+    /// at the edge of what stays in play, all stay.
     ///
     /// # Shapes
     /// `logits`: `[vocab_size]`, at least one; the penalty is applied in place.
@@ -49,43 +69,49 @@ impl Sampler {
         if self.options.temperature <= 0.0 {
             return argmax(logits);
         }
-        let mut candidates: Vec<(u32, f32)> =
-            (0..).zip(logits.iter().copied()).filter(|(_, logit)| *logit > f32::NEG_INFINITY).collect();
-        let descending = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        let top_k = self.options.top_k;
-        if top_k > 0 && top_k < candidates.len() {
-            candidates.select_nth_unstable_by(top_k - 1, descending);
-            candidates.truncate(top_k);
-        }
-        candidates.sort_unstable_by(descending);
-        let Some(&(best, max)) = candidates.first() else {
-            return argmax(logits);
-        };
-        if max == f32::INFINITY {
+        let u = uniform(self.options.seed, self.n_drawn);
+        self.skip(1);
+        let best = argmax(logits);
+        let max = logits[best as usize];
+        if !max.is_finite() {
             return best;
         }
-        let mut total = 0.0f64;
-        for (_, weight) in &mut candidates {
-            *weight = ((*weight - max) / self.options.temperature).exp();
-            total += f64::from(*weight);
-        }
-        let mut kept = 0.0f64;
-        let mut n_kept = 0;
-        for (_, weight) in &candidates {
-            kept += f64::from(*weight);
-            n_kept += 1;
-            if kept >= f64::from(self.options.top_p) * total {
+        let weight = |logit: f32| f64::from((logit - max) / self.options.temperature).exp();
+        let least = self.least_in_play(logits, weight);
+        // Of NaN no comparison holds.
+        let in_play = || (0..).zip(logits.iter()).filter(|(_, logit)| **logit >= least);
+        let mut left = f64::from(u) * in_play().map(|(_, logit)| weight(*logit)).sum::<f64>();
+        let mut last = best;
+        for (id, logit) in in_play() {
+            last = id;
+            left -= weight(*logit);
+            if left < 0.0 {
                 break;
             }
         }
-        let mut left = self.rng.next_unit() * kept;
-        for (id, weight) in &candidates[..n_kept] {
-            left -= f64::from(*weight);
-            if left < 0.0 {
-                return *id;
-            }
+        last
+    }
+
+    /// The smallest logit that `top_k` and `top_p` leave in play.
+    fn least_in_play(&self, logits: &[f32], weight: impl Fn(f32) -> f64) -> f32 {
+        let SamplingOptions { top_k, top_p, .. } = self.options;
+        if top_k == 0 && top_p >= 1.0 {
+            return f32::MIN;
         }
-        candidates[n_kept - 1].0
+        let mut play: Vec<f32> = logits.iter().copied().filter(|logit| *logit >= f32::MIN).collect();
+        if top_k > 0 && top_k < play.len() {
+            let (_, least, _) = play.select_nth_unstable_by(top_k - 1, |a, b| b.total_cmp(a));
+            let least = *least;
+            play.retain(|logit| *logit >= least);
+        }
+        play.sort_unstable_by(|a, b| b.total_cmp(a));
+        let wanted = f64::from(top_p) * play.iter().map(|logit| weight(*logit)).sum::<f64>();
+        let mut kept = 0.0;
+        let reaches = |logit: &&f32| {
+            kept += weight(**logit);
+            kept >= wanted
+        };
+        play.iter().find(reaches).or(play.last()).copied().unwrap_or(f32::MIN)
     }
 
     fn penalize(&self, logits: &mut [f32], recent: &[u32]) {
@@ -115,23 +141,33 @@ pub fn argmax(logits: &[f32]) -> u32 {
     best.0
 }
 
-/// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".
-#[derive(Debug, Clone)]
-struct SplitMix64(u64);
+/// The draw of this number, uniform in `0.0..1.0`, 24 bits.
+pub fn uniform(seed: u64, n: u32) -> f32 {
+    let [word, _] = threefry([seed as u32, (seed >> 32) as u32], [n, 0]);
+    (word >> 8) as f32 / 16_777_216.0
+}
 
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
+/// Rotations of [`threefry`]'s rounds, over and over.
+pub const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
+/// What [`threefry`] makes its third key with.
+pub const PARITY: u32 = 0x1bd1_1bda;
 
-    /// Uniform in `0.0..1.0`, 53 bits.
-    fn next_unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+/// Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): numbers by their
+/// place in a sequence, of additions, rotations and exclusive ors, which every GPU has.
+fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    let keys = [key[0], key[1], PARITY ^ key[0] ^ key[1]];
+    let mut x = counter[0].wrapping_add(keys[0]);
+    let mut y = counter[1].wrapping_add(keys[1]);
+    for round in 0..20 {
+        x = x.wrapping_add(y);
+        y = y.rotate_left(ROTATIONS[round % 8]) ^ x;
+        if round % 4 == 3 {
+            let n = round / 4 + 1;
+            x = x.wrapping_add(keys[n % 3]);
+            y = y.wrapping_add(keys[(n + 1) % 3]).wrapping_add(n as u32);
+        }
     }
+    [x, y]
 }
 
 #[cfg(test)]
@@ -144,11 +180,34 @@ mod tests {
         (0..n).map(|_| sampler.sample(&mut logits.to_vec(), &[])).collect()
     }
 
+    /// Known answers of Random123, the authors' own code.
     #[test]
-    fn the_generator_is_splitmix64() {
-        let mut rng = SplitMix64(1_234_567);
-        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
-        assert_eq!([rng.next(), rng.next(), rng.next()], expected);
+    fn the_generator_is_threefry() {
+        assert_eq!(threefry([0; 2], [0; 2]), [0x6b20_0159, 0x99ba_4efe]);
+        assert_eq!(threefry([u32::MAX; 2], [u32::MAX; 2]), [0x1cb9_96fc, 0xbb00_2be7]);
+        assert_eq!(threefry([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]), [0xc492_3a9c, 0x483d_f7a0]);
+    }
+
+    #[test]
+    fn equal_logits_at_the_edge_all_stay() {
+        let logits = [1.0, 0.0, 1.0, 1.0, f32::NAN];
+        for options in
+            [SamplingOptions { top_k: 2, ..Default::default() }, SamplingOptions { top_p: 0.1, ..Default::default() }]
+        {
+            let drawn = draw(SamplingOptions { temperature: 1.0, ..options }, &logits, 200);
+            assert!([0, 2, 3].iter().all(|id| drawn.contains(id)) && !drawn.contains(&1) && !drawn.contains(&4));
+        }
+    }
+
+    #[test]
+    fn what_was_drawn_elsewhere_is_counted() {
+        let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 0.37).sin()).collect();
+        let options = SamplingOptions { temperature: 1.0, seed: 1 << 40, ..Default::default() };
+        let all = draw(options, &logits, 10);
+        let mut sampler = Sampler::new(options);
+        sampler.skip(7);
+        assert_eq!(sampler.n_drawn(), 7);
+        assert_eq!(sampler.sample(&mut logits.clone(), &[]), all[7]);
     }
 
     #[test]

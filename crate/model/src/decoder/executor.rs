@@ -5,11 +5,11 @@ use std::rc::Rc;
 use crate::decoder::config::DecoderConfig;
 use crate::decoder::cpu::{CpuDecoder, Logits};
 #[cfg(feature = "gpu")]
-use crate::decoder::gpu::GpuDecoder;
+use crate::decoder::gpu::{GpuDecoder, MAX_RUN};
 use crate::decoder::weights::DecoderWeights;
 use crate::error::ModelError;
 use crate::lora::{ActiveLora, LoraSet};
-use crate::sample::argmax;
+use crate::sample::Sampler;
 use crate::{Device, Precision};
 
 /// Rows that share one reading of the weights in prefill.
@@ -224,19 +224,31 @@ impl Decoder {
         self.read(&[id], Logits::Last).await
     }
 
-    /// Reads one generated id and returns the most likely next one.
+    /// Reads one generated id and chooses the next: as many as are wanted on the GPU (up to its own limit), which then
+    /// reads all of them but the last, and one on the CPU.
     ///
     /// # Errors
-    /// As [`Self::prefill`].
-    pub async fn decode_greedy(&mut self, id: u32) -> Result<u32, ModelError> {
+    /// As [`Self::prefill`]; the sampler then has drawn nothing.
+    ///
+    /// # Panics
+    /// When no token is wanted, or for a sampler that looks back at tokens.
+    pub async fn decode_some(&mut self, id: u32, n: usize, sampler: &mut Sampler) -> Result<Vec<u32>, ModelError> {
+        assert!(n > 0 && !sampler.looks_back());
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &mut self.gpu {
             room(self.n_ctx, self.ids.len(), 1)?;
-            let next = gpu.decode_greedy(id).await?;
+            let n = n.min(MAX_RUN).min(self.n_ctx - self.ids.len());
+            let by_chance = (!sampler.is_greedy()).then_some(&*sampler);
+            let chosen = gpu.decode_some(id, n, by_chance).await?;
+            if by_chance.is_some() {
+                sampler.skip(n);
+            }
             self.ids.push(id);
-            return Ok(next);
+            self.ids.extend(&chosen[..n - 1]);
+            return Ok(chosen);
         }
-        Ok(argmax(&self.read(&[id], Logits::Last).await?))
+        let mut logits = self.read(&[id], Logits::Last).await?;
+        Ok(vec![sampler.sample(&mut logits, &[])])
     }
 
     async fn read(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>, ModelError> {
@@ -247,8 +259,9 @@ impl Decoder {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &mut self.gpu {
             let out = match logits {
+                Logits::None => gpu.read_on(ids).await.map(|()| Vec::new())?,
+                Logits::Last => gpu.prefill(ids).await?,
                 Logits::All => gpu.prefill_all(ids).await?,
-                _ => gpu.prefill(ids).await?,
             };
             self.ids.extend_from_slice(ids);
             return Ok(out);

@@ -308,6 +308,7 @@ impl GpuEncoder {
             v_offset: 2 * hidden4,
             kv_stride: 3 * hidden4,
             direct: self.gpu.tuning.attention_direct,
+            parts: 1,
         };
         let b = &self.buffers;
         let buffers = [self.rows4(&b.qkv, 3 * c.hidden_size), self.batch(), self.rows4(&b.attended, c.hidden_size)];

@@ -1,5 +1,5 @@
-//! The GPU executor of the decoder: weights stay packed, a greedy token is one replayed graph and
-//! one read of four bytes.
+//! The GPU executor of the decoder: weights stay packed, a token is one replayed graph, and several tokens one small
+//! read.
 
 mod batch;
 mod lora;
@@ -11,13 +11,21 @@ use cubecl::prelude::BufferArg;
 use cubecl::server::Handle;
 
 use self::lora::{GpuLora, SegmentFactors};
+use self::step::StepKind;
 use self::weights::GpuWeights;
 use crate::Device;
 use crate::decoder::config::DecoderConfig;
 use crate::decoder::weights::DecoderWeights;
 use crate::error::ModelError;
-use crate::kernel::gpu::{Gpu, MAX_PREFILL_ROWS, Tuning, arg, lost, state, state_words, unavailable};
+use crate::kernel::gpu::{Gpu, MAX_PREFILL_ROWS, Tuning, arg, draw_words, lost, state, state_words, unavailable};
 use crate::lora::ActiveLora;
+use crate::sample::Sampler;
+
+/// Tokens that are chosen at most before one is known.
+pub const MAX_RUN: usize = state::MAX_RUN;
+
+/// Captured steps.
+type Graphs = Vec<(StepKind, Graph)>;
 
 /// Workgroup memory that WebGPU guarantees, in bytes.
 const WORKGROUP_BYTES: usize = 16 << 10;
@@ -53,6 +61,8 @@ struct Buffers {
     qkv: Buffer,
     /// `[64, q_dim]`
     attended: Buffer,
+    /// A single row's attention in parts.
+    attention_parts: Buffer,
     /// `[64, 2 · intermediate_size]`
     gate_up: Buffer,
     /// `[64, intermediate_size]`
@@ -83,8 +93,8 @@ pub struct GpuDecoder {
     loras: Vec<GpuLora>,
     /// Which of `loras` is on, and its scale.
     active: Option<(usize, f32)>,
-    /// The captured step without an adapter.
-    graph: Option<Graph>,
+    /// The captured steps without an adapter.
+    graphs: Graphs,
     len: usize,
     dispatches: usize,
 }
@@ -121,12 +131,15 @@ impl GpuDecoder {
         }
         let rows = MAX_PREFILL_ROWS;
         let vocab_words = 2 * config.vocab_size.div_ceil(2);
+        // A head's sums, the largest score and the weights' total.
+        let attention_parts = gpu.tuning.attention_parts * (config.q_dim() + 4 * config.num_attention_heads);
         let buffers = Buffers {
             state: Buffer::new(&gpu, state::IDS + rows)?,
             x: Buffer::new(&gpu, rows * config.hidden_size + config.head_dim)?,
             normed: Buffer::new(&gpu, rows * config.hidden_size)?,
             qkv: Buffer::new(&gpu, rows * (config.q_dim() + 2 * config.kv_dim()))?,
             attended: Buffer::new(&gpu, rows * config.q_dim())?,
+            attention_parts: Buffer::new(&gpu, attention_parts.max(4))?,
             gate_up: Buffer::new(&gpu, rows * 2 * config.intermediate_size)?,
             activated: Buffer::new(&gpu, rows * config.intermediate_size)?,
             logits: Buffer::new(&gpu, config.vocab_size)?,
@@ -144,11 +157,11 @@ impl GpuDecoder {
             batch_logits: None,
             loras: Vec::new(),
             active: None,
-            graph: None,
+            graphs: Graphs::new(),
             len: 0,
             dispatches: 0,
         };
-        decoder.decode_greedy(0).await?;
+        decoder.decode_some(0, 1, None).await?;
         decoder.reset();
         Ok(decoder)
     }
@@ -204,20 +217,36 @@ impl GpuDecoder {
         self.dispatches
     }
 
-    /// Reads `ids` at the next positions and returns the logits after the last, `[vocab_size]`.
+    /// Reads `ids` at the next positions and waits until they are read.
     ///
     /// # Errors
     /// `prompt-too-long` past the context, `gpu-lost`.
+    pub async fn read_on(&mut self, ids: &[u32]) -> Result<(), ModelError> {
+        self.launch_prompt(ids)?;
+        self.gpu.take_count();
+        // It comes when all before it is done.
+        self.gpu.read::<u32>(&self.buffers.state.handle, state::POSITION, 1).await.map(|_| ())
+    }
+
+    /// Reads `ids` at the next positions and returns the logits after the last, `[vocab_size]`.
+    ///
+    /// # Errors
+    /// As [`Self::read_on`].
     pub async fn prefill(&mut self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
-        self.room(ids.len())?;
-        for batch in ids.chunks(MAX_PREFILL_ROWS) {
-            self.write_state(batch);
-            self.launch_batch(batch.len());
-            self.len += batch.len();
-        }
+        self.launch_prompt(ids)?;
         self.launch_head();
         self.gpu.take_count();
         checked(self.gpu.read(&self.buffers.logits.handle, 0, self.config.vocab_size).await?)
+    }
+
+    fn launch_prompt(&mut self, ids: &[u32]) -> Result<(), ModelError> {
+        self.room(ids.len())?;
+        for batch in ids.chunks(MAX_PREFILL_ROWS) {
+            self.write_state(batch, None);
+            self.launch_batch(batch.len());
+            self.len += batch.len();
+        }
+        Ok(())
     }
 
     /// Reads `ids` at the next positions and returns the logits after each, `[n, vocab_size]`.
@@ -233,7 +262,7 @@ impl GpuDecoder {
         }
         let mut all = Vec::with_capacity(ids.len() * vocab);
         for batch in ids.chunks(MAX_PREFILL_ROWS) {
-            self.write_state(batch);
+            self.write_state(batch, None);
             self.launch_batch(batch.len());
             self.len += batch.len();
             let Some(out) = &self.batch_logits else { return Err(lost("no buffer for logits")) };
@@ -250,65 +279,76 @@ impl GpuDecoder {
     /// Reads one id and returns the logits after it, `[vocab_size]`.
     ///
     /// # Errors
-    /// As [`Self::prefill`].
+    /// As [`Self::read_on`].
     pub async fn decode(&mut self, id: u32) -> Result<Vec<f32>, ModelError> {
-        self.run_step(id)?;
+        self.run_steps(id, 1, None)?;
         checked(self.gpu.read(&self.buffers.logits.handle, 0, self.config.vocab_size).await?)
     }
 
-    /// Reads one id and returns the most likely next one (the lowest among equals): one replay and
-    /// one read of four bytes.
+    /// Reads one id, chooses the next `n` and reads all of them but the last: `n` replays, and one read of 4·`n` bytes.
+    /// The most likely ids (the lowest among equals), or those that `sampler` would draw, which it does not count.
     ///
     /// # Errors
-    /// As [`Self::prefill`].
-    pub async fn decode_greedy(&mut self, id: u32) -> Result<u32, ModelError> {
-        self.run_step(id)?;
-        let result: Vec<u32> = self.gpu.read(&self.buffers.state.handle, state::RESULT, 1).await?;
-        match result[..] {
-            [state::BROKEN] => Err(lost("the logits are not finite or all zero")),
-            [token] if token > 0 => Ok(token - 1),
-            _ => Err(lost("the last step did not run")),
-        }
+    /// As [`Self::read_on`].
+    ///
+    /// # Panics
+    /// For more than [`MAX_RUN`], or none.
+    pub async fn decode_some(&mut self, id: u32, n: usize, sampler: Option<&Sampler>) -> Result<Vec<u32>, ModelError> {
+        assert!((1..=MAX_RUN).contains(&n), "{n} tokens at once");
+        self.run_steps(id, n, sampler)?;
+        let results: Vec<u32> = self.gpu.read(&self.buffers.state.handle, state::RESULTS, n).await?;
+        let token = |result: u32| match result {
+            state::BROKEN => Err(lost("the logits are not finite or all zero")),
+            0 => Err(lost("the last step did not run")),
+            _ => Ok(result - 1),
+        };
+        results.into_iter().map(token).collect()
     }
 
-    /// Runs a step, captured on its first run with the current adapter and replayed afterwards.
-    fn run_step(&mut self, id: u32) -> Result<(), ModelError> {
-        self.room(1)?;
-        self.write_state(&[id]);
-        let client = self.gpu.client.clone();
-        match self.current_graph() {
-            // SAFETY: every buffer of the graph is owned by `self`, and used from this client alone.
-            Some(graph) => unsafe { graph.replay() }.map_err(lost)?,
-            None => {
-                client.graph_prepare().map_err(lost)?;
-                self.gpu.take_count();
-                self.launch_step();
-                self.dispatches = self.gpu.take_count();
-                client.start_capture().map_err(lost)?;
-                self.launch_step();
-                let graph = client.stop_capture().map_err(lost)?;
-                self.gpu.take_count();
-                match self.active {
-                    Some((index, _)) => self.loras[index].graph = Some(graph),
-                    None => self.graph = Some(graph),
-                }
-            }
+    /// Runs steps one after another, each captured on its first run with the current adapter and replayed afterwards.
+    fn run_steps(&mut self, id: u32, n: usize, sampler: Option<&Sampler>) -> Result<(), ModelError> {
+        self.room(n)?;
+        self.write_state(&[id], sampler);
+        for _ in 0..n {
+            self.run_step(self.step_kind(sampler.is_some()))?;
+            self.len += 1;
         }
-        self.len += 1;
         Ok(())
     }
 
-    fn current_graph(&self) -> Option<&Graph> {
-        match self.active {
-            Some((index, _)) => self.loras[index].graph.as_ref(),
-            None => self.graph.as_ref(),
+    fn run_step(&mut self, kind: StepKind) -> Result<(), ModelError> {
+        let graphs = match self.active {
+            Some((index, _)) => &self.loras[index].graphs,
+            None => &self.graphs,
+        };
+        if let Some((_, graph)) = graphs.iter().find(|(captured, _)| *captured == kind) {
+            // SAFETY: every buffer of the graph is owned by `self`, and used from this client alone.
+            return unsafe { graph.replay() }.map_err(lost);
         }
+        let client = self.gpu.client.clone();
+        client.graph_prepare().map_err(lost)?;
+        self.gpu.take_count();
+        self.launch_step(kind);
+        self.dispatches = self.gpu.take_count();
+        client.start_capture().map_err(lost)?;
+        self.launch_step(kind);
+        let graph = client.stop_capture().map_err(lost)?;
+        self.gpu.take_count();
+        match self.active {
+            Some((index, _)) => self.loras[index].graphs.push((kind, graph)),
+            None => self.graphs.push((kind, graph)),
+        }
+        Ok(())
     }
 
-    fn write_state(&self, ids: &[u32]) {
+    fn write_state(&self, ids: &[u32], sampler: Option<&Sampler>) {
         let row = ids.len() - 1;
         let scale = self.active.map_or(0.0, |(_, scale)| scale);
-        self.gpu.write(&self.buffers.state.handle, &state_words(self.len, row, scale, ids, MAX_PREFILL_ROWS));
+        let mut words = state_words(self.len, row, scale, ids, MAX_PREFILL_ROWS);
+        if let Some(sampler) = sampler {
+            draw_words(&mut words, sampler);
+        }
+        self.gpu.write(&self.buffers.state.handle, &words);
     }
 
     fn room(&self, n: usize) -> Result<(), ModelError> {

@@ -1,33 +1,50 @@
-//! One token through the decoder: five launches a block and three more.
+//! One token through the decoder: five launches a block, six in a long context, and three more.
 
 use cubecl::prelude::*;
 
 use super::GpuDecoder;
 use super::weights::{DOWN, GATE_UP, GpuLayer, GpuVector, O, QKV};
 use crate::kernel::gpu::{
-    AttentionShape, GatherShape, GemvEpilogue, GemvShape, GpuMatrix, QkvShape, argmax, attention_decode, gather, gemv,
-    gemv_head, gemv_qkv,
+    AttentionShape, CHOOSE_THREADS, GatherShape, GemvEpilogue, GemvShape, GpuMatrix, LONG_CONTEXT, QkvShape,
+    attention_combine, attention_decode, choose_by_chance, choose_largest, gather, gemv, gemv_head, gemv_qkv,
 };
 
+/// What a captured step depends on besides the adapter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct StepKind {
+    /// Whether its token is drawn by chance.
+    pub by_chance: bool,
+    /// Workgroups that share a head's attention.
+    pub attention_parts: usize,
+}
+
 impl GpuDecoder {
+    /// The kind of the step at the next position.
+    pub(super) fn step_kind(&self, by_chance: bool) -> StepKind {
+        let attention_parts = if self.len < LONG_CONTEXT { 1 } else { self.gpu.tuning.attention_parts };
+        StepKind { by_chance, attention_parts }
+    }
+
     /// Launches one step from the id and position in the state buffer, up to the state's result.
-    pub(super) fn launch_step(&self) {
+    pub(super) fn launch_step(&self, kind: StepKind) {
         self.launch_gather(1);
         for index in 0..self.weights.layers.len() {
-            self.launch_layer(index);
+            self.launch_layer(index, kind.attention_parts);
         }
         self.launch_head();
-        let cubes = self.head_shape().cubes() as usize;
-        // SAFETY: one workgroup of the kernel's own size; lengths as allocated.
+        let b = &self.buffers;
+        let n = self.head_shape().cubes() as usize;
+        let (count, dim) = (CubeCount::Static(1, 1, 1), CubeDim::new_1d(CHOOSE_THREADS as u32));
+        let (client, logits, best, state) = (&self.gpu.client, b.logits.arg(), b.best.arg(), b.state.arg());
+        // SAFETY: one workgroup of the kernels' own size; lengths as allocated.
         unsafe {
-            argmax::launch_unchecked(
-                &self.gpu.client,
-                CubeCount::Static(1, 1, 1),
-                CubeDim::new_1d(crate::kernel::gpu::ARGMAX_THREADS as u32),
-                self.buffers.best.arg(),
-                self.buffers.state.arg(),
-                cubes,
-            );
+            match kind.by_chance {
+                true => {
+                    let vocab = self.config.vocab_size;
+                    choose_by_chance::launch_unchecked(client, count, dim, logits, best, state, n, vocab);
+                }
+                false => choose_largest::launch_unchecked(client, count, dim, best, state, n),
+            }
         }
         self.gpu.count();
     }
@@ -60,11 +77,11 @@ impl GpuDecoder {
         self.gpu.count();
     }
 
-    fn launch_layer(&self, index: usize) {
+    fn launch_layer(&self, index: usize, attention_parts: usize) {
         let layer = &self.weights.layers[index];
         let b = &self.buffers;
         self.launch_qkv(index, layer);
-        self.launch_attention(layer);
+        self.launch_attention(layer, attention_parts);
         self.launch_gemv(index, O, &b.attended, None, &b.x, GemvEpilogue::Add);
         let gate_up =
             if layer.fused[GATE_UP].segments.len() == 1 { GemvEpilogue::SiluMul } else { GemvEpilogue::Store };
@@ -107,17 +124,35 @@ impl GpuDecoder {
         }
     }
 
-    fn launch_attention(&self, layer: &GpuLayer) {
-        let shape = self.attention_shape(true);
-        // SAFETY: one workgroup a head; lengths as allocated.
+    fn launch_attention(&self, layer: &GpuLayer, parts: usize) {
+        let shape = AttentionShape { parts, ..self.attention_shape(true) };
+        let heads = self.config.num_attention_heads as u32;
+        let (client, b) = (&self.gpu.client, &self.buffers);
+        let to = if parts == 1 { &b.attended } else { &b.attention_parts };
+        // SAFETY: one workgroup a head and part; lengths as allocated.
         unsafe {
             attention_decode::launch_unchecked(
-                &self.gpu.client,
-                CubeCount::Static(self.config.num_attention_heads as u32, 1, 1),
+                client,
+                CubeCount::Static(heads, parts as u32, 1),
                 CubeDim::new_1d(shape.threads as u32),
                 layer.cache4(),
-                self.buffers.state.arg(),
-                self.buffers.attended.arg4(),
+                b.state.arg(),
+                to.arg4(),
+                shape,
+            );
+        }
+        self.gpu.count();
+        if parts == 1 {
+            return;
+        }
+        // SAFETY: an invocation a vector of the output; lengths as allocated.
+        unsafe {
+            attention_combine::launch_unchecked(
+                client,
+                CubeCount::Static(heads, 1, 1),
+                CubeDim::new_1d(self.config.head_dim as u32 / 4),
+                to.arg4(),
+                b.attended.arg4(),
                 shape,
             );
         }
@@ -214,6 +249,7 @@ impl GpuDecoder {
             v_offset: self.n_ctx * c.kv_dim() / 4,
             kv_stride: c.kv_dim() / 4,
             direct: !single && self.gpu.tuning.attention_direct,
+            parts: 1,
         }
     }
 }

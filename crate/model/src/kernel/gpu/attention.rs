@@ -1,8 +1,9 @@
 //! Softmax attention, streamed: an online softmax over tiles of positions, so that workgroup memory
-//! does not grow with the context.
+//! does not grow with the context. One query against a long cache is shared by several workgroups, whose sums a second
+//! launch adds up.
 
 use super::state;
-use super::unpack::sum4;
+use super::unpack::{sum4, vec4};
 use super::{Gpu, V4};
 use cubecl::prelude::*;
 
@@ -27,6 +28,8 @@ pub struct AttentionShape {
     pub kv_stride: usize,
     /// Whether an invocation has a query for itself.
     pub direct: bool,
+    /// Workgroups that share the positions of a single query.
+    pub parts: usize,
 }
 
 impl AttentionShape {
@@ -51,6 +54,11 @@ impl AttentionShape {
     /// Positions of a cache whose keys end where its values begin.
     const fn positions(&self) -> usize {
         (self.v_offset - self.k_offset) / self.kv_stride
+    }
+
+    /// Floats of the sums of all parts: `[heads, parts]` of a head's sums, the largest score and the weights' total.
+    pub const fn partial_len(&self) -> usize {
+        self.num_heads * self.parts * 4 * (self.vectors() + 1)
     }
 
     /// Workgroups for `rows` queries.
@@ -152,7 +160,15 @@ fn attend(
         for g in 0..comptime!(cfg.groups()) {
             sum += sums[g * vectors + tid];
         }
-        out[q_row * comptime!(cfg.num_heads * cfg.vectors()) + head * vectors + tid] = sum / V4::new(total);
+        if comptime!(cfg.parts == 1) {
+            out[q_row * comptime!(cfg.num_heads * cfg.vectors()) + head * vectors + tid] = sum / V4::new(total);
+        } else {
+            let to = (head * comptime!(cfg.parts) + CUBE_POS_Y as usize) * comptime!(cfg.vectors() + 1);
+            out[to + tid] = sum;
+            if tid == 0 {
+                out[to + vectors] = vec4(max, total, 0f32, 0f32);
+            }
+        }
     }
 }
 
@@ -207,13 +223,47 @@ fn attend_alone(
     }
 }
 
-/// One query against the cache up to its own position. Grid: `num_heads`.
+/// One query against the cache up to its own position. Grid: `num_heads`, `parts`.
 ///
 /// # Shapes
-/// `cache` `[k | v | q]` as [`super::gemv_qkv`] writes it, `out` `[num_heads · head_dim]`.
+/// `cache` `[k | v | q]` as [`super::gemv_qkv`] writes it, `out` `[num_heads · head_dim]`, or for several parts
+/// [`AttentionShape::partial_len`].
 #[cube(launch_unchecked)]
 pub fn attention_decode(cache: &[V4], step: &[u32], out: &mut [V4], #[comptime] cfg: AttentionShape) {
-    attend(cache, cache, out, 0usize, 0usize, step[state::POSITION] as usize + 1, cfg);
+    let len = step[state::POSITION] as usize + 1;
+    if comptime!(cfg.parts == 1) {
+        attend(cache, cache, out, 0usize, 0usize, len, cfg);
+    } else {
+        let share = len.div_ceil(cfg.parts);
+        let first = usize::min(CUBE_POS_Y as usize * share, len);
+        attend(cache, cache, out, 0usize, first, usize::min(share, len - first), cfg);
+    }
+}
+
+/// Adds the parts up. Grid: `num_heads`, an invocation a vector.
+///
+/// # Shapes
+/// `partial` as [`attention_decode`] writes it, `out` `[num_heads · head_dim]`.
+#[cube(launch_unchecked)]
+pub fn attention_combine(partial: &[V4], out: &mut [V4], #[comptime] cfg: AttentionShape) {
+    let vectors = comptime!(cfg.vectors());
+    let (head, lane) = (CUBE_POS_X as usize, UNIT_POS as usize);
+    let pitch = comptime!(cfg.vectors() + 1);
+    let base = head * comptime!(cfg.parts * (cfg.vectors() + 1));
+    let mut max = f32::new(-1.0e30);
+    for part in 0..cfg.parts {
+        max = f32::max(max, partial[base + part * pitch + vectors].extract(0usize));
+    }
+    let mut total = f32::new(0.0);
+    let mut sum = V4::new(0f32);
+    for part in 0..cfg.parts {
+        let from = base + part * pitch;
+        let end = partial[from + vectors];
+        let weight = f32::exp(end.extract(0usize) - max);
+        total += weight * end.extract(1usize);
+        sum += V4::new(weight) * partial[from + lane];
+    }
+    out[head * vectors + lane] = sum / V4::new(total);
 }
 
 /// The query of this workgroup, or of this invocation.

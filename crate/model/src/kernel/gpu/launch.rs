@@ -4,6 +4,7 @@ use super::Tuning;
 use super::state;
 use crate::error::ModelError;
 use crate::packed::{PackedFormat, PackedMatrix};
+use crate::sample::Sampler;
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 use cubecl::client::Client;
@@ -191,4 +192,15 @@ pub fn state_words(position: usize, row: usize, scale: f32, ids: &[u32], n: usiz
     words[state::SCALE] = scale.to_bits();
     words[state::IDS..state::IDS + ids.len()].copy_from_slice(ids);
     words
+}
+
+/// Puts into the state how a token is drawn.
+pub fn draw_words(words: &mut [u32], sampler: &Sampler) {
+    let options = sampler.options();
+    words[state::TEMPERATURE] = options.temperature.to_bits();
+    words[state::TOP_K] = u32::try_from(options.top_k).unwrap_or(u32::MAX);
+    words[state::TOP_P] = options.top_p.to_bits();
+    words[state::SEED] = options.seed as u32;
+    words[state::SEED + 1] = (options.seed >> 32) as u32;
+    words[state::N_DRAWN] = sampler.n_drawn();
 }

@@ -14,7 +14,7 @@
 )]
 
 mod attention;
-mod greedy;
+mod choose;
 mod launch;
 mod low_rank;
 mod matmul;
@@ -28,9 +28,9 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
-pub use attention::{AttentionShape, attention_decode, launch_bidirectional, launch_causal};
-pub use greedy::{ARGMAX_THREADS, argmax};
-pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg, lost, state_words, unavailable};
+pub use attention::{AttentionShape, attention_combine, attention_decode, launch_bidirectional, launch_causal};
+pub use choose::{CHOOSE_THREADS, choose_by_chance, choose_largest};
+pub use launch::{Gpu, GpuMatrix, MAX_BINDING_BYTES, arg, draw_words, lost, state_words, unavailable};
 pub use low_rank::{LowRankPart, LowRankShape};
 pub use matmul::{ColumnOrder, GemmBuffers, GemmEpilogue, GemmShape, MAX_PREFILL_ROWS};
 pub use matvec::{QkvShape, gemv, gemv_head, gemv_qkv};
@@ -39,7 +39,7 @@ pub use rows::{
     GatherShape, LayerNormShape, PoolShape, RopeShape, gather, gather_encoder, layer_norm, pool, rms_norm,
     rope_scatter, silu_mul,
 };
-pub use tuning::Tuning;
+pub use tuning::{LONG_CONTEXT, Tuning};
 
 use cubecl::prelude::*;
 
@@ -52,15 +52,25 @@ pub type U4 = Vector<u32, Const<4>>;
 pub mod state {
     /// Position of row 0 of this step.
     pub const POSITION: usize = 0;
-    /// Written by the last kernel of a step: 0 nothing yet, [`BROKEN`] for logits that are not
-    /// finite or all zero, else the greedy token + 1.
-    pub const RESULT: usize = 1;
     /// The row whose logits are wanted.
-    pub const ROW: usize = 2;
+    pub const ROW: usize = 1;
     /// The adapter's scale, an f32's bits.
-    pub const SCALE: usize = 3;
+    pub const SCALE: usize = 2;
+    /// How a token is drawn, as in [`crate::sample::SamplingOptions`]: an f32's bits, a number, an f32's bits, two words.
+    pub const TEMPERATURE: usize = 3;
+    pub const TOP_K: usize = 4;
+    pub const TOP_P: usize = 5;
+    pub const SEED: usize = 6;
+    /// Tokens drawn since the sampler was made.
+    pub const N_DRAWN: usize = 8;
+    /// Tokens chosen since the host wrote the state.
+    pub const N_RESULTS: usize = 9;
+    /// Each of them + 1, or [`BROKEN`] for logits that are not finite or all zero; 0 where there is nothing yet.
+    pub const RESULTS: usize = 10;
+    /// Tokens that are chosen at most before the host writes the state again.
+    pub const MAX_RUN: usize = 16;
     /// Token ids of the step's rows.
-    pub const IDS: usize = 4;
-    /// Value of [`RESULT`] for unusable logits.
+    pub const IDS: usize = RESULTS + MAX_RUN;
+    /// A result for unusable logits.
     pub const BROKEN: u32 = u32::MAX;
 }

@@ -16,6 +16,9 @@ pub struct Tuning {
     pub attention_threads: usize,
     /// Whether an invocation of an attention over many queries has a query for itself, and shares no memory.
     pub attention_direct: bool,
+    /// Workgroups that share the positions of a single query in a long context: a workgroup a head alone leaves most of
+    /// a GPU idle.
+    pub attention_parts: usize,
     /// Whether products of many rows share no memory.
     pub gemm_direct: bool,
     /// Weight rows of a matrix-matrix tile, and how many weight rows and input rows of a full tile
@@ -24,6 +27,9 @@ pub struct Tuning {
     pub gemm_thread_cols: usize,
     pub gemm_thread_rows: usize,
 }
+
+/// Positions from which on a context is long.
+pub const LONG_CONTEXT: usize = 512;
 
 impl Tuning {
     /// A CPU that pretends to be a GPU: loads cost many times what arithmetic does and barriers more, so few
@@ -34,6 +40,7 @@ impl Tuning {
         gemv_lane_pairs: 2,
         attention_threads: 16,
         attention_direct: true,
+        attention_parts: 1,
         gemm_direct: true,
         gemm_cols: 64,
         gemm_thread_cols: 8,
@@ -46,6 +53,7 @@ impl Tuning {
         gemv_lane_pairs: 1,
         attention_threads: 64,
         attention_direct: false,
+        attention_parts: 8,
         gemm_direct: false,
         gemm_cols: 32,
         gemm_thread_cols: 4,

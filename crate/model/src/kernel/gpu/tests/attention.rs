@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernel::gpu::{
-    AttentionShape, arg, attention_decode, launch_bidirectional, launch_causal, state, state_words,
+    AttentionShape, arg, attention_combine, attention_decode, launch_bidirectional, launch_causal, state, state_words,
 };
 use cubecl::prelude::*;
 
@@ -15,6 +15,20 @@ fn attend(q: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f32> {
 }
 
 fn check_cached(tuning: Tuning, heads: usize, kv_heads: usize, head_dim: usize, position: usize, rows: usize) {
+    for parts in if rows == 1 { &[1, 3, 8][..] } else { &[1] } {
+        check_parts(tuning, heads, kv_heads, head_dim, position, rows, *parts);
+    }
+}
+
+fn check_parts(
+    tuning: Tuning,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    position: usize,
+    rows: usize,
+    parts: usize,
+) {
     let gpu = gpu(tuning);
     let mut noise = Noise(position as u32);
     let n_ctx = 1100;
@@ -48,6 +62,7 @@ fn check_cached(tuning: Tuning, heads: usize, kv_heads: usize, head_dim: usize, 
         v_offset: n_ctx * kv_dim / 4,
         kv_stride: kv_dim / 4,
         direct: !single && tuning.attention_direct,
+        parts,
     };
     assert!(shape.workgroup_bytes() <= 16 << 10);
     let padded = rows.next_multiple_of(64);
@@ -58,14 +73,22 @@ fn check_cached(tuning: Tuning, heads: usize, kv_heads: usize, head_dim: usize, 
     let (cache_arg, step, out_arg) =
         (arg(&cache_handle, cache.len() / 4), arg(&words, state::IDS), arg(&out, padded * q_dim / 4));
     if single {
-        let (count, dim) = (CubeCount::Static(heads as u32, 1, 1), CubeDim::new_1d(shape.threads as u32));
-        unsafe { attention_decode::launch_unchecked(&gpu.client, count, dim, cache_arg, step, out_arg, shape) };
+        let partial = gpu.empty(shape.partial_len()).unwrap();
+        let partial = || arg(&partial, shape.partial_len() / 4);
+        let to = if parts == 1 { out_arg } else { partial() };
+        let (count, dim) = (CubeCount::Static(heads as u32, parts as u32, 1), CubeDim::new_1d(shape.threads as u32));
+        unsafe { attention_decode::launch_unchecked(&gpu.client, count, dim, cache_arg, step, to, shape) };
+        if parts > 1 {
+            let (count, dim) = (CubeCount::Static(heads as u32, 1, 1), CubeDim::new_1d(head_dim as u32 / 4));
+            let out = arg(&out, padded * q_dim / 4);
+            unsafe { attention_combine::launch_unchecked(&gpu.client, count, dim, partial(), out, shape) };
+        }
     } else {
         let queries = gpu.upload(&queries).unwrap();
         launch_causal(&gpu, rows, [arg(&queries, padded * stride / 4), cache_arg, step, out_arg], shape);
     }
     assert_close(
-        &format!("{head_dim} dimensions at {position}, {tuning:?}"),
+        &format!("{head_dim} dimensions at {position} in {parts} parts, {tuning:?}"),
         &read(&gpu, &out, rows * q_dim),
         &expected,
         1e-5,
@@ -115,6 +138,7 @@ fn padded_sequences_attend_to_themselves_alone() {
             v_offset: hidden / 2,
             kv_stride: 3 * hidden / 4,
             direct: tuning.attention_direct,
+            parts: 1,
         };
         let mut words: Vec<u32> = [width, 9, 1, 5].map(|n| n as u32).to_vec();
         words.resize(words.len() + 64, 0);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernel::gpu::{
-    ARGMAX_THREADS, ColumnOrder, GemvEpilogue, GemvShape, LowRankShape, QkvShape, arg, argmax, gemv, gemv_head,
+    CHOOSE_THREADS, ColumnOrder, GemvEpilogue, GemvShape, LowRankShape, QkvShape, arg, choose_largest, gemv, gemv_head,
     gemv_qkv, state, state_words,
 };
 use cubecl::prelude::*;
@@ -199,7 +199,7 @@ fn queries_keys_and_values_go_to_their_places() {
     }
 }
 
-/// The head and argmax on row 1 of two; what the state holds after it.
+/// The head and choose_largest on row 1 of two; what the state holds after it.
 fn head(tuning: Tuning, rows: usize, spoil: impl Fn(&mut PackedMatrix)) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
     let gpu = gpu(tuning);
     let mut noise = Noise(rows as u32);
@@ -228,10 +228,10 @@ fn head(tuning: Tuning, rows: usize, spoil: impl Fn(&mut PackedMatrix)) -> (Vec<
             arg(&best, 2 * rows),
             shape,
         );
-        argmax::launch_unchecked(
+        choose_largest::launch_unchecked(
             &gpu.client,
             CubeCount::Static(1, 1, 1),
-            CubeDim::new_1d(ARGMAX_THREADS as u32),
+            CubeDim::new_1d(CHOOSE_THREADS as u32),
             arg(&best, 2 * rows),
             arg(&words, state::IDS + 1),
             shape.cubes() as usize,
@@ -250,7 +250,7 @@ fn the_greedy_token_is_found_and_the_state_advances() {
             let best = (0..rows).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap() as u32;
             assert_eq!(state[state::POSITION], 10);
             assert_eq!(state[state::IDS], best);
-            assert_eq!(state[state::RESULT], best + 1);
+            assert_eq!(state[state::RESULTS], best + 1);
         }
     }
 }
@@ -261,13 +261,13 @@ fn the_first_of_equal_logits_wins() {
         let row = matrix.quants[..matrix.cols].to_vec();
         matrix.quants.chunks_exact_mut(row.len()).for_each(|r| r.copy_from_slice(&row));
     });
-    assert_eq!(state[state::RESULT], 1);
+    assert_eq!(state[state::RESULTS], 1);
 }
 
 #[test]
 fn broken_logits_are_reported() {
     let nan = |matrix: &mut PackedMatrix| matrix.quants[70 * matrix.cols] = f32::NAN.to_bits();
-    assert_eq!(head(Tuning::HARDWARE, 97, nan).2[state::RESULT], state::BROKEN);
+    assert_eq!(head(Tuning::HARDWARE, 97, nan).2[state::RESULTS], state::BROKEN);
     let zero = |matrix: &mut PackedMatrix| matrix.quants.fill(0);
-    assert_eq!(head(Tuning::HARDWARE, 97, zero).2[state::RESULT], state::BROKEN);
+    assert_eq!(head(Tuning::HARDWARE, 97, zero).2[state::RESULTS], state::BROKEN);
 }

@@ -1,6 +1,7 @@
 //! Kernels against plain loops, on whatever Vulkan adapter the machine has.
 
 mod attention;
+mod choose;
 mod matmul;
 mod matvec;
 mod rows;
