@@ -8,15 +8,18 @@ use std::sync::OnceLock;
 
 use lectern_adapter::{BaseModel, PeftAdapter, attach};
 use lectern_model::decoder::gpu::GpuDecoder;
-use lectern_model::decoder::{Decoder, DecoderWeights, Executor};
+use lectern_model::decoder::{Decoder, DecoderWeights, Executor, LONG_CONTEXT, compile_ahead};
 use lectern_model::encoder::{Encoder, EncoderWeights};
-use lectern_model::kernel::gpu::{LONG_CONTEXT, Tuning};
+use lectern_model::generate::{GenerateEvent, GenerateOptions, generate};
+use lectern_model::kernel::gpu::Tuning;
 use lectern_model::lora::{ActiveLora, LoraSet};
 use lectern_model::sample::{Sampler, SamplingOptions, argmax};
-use lectern_model::{Device, Gguf};
+use lectern_model::{Device, Gguf, GgufStream, Tokenizer};
 
 use crate::decoder::check_case;
-use crate::support::{adapter_files, block_on, decoder_gguf, embedder_gguf, floats, golden, ids, largest_difference};
+use crate::support::{
+    TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, floats, golden, ids, largest_difference,
+};
 use crate::tiny_checkpoint::{Rope, SECOND, Shape, TinyCheckpoint, tiny_checkpoint};
 
 const IDS: [u32; 24] =
@@ -64,7 +67,7 @@ fn the_references_first_logits_and_greedy_ids() {
     let greedy = SamplingOptions::default();
     for (step, (&expected, margin)) in greedy_ids.iter().zip(floats(&case["margins"])).take(8).enumerate() {
         assert!(id == expected || margin <= 0.1, "step {step}: {id} instead of {expected}");
-        id = block_on(decoder.decode_some(expected, 1, &mut Sampler::new(greedy))).unwrap()[0];
+        id = block_on(decoder.decode_some(expected, 1, &Sampler::new(greedy))).unwrap()[0];
     }
     let layers = decoder.config().num_hidden_layers;
     let dispatches = decoder.dispatches_per_token().unwrap();
@@ -169,31 +172,73 @@ fn several_tokens_at_once_are_those_one_by_one() {
     let tiny = tiny_checkpoint(SECOND);
     let mut decoder = Decoder::new(weights(&tiny.gguf), 96);
     block_on(decoder.use_gpu(&device())).unwrap();
-    let by_chance = SamplingOptions { temperature: 1.5, top_k: 30, top_p: 0.9, seed: 5, ..Default::default() };
-    for options in [SamplingOptions::default(), by_chance] {
-        let mut runs = [1, 2, 9].map(|n| {
+    for options in [SamplingOptions::default(), BY_CHANCE] {
+        let runs = [1, 2, 9].map(|n| {
             let mut sampler = Sampler::new(options);
             block_on(decoder.prefill(&IDS)).unwrap();
             let mut chosen = vec![5];
             while chosen.len() < 20 {
                 let last = chosen[chosen.len() - 1];
-                chosen.extend(block_on(decoder.decode_some(last, n, &mut sampler)).unwrap());
+                chosen.extend(block_on(decoder.decode_some(last, n, &sampler)).unwrap());
+                sampler.skip(n);
             }
             assert_eq!(decoder.ids(), [&IDS[..], &chosen[..chosen.len() - 1]].concat());
-            let drawn = if sampler.is_greedy() { 0 } else { chosen.len() as u32 - 1 };
-            assert_eq!(sampler.n_drawn(), drawn);
             decoder.reset();
-            chosen.truncate(19);
+            chosen.truncate(20);
             chosen
         });
-        runs[0].truncate(19);
         assert!(runs[0] == runs[1] && runs[1] == runs[2], "{runs:?}");
     }
     // No further than the context, and then an error.
     block_on(decoder.prefill(&[1; 90])).unwrap();
-    let mut greedy = Sampler::new(SamplingOptions::default());
-    assert_eq!(block_on(decoder.decode_some(1, 16, &mut greedy)).unwrap().len(), 6);
-    assert_eq!(block_on(decoder.decode_some(1, 16, &mut greedy)).unwrap_err().code(), "prompt-too-long");
+    let greedy = Sampler::new(SamplingOptions::default());
+    assert_eq!(block_on(decoder.decode_some(1, 16, &greedy)).unwrap().len(), 6);
+    assert_eq!(block_on(decoder.decode_some(1, 16, &greedy)).unwrap_err().code(), "prompt-too-long");
+}
+
+const BY_CHANCE: SamplingOptions =
+    SamplingOptions { temperature: 1.5, top_k: 30, top_p: 0.9, repetition_penalty: 1.0, seed: 5 };
+
+/// Whenever the GPU is known to have failed, what it gave last is not believed: the answer is the CPU's.
+#[test]
+fn a_gpu_that_fails_leaves_no_token_behind() {
+    let tiny = tiny_checkpoint(SECOND);
+    let tokenizer = Tokenizer::from_gguf(&Gguf::parse(&tiny.gguf).unwrap()).unwrap();
+    for sampling in [SamplingOptions::default(), BY_CHANCE] {
+        let options =
+            GenerateOptions { max_tokens: 40, sampling, stop: Vec::new(), end_at_repeat: false, lookup: false };
+        let answer = |host: &TestHost, on_gpu: bool| {
+            let mut decoder = Decoder::new(weights(&tiny.gguf), 96);
+            if on_gpu {
+                block_on(decoder.use_gpu(&device())).unwrap();
+            }
+            let mut lost = 0;
+            let on_event = &mut |event| lost += usize::from(matches!(event, GenerateEvent::GpuLost(_)));
+            let made = block_on(generate(&mut decoder, &tokenizer, &IDS, &options, host, on_event)).unwrap();
+            assert_eq!(decoder.executor() == Executor::Cpu, !on_gpu || lost == 1);
+            (made.ids, lost)
+        };
+        let (expected, _) = answer(&TestHost::default(), false);
+        for looks in [0, 1, 2, 3, 5] {
+            let host = TestHost::default();
+            host.gpu_fails_after.set(Some(looks));
+            let (ids, lost) = answer(&host, true);
+            assert_eq!((ids, lost), (expected.clone(), 1), "after {looks} looks");
+        }
+    }
+}
+
+#[test]
+fn what_an_outline_needs_is_compiled() {
+    let tiny = tiny_checkpoint(SECOND);
+    let mut stream = GgufStream::new(tiny.gguf.len());
+    stream.push(&tiny.gguf).unwrap();
+    let outline = DecoderWeights::from_gguf(&mut stream.outline().unwrap()).unwrap();
+    let layers = outline.layers.len();
+    // Two prompts, and a token that is likely or drawn, in a short context or a long one.
+    let n = compile_ahead(&device(), &outline, 96).unwrap();
+    assert!(n >= 2 * (1 + 9 * layers) + 4 * (3 + 5 * layers), "{n} launches");
+    check_tiny(SECOND, Tuning::HARDWARE);
 }
 
 /// In a long context a head's attention is shared by workgroups; the CPU says what comes out.

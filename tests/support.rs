@@ -109,6 +109,8 @@ pub struct TestHost {
     pub stop: Rc<Cell<bool>>,
     /// Looks at [`Host::cancelled`] that still find nothing; the one after them is a stop.
     pub stop_after: Rc<Cell<Option<u32>>>,
+    /// Looks at [`Host::gpu_failure`] that still find nothing; from the one after them on the GPU has failed.
+    pub gpu_fails_after: Rc<Cell<Option<u32>>>,
 }
 
 impl Host for TestHost {
@@ -127,7 +129,9 @@ impl Host for TestHost {
     }
 
     fn gpu_failure(&self) -> Option<String> {
-        None
+        let left = self.gpu_fails_after.get()?;
+        self.gpu_fails_after.set(Some(left.saturating_sub(1)));
+        (left == 0).then(|| "the test took it away".into())
     }
 
     async fn breathe(&self) {}

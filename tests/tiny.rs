@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use lectern_adapter::{BaseModel, PeftAdapter, attach};
 use lectern_engine::reader::Reader;
-use lectern_model::decoder::{Decoder, DecoderWeights};
+use lectern_model::decoder::{Decoder, DecoderConfig, DecoderWeights};
 use lectern_model::generate::{GenerateOptions, Stopped, generate};
 use lectern_model::sample::{Sampler, SamplingOptions, argmax};
-use lectern_model::{ChatTemplate, Gguf, Message, Tokenizer};
+use lectern_model::{ChatTemplate, Gguf, GgufStream, Message, Tokenizer};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use crate::reference_decoder::ReferenceDecoder;
@@ -86,18 +86,62 @@ fn batches_single_tokens_and_the_reference_agree() {
 }
 
 #[test]
+fn the_outline_is_there_with_the_directory_and_has_the_shapes_of_the_whole() {
+    for shape in [SECOND, Shape { tied_head: true, rope: Rope::Frequencies }] {
+        check_outline(&tiny_checkpoint(shape));
+    }
+}
+
+fn check_outline(tiny: &TinyCheckpoint) {
+    let mut stream = GgufStream::new(tiny.gguf.len());
+    let mut at = 0;
+    let mut outline = loop {
+        if let Some(outline) = stream.outline() {
+            break outline;
+        }
+        stream.push(&tiny.gguf[at..at + 256]).unwrap();
+        at += 256;
+    };
+    assert!(at < tiny.gguf.len() / 2, "{at} of {} bytes", tiny.gguf.len());
+    let outline = DecoderWeights::from_gguf(&mut outline).unwrap();
+    let whole = DecoderWeights::from_gguf(&mut Gguf::parse(&tiny.gguf).unwrap()).unwrap();
+    assert_eq!(outline.layers.len(), 1);
+    // Factors of frequencies are numbers, and no shape.
+    let (num_hidden_layers, rope_scaling) = (whole.layers.len(), whole.config.rope_scaling.clone());
+    assert_eq!(DecoderConfig { num_hidden_layers, rope_scaling, ..outline.config.clone() }, whole.config);
+    let shapes = |weights: &DecoderWeights| {
+        let layer = &weights.layers[0];
+        [
+            &weights.embedding,
+            weights.head(),
+            &layer.q,
+            &layer.k,
+            &layer.v,
+            &layer.o,
+            &layer.gate,
+            &layer.up,
+            &layer.down,
+        ]
+        .map(|matrix| (matrix.rows, matrix.cols, matrix.format))
+    };
+    assert_eq!(shapes(&outline), shapes(&whole));
+    let mut decoder = Decoder::new(outline, N_CTX);
+    assert!(block_on(decoder.prefill(&IDS)).unwrap().iter().all(|logit| *logit == 0.0));
+}
+
+#[test]
 fn greedy_decoding_takes_the_references_tokens() {
     let tiny = tiny_checkpoint(SECOND);
     let mut decoder = decoder(&tiny);
     let mut ids = IDS.to_vec();
     let mut next = argmax(&block_on(decoder.prefill(&IDS)).unwrap());
-    let mut greedy = Sampler::new(SamplingOptions::default());
+    let greedy = Sampler::new(SamplingOptions::default());
     for _ in 0..24 {
         let logits = tiny.reference.logits(&ids).pop().unwrap();
         let best = logits.iter().copied().fold(f64::MIN, f64::max);
         assert!(best - logits[next as usize] <= 2e-3 * best.abs(), "{next} is not the reference's at {}", ids.len());
         ids.push(next);
-        next = block_on(decoder.decode_some(next, 1, &mut greedy)).unwrap()[0];
+        next = block_on(decoder.decode_some(next, 1, &greedy)).unwrap()[0];
     }
 }
 
@@ -111,8 +155,8 @@ fn a_full_context_is_an_error_and_changes_nothing() {
         block_on(decoder.prefill(batch)).unwrap();
     }
     assert_eq!(block_on(decoder.decode(3)).unwrap_err().code(), "prompt-too-long");
-    let mut greedy = Sampler::new(SamplingOptions::default());
-    assert_eq!(block_on(decoder.decode_some(3, 1, &mut greedy)).unwrap_err().code(), "prompt-too-long");
+    let greedy = Sampler::new(SamplingOptions::default());
+    assert_eq!(block_on(decoder.decode_some(3, 1, &greedy)).unwrap_err().code(), "prompt-too-long");
     assert_eq!(block_on(decoder.prefill(&IDS)).unwrap_err().code(), "prompt-too-long");
     assert_eq!(decoder.ids(), ids);
     decoder.reset();

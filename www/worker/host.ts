@@ -103,7 +103,7 @@ export class EngineHost {
     load_decoder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, file) => {
       this.#reading = null;
       return engine.load_decoder(file);
-    }),
+    }, (engine, file) => engine.compile_ahead(file)),
     load_embedder: ({ model }, emit, signal) => this.#load(model, emit, signal, (engine, file) => engine.load_embedder(file)),
     add_adapter: async ({ adapter }, emit, signal) => {
       const configFile = configOf(adapter);
@@ -175,24 +175,29 @@ export class EngineHost {
   }
 
   /** As {@link #loadOnce}; what was damaged where it was kept is fetched anew, and that alone. */
-  async #load<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>): Promise<T> {
+  async #load<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>, begun?: (engine: Engine, file: ModelFile) => boolean): Promise<T> {
     try {
-      return await this.#loadOnce(model, emit, signal, open);
+      return await this.#loadOnce(model, emit, signal, open, begun);
     } catch (thrown) {
       if (model.kind !== 'site' || signal.aborted || errorInfo(thrown).code !== 'model-hash-mismatch') throw thrown;
       return this.#loadOnce(model, emit, signal, open);
     }
   }
 
-  /** The file goes into the engine's memory as it comes, beside whatever the engine is at; only then is it opened. */
-  async #loadOnce<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>): Promise<T> {
+  /** The file goes into the engine's memory as it comes, beside whatever the engine is at; only then is it opened. `begun` is called after each piece until it is done. */
+  async #loadOnce<T>(model: ModelSource, emit: (event: LoadEvent) => void, signal: AbortSignal, open: (engine: Engine, file: ModelFile) => Promise<T>, begun?: (engine: Engine, file: ModelFile) => boolean): Promise<T> {
     if (!this.#package) throw notStarted();
     if (model.kind === 'own' && model.file.size > MAX_MODEL_BYTES) {
       throw new CodedError('model-too-large', `${model.name} has ${Math.round(model.file.size / 1e6)} MB; a browser tab can hold ${Math.round(MAX_MODEL_BYTES / 1e6)} MB at most. Choose a smaller model.`);
     }
     const site = model.kind === 'site' ? model : null;
     const file = new this.#package.pkg.ModelFile(model.kind === 'site' ? model.n_bytes : model.file.size, site?.sha256, checksPieces);
-    const push = (piece: Uint8Array) => file.push(piece);
+    let waiting = begun;
+    const push = (piece: Uint8Array) => {
+      const crc = file.push(piece);
+      if (this.#engine && waiting?.(this.#engine, file)) waiting = undefined;
+      return crc;
+    };
     let isTaken = false as boolean;
     try {
       if (model.kind === 'site') await this.#store.read(model, push, emit, signal);

@@ -5,9 +5,11 @@ import type {
 } from '../client/generated';
 import type { ChatMessage, ReadDocument } from './protocol';
 
-/** One long call at a time; only `cancel` and `gpu_failed` may come in between. */
+/** One long call at a time; only `cancel`, `gpu_failed` and `compile_ahead` may come in between. */
 export interface Engine {
   start(device: Device, adapter: Adapter): Promise<ExecutorInfo>;
+  /** For a decoder's file on its way; false when it is to be asked again. */
+  compile_ahead(file: ModelFile): boolean;
   load_decoder(file: ModelFile): Promise<{ model: ModelInfo; executor: ExecutorInfo }>;
   load_embedder(file: ModelFile): Promise<ModelInfo>;
   add_adapter(name: string, config_json: Uint8Array, safetensors: Uint8Array): AdapterInfo;

@@ -1,7 +1,8 @@
 //! Which executor runs, and the sentence that says why.
 
-use lectern_model::decoder::{Decoder, Executor};
+use lectern_model::decoder::{Decoder, Executor, LONG_CONTEXT};
 use lectern_model::encoder::Encoder;
+use lectern_model::sample::{Sampler, SamplingOptions, argmax};
 use lectern_model::{Device, ModelError};
 
 /// What the user asks for.
@@ -50,7 +51,10 @@ impl ExecutorInfo {
 }
 
 /// Ids of the known-answer test; any do, these are in every vocabulary.
-const SELF_TEST_IDS: [u32; 12] = [1, 9, 33, 17, 4, 58, 2, 71, 26, 90, 45, 12];
+const SELF_TEST_IDS: [u32; 24] =
+    [1, 9, 33, 17, 4, 58, 2, 71, 26, 90, 45, 12, 64, 7, 83, 39, 21, 50, 96, 15, 88, 30, 5, 77];
+/// How a decoder reads all of them but the last: each number of rows has kernels of its own.
+const SELF_TEST_BATCHES: [usize; 2] = [20, 3];
 /// The executors sum in different orders; a logit that differs by more is wrong.
 const LOGIT_TOLERANCE: f32 = 0.05;
 /// The same of a component of a unit vector.
@@ -108,7 +112,7 @@ impl Gpu {
 }
 
 /// The device to try, or the reason to stay on the CPU.
-fn candidate(preference: Preference, gpu: &Gpu) -> Result<Result<&Device, String>, ModelError> {
+pub(crate) fn candidate(preference: Preference, gpu: &Gpu) -> Result<Result<&Device, String>, ModelError> {
     Ok(match (preference, gpu) {
         (Preference::Cpu, _) => Err("The CPU was chosen.".into()),
         (Preference::Gpu, Gpu::None(reason)) => return Err(ModelError::GpuUnavailable { reason: reason.clone() }),
@@ -139,25 +143,63 @@ fn verdict(tested: Result<f32, ModelError>, preference: Preference, gpu: &Gpu) -
 
 /// Moves the decoder to `device` and compares; returns the largest difference of a logit.
 async fn test_decoder(decoder: &mut Decoder, device: &Device) -> Result<f32, ModelError> {
-    let (batch, last) = SELF_TEST_IDS.split_at(SELF_TEST_IDS.len() - 1);
     fits(decoder.config().vocab_size, decoder.n_ctx())?;
-    decoder.reset();
-    let mut expected = decoder.prefill(batch).await?;
-    expected.extend(decoder.decode(last[0]).await?);
+    let expected = self_test_logits(decoder).await?;
     decoder.use_gpu(device).await?;
-    let mut got = decoder.prefill(batch).await?;
-    got.extend(decoder.decode(last[0]).await?);
+    let got = self_test_logits(decoder).await?;
+    let error = compare(&expected, &got, LOGIT_TOLERANCE)?;
+    // The last logits once more as in a long context, and the tokens that follow, chosen by the GPU itself.
+    let ([.., last], n_before) = (SELF_TEST_IDS, SELF_TEST_IDS.len() - 1);
+    let after_last = got.len() - decoder.config().vocab_size;
+    decoder.truncate(n_before);
+    decoder.share_attention_from(0);
+    let shared = decoder.decode(last).await?;
+    decoder.share_attention_from(LONG_CONTEXT);
+    let error = error.max(compare(&expected[after_last..], &shared, LOGIT_TOLERANCE)?);
+    let greedy = SamplingOptions::default();
+    let mut chosen = Vec::new();
+    for options in [greedy, SamplingOptions { temperature: 1.0, top_k: 1, ..greedy }] {
+        decoder.truncate(n_before);
+        chosen.push(decoder.decode_some(last, 3, &Sampler::new(options)).await?);
+    }
+    if chosen[0] != chosen[1] || chosen[0][0] != argmax(&got[after_last..]) {
+        let reason = "in its self-test it chooses tokens that its logits do not".into();
+        return Err(ModelError::GpuUnavailable { reason });
+    }
     decoder.reset();
-    compare(&expected, &got, LOGIT_TOLERANCE)
+    Ok(error)
+}
+
+/// Logits after each batch and after the last id.
+async fn self_test_logits(decoder: &mut Decoder) -> Result<Vec<f32>, ModelError> {
+    decoder.reset();
+    let mut logits = Vec::new();
+    let mut rest = &SELF_TEST_IDS[..];
+    for n in SELF_TEST_BATCHES {
+        let (batch, after) = rest.split_at(n);
+        logits.extend(decoder.prefill(batch).await?);
+        rest = after;
+    }
+    for &id in rest {
+        logits.extend(decoder.decode(id).await?);
+    }
+    Ok(logits)
 }
 
 /// Moves the encoder to `device` and compares; returns the largest difference of a component.
 async fn test_encoder(encoder: &mut Encoder, device: &Device) -> Result<f32, ModelError> {
     fits(encoder.config().vocab_size, encoder.config().max_tokens)?;
-    let batch = [SELF_TEST_IDS.to_vec(), SELF_TEST_IDS[3..].to_vec()];
-    let expected = encoder.embed(&batch).await?.concat();
+    let expected = self_test_vectors(encoder).await?;
     encoder.use_gpu(device).await?;
-    compare(&expected, &encoder.embed(&batch).await?.concat(), COMPONENT_TOLERANCE)
+    compare(&expected, &self_test_vectors(encoder).await?, COMPONENT_TOLERANCE)
+}
+
+/// Vectors of two texts together, and of the shorter one alone: few rows have kernels of their own.
+async fn self_test_vectors(encoder: &mut Encoder) -> Result<Vec<f32>, ModelError> {
+    let texts = [SELF_TEST_IDS.to_vec(), SELF_TEST_IDS[15..].to_vec()];
+    let together = encoder.embed(&texts).await?;
+    let alone = encoder.embed(&texts[1..]).await?;
+    Ok([together, alone].concat().concat())
 }
 
 fn fits(vocab_size: usize, n_positions: usize) -> Result<(), ModelError> {

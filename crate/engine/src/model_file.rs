@@ -54,6 +54,11 @@ impl ModelFile {
         self.stream.push(bytes)
     }
 
+    /// As [`GgufStream::outline`].
+    pub(crate) fn outline(&self) -> Option<Gguf> {
+        self.stream.outline()
+    }
+
     /// # Errors
     /// `model-hash-mismatch`, `model-truncated`.
     pub(crate) fn finish(self) -> Result<WholeFile, ModelError> {

@@ -1,8 +1,8 @@
 //! The language model with all it needs to hold a conversation.
 
 use lectern_adapter::BaseModel;
-use lectern_model::decoder::{Decoder, DecoderWeights};
-use lectern_model::{ChatTemplate, Gguf, Message, ModelError, Tokenizer};
+use lectern_model::decoder::{Decoder, DecoderWeights, compile_ahead};
+use lectern_model::{ChatTemplate, Device, Gguf, Message, ModelError, Tokenizer};
 
 /// Positions a reader keeps at most: passages, question and answer.
 pub const N_CTX: usize = 2048;
@@ -26,6 +26,14 @@ impl Reader {
             template: ChatTemplate::from_gguf(gguf)?,
             base: BaseModel::from_gguf(gguf),
         })
+    }
+
+    /// As [`lectern_model::decoder::compile_ahead`], for the decoder in `outline`.
+    ///
+    /// # Errors
+    /// Those of reading it, `gpu-unavailable`.
+    pub fn compile_ahead(outline: &mut Gguf, device: &Device) -> Result<usize, ModelError> {
+        compile_ahead(device, &DecoderWeights::from_gguf(outline)?, N_CTX)
     }
 
     /// The ids of a conversation with the reader's turn next. What the messages say is text: what is written like a

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::answer::{Answer, AskEvent, AskOptions, ask, read_ahead, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
-use crate::executor::{ExecutorInfo, Gpu, Preference, choose, choose_encoder};
+use crate::executor::{ExecutorInfo, Gpu, Preference, candidate, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
 use crate::library::{Library, SourceInfo};
 use crate::model_file::{ModelFile, WholeFile};
@@ -128,6 +128,16 @@ impl<H: Host> Session<H> {
 
     pub fn reader(&self) -> Option<&Reader> {
         self.reader.as_ref()
+    }
+
+    /// Has the GPU, if it would be tried, compile what the decoder in `file` takes, while the rest of the file comes.
+    /// Returns whether that is settled: before the file's directory has come, it is not. A device that fails here fails
+    /// again when the decoder is loaded, and that is told.
+    pub fn compile_ahead(&self, file: &ModelFile) -> bool {
+        let Ok(Ok(device)) = candidate(self.preference, &self.gpu) else { return true };
+        let Some(mut outline) = file.outline() else { return false };
+        let _ = Reader::compile_ahead(&mut outline, device);
+        true
     }
 
     /// Takes a decoder's GGUF file and decides what runs it. Voices of another model are let go.

@@ -67,21 +67,30 @@ pub struct Generation {
     pub stopped: Stopped,
 }
 
-/// Runs a step; when the GPU fails, says so and runs it once more on the CPU.
+/// Runs a step; when the GPU fails in it, or is known to have failed, says so and runs it once more on the CPU.
 macro_rules! retry {
     ($decoder:ident, $host:ident, $on_event:ident, $step:expr) => {{
         if let (Executor::Gpu, Some(reason)) = ($decoder.executor(), $host.gpu_failure()) {
             $on_event(GenerateEvent::GpuLost(reason));
             $decoder.use_cpu().await?;
         }
-        match $step.await {
-            Err(ModelError::GpuLost { reason }) => {
+        let n_read = $decoder.ids().len();
+        let mut done = $step.await;
+        if $decoder.executor() == Executor::Gpu {
+            // A dispatch that failed leaves old numbers behind, and reading them succeeds.
+            $host.breathe().await;
+            let failure = match &done {
+                Err(ModelError::GpuLost { reason }) => Some(reason.clone()),
+                _ => $host.gpu_failure(),
+            };
+            if let Some(reason) = failure {
                 $on_event(GenerateEvent::GpuLost(reason));
+                $decoder.truncate(n_read);
                 $decoder.use_cpu().await?;
-                $step.await?
+                done = $step.await;
             }
-            result => result?,
         }
+        done?
     }};
 }
 
@@ -151,7 +160,8 @@ pub async fn generate<H: Host>(
             sampler.sample(&mut logits, &answer.ids)
         } else {
             let asked = host.now_ms();
-            known.extend(retry!(decoder, host, on_event, decoder.decode_some(next, run.min(room), &mut sampler)));
+            known.extend(retry!(decoder, host, on_event, decoder.decode_some(next, run.min(room), &sampler)));
+            sampler.skip(known.len());
             run = tokens_at_once((host.now_ms() - asked) / known.len() as f64);
             known.pop_front().unwrap_or(next)
         };

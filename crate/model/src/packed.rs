@@ -163,6 +163,14 @@ impl Packing {
         }
     }
 
+    /// `n_bytes` of elements that are 0.
+    pub fn zeros(kind: TensorKind, n_bytes: usize) -> Self {
+        let mut packing = Self::new(kind, n_bytes);
+        packing.quants = vec![0; packing.quants.capacity()];
+        packing.scales = vec![0; packing.scales.capacity()];
+        packing
+    }
+
     /// Takes the next bytes; they may end anywhere.
     pub fn push(&mut self, mut bytes: &[u8]) {
         let unit = unit(self.kind);

@@ -92,6 +92,12 @@ impl Engine {
         Ok(to_js(&dto::ExecutorInfo::from(info)))
     }
 
+    /// To be called while `file` comes, until it is settled: not before the file's directory has come, nor while the
+    /// engine is busy.
+    pub fn compile_ahead(&self, file: &ModelFile) -> bool {
+        self.session.borrow().as_ref().is_some_and(|session| session.compile_ahead(&file.0))
+    }
+
     pub async fn load_decoder(&self, file: ModelFile) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
         let (model, executor) = turn.session()?.load_decoder(file.0).await?;

@@ -3,9 +3,8 @@
  * given vectors and with its graphs built, of which there are none below 10,000. Others have the vectors alone, and no
  * words; hnswlib-wasm builds with its own usual 200 candidates, Lectern with 64.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { bundled } from '../lib/bundle.mjs';
 
 /** Vectors of texts, which the first subject makes for all. */
 let known = null;
@@ -83,11 +82,9 @@ export const scan = peer('scan', 'JavaScript');
 function peer(kind, name) {
   return async ({ browser, peers }) => {
     if (!known) throw new Error('there are no vectors without Lectern');
-    const folder = join(peers, 'node_modules/.lectern');
-    mkdirSync(folder, { recursive: true });
-    await build({ entryPoints: [join(peers, 'subjects/index-page.mjs')], bundle: true, format: 'esm', platform: 'browser', outfile: join(folder, 'index.js'), minify: true, logLevel: 'error' });
+    const folder = await bundled(peers, 'index-page');
     const { page, close } = await browser.page({ '/': join(peers, 'empty'), '/page/': folder });
-    await page.addScriptTag({ url: '/page/index.js', type: 'module' });
+    await page.addScriptTag({ url: '/page/index-page.js', type: 'module' });
     await page.waitForFunction(() => globalThis.peer);
     return of(name, close, {
       build: (n) => page.evaluate(([kind, centres, n]) => globalThis.peer.build(kind, centres, n), [kind, known.centres, n]),

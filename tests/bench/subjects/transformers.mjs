@@ -1,7 +1,7 @@
 /** transformers.js on onnxruntime-web; its ONNX files lie under LECTERN_ONNX. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { bundled } from '../lib/bundle.mjs';
 
 /** Its usual forms: 8-bit weights on one thread; 4-bit weights, and an encoder in fp32, on WebGPU. */
 const FORMS = {
@@ -12,10 +12,10 @@ const FORMS = {
 export async function open({ browser, executor, peers, onnx, chat, inputs }) {
   const { name, ...form } = FORMS[executor];
   if (!onnx || !existsSync(join(onnx, 'smollm2/onnx/model_quantized.onnx'))) throw new Error('LECTERN_ONNX names no folder with its ONNX files (cargo xtask bench --onnx exports them)');
-  const bundle = await bundled(peers);
+  const bundle = await bundled(peers, 'transformers-page');
   const { page, close } = await browser.page({ '/': join(peers, 'empty'), '/page/': bundle, '/ort/': join(peers, 'node_modules/onnxruntime-web/dist'), '/models/': onnx });
   const start = async () => {
-    await page.addScriptTag({ url: '/page/transformers.js', type: 'module' });
+    await page.addScriptTag({ url: '/page/transformers-page.js', type: 'module' });
     await page.waitForFunction(() => globalThis.peer);
     return page.evaluate((wanted) => globalThis.peer.load(wanted), form);
   };
@@ -41,15 +41,8 @@ export async function open({ browser, executor, peers, onnx, chat, inputs }) {
   };
 }
 
-async function bundled(peers) {
-  const folder = join(peers, 'node_modules/.lectern');
-  mkdirSync(folder, { recursive: true });
-  await build({ entryPoints: [join(peers, 'subjects/transformers-page.mjs')], bundle: true, format: 'esm', platform: 'browser', outfile: join(folder, 'transformers.js'), minify: true, logLevel: 'error' });
-  return folder;
-}
-
 /** Files that a page fetches before a model. */
 export async function bytes({ executor, peers }) {
   const ort = join(peers, 'node_modules/onnxruntime-web/dist', executor === 'gpu' ? 'ort-wasm-simd-threaded.jsep' : 'ort-wasm-simd-threaded');
-  return { module: [`${ort}.wasm`], page: [join(await bundled(peers), 'transformers.js'), `${ort}.mjs`] };
+  return { module: [`${ort}.wasm`], page: [join(await bundled(peers, 'transformers-page'), 'transformers-page.js'), `${ort}.mjs`] };
 }

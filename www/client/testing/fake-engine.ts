@@ -52,6 +52,9 @@ export class FakeEngine implements Engine {
     return this.#executor;
   }
 
+  /** It has nothing to compile. */
+  compile_ahead(): boolean { return true; }
+
   async load_decoder(file: ModelFile) {
     this.#decoder = await open(file, 'SmolLM2 135M Instruct');
     return { model: this.#decoder, executor: this.#executor };

@@ -15,11 +15,26 @@ use crate::{Device, Precision};
 /// Rows that share one reading of the weights in prefill.
 pub const PREFILL_BATCH: usize = 64;
 
+/// Positions from which on a context is long: on a GPU several workgroups then share a head's attention.
+pub const LONG_CONTEXT: usize = 512;
+
 /// What runs a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executor {
     Cpu,
     Gpu,
+}
+
+/// Has `device` compile what decoders of these shapes take without an adapter, so that the first of them need not wait
+/// for it. Returns how many kernels were launched for that.
+///
+/// # Errors
+/// `gpu-unavailable`, `gpu-lost`.
+pub fn compile_ahead(device: &Device, weights: &DecoderWeights, n_ctx: usize) -> Result<usize, ModelError> {
+    #[cfg(not(feature = "gpu"))]
+    match *device {}
+    #[cfg(feature = "gpu")]
+    GpuDecoder::compile(device, weights, n_ctx.min(weights.config.context_length))
 }
 
 /// A decoder with its KV cache. The CPU executor is always there, so that a lost GPU loses nothing.
@@ -106,7 +121,17 @@ impl Decoder {
         &self.ids
     }
 
-    /// Kernel launches of one greedy token on the GPU.
+    /// From how many positions on the GPU's workgroups share a head's attention, where they do; it is the same sum.
+    pub fn share_attention_from(&mut self, n_positions: usize) {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            gpu.share_attention_from(n_positions);
+        }
+        #[cfg(not(feature = "gpu"))]
+        let _ = n_positions;
+    }
+
+    /// Kernel launches of the step that the GPU captured last.
     pub fn dispatches_per_token(&self) -> Option<usize> {
         #[cfg(feature = "gpu")]
         return self.gpu.as_ref().map(GpuDecoder::dispatches_per_token);
@@ -225,30 +250,27 @@ impl Decoder {
     }
 
     /// Reads one generated id and chooses the next: as many as are wanted on the GPU (up to its own limit), which then
-    /// reads all of them but the last, and one on the CPU.
+    /// reads all of them but the last, and one on the CPU. The sampler does not count them: [`Sampler::skip`] does.
     ///
     /// # Errors
-    /// As [`Self::prefill`]; the sampler then has drawn nothing.
+    /// As [`Self::prefill`].
     ///
     /// # Panics
     /// When no token is wanted, or for a sampler that looks back at tokens.
-    pub async fn decode_some(&mut self, id: u32, n: usize, sampler: &mut Sampler) -> Result<Vec<u32>, ModelError> {
+    pub async fn decode_some(&mut self, id: u32, n: usize, sampler: &Sampler) -> Result<Vec<u32>, ModelError> {
         assert!(n > 0 && !sampler.looks_back());
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &mut self.gpu {
             room(self.n_ctx, self.ids.len(), 1)?;
             let n = n.min(MAX_RUN).min(self.n_ctx - self.ids.len());
-            let by_chance = (!sampler.is_greedy()).then_some(&*sampler);
+            let by_chance = (!sampler.is_greedy()).then_some(sampler);
             let chosen = gpu.decode_some(id, n, by_chance).await?;
-            if by_chance.is_some() {
-                sampler.skip(n);
-            }
             self.ids.push(id);
             self.ids.extend(&chosen[..n - 1]);
             return Ok(chosen);
         }
         let mut logits = self.read(&[id], Logits::Last).await?;
-        Ok(vec![sampler.sample(&mut logits, &[])])
+        Ok(vec![sampler.clone().sample(&mut logits, &[])])
     }
 
     async fn read(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>, ModelError> {

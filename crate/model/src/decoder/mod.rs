@@ -8,5 +8,5 @@ pub mod gpu;
 pub mod weights;
 
 pub use config::{DecoderConfig, RopeScaling};
-pub use executor::{Decoder, Executor, PREFILL_BATCH};
+pub use executor::{Decoder, Executor, LONG_CONTEXT, PREFILL_BATCH, compile_ahead};
 pub use weights::DecoderWeights;

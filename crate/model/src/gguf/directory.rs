@@ -67,6 +67,25 @@ impl Directory {
         }
         Ok(Self { metadata, tensors, by_name })
     }
+
+    /// That of the first block alone, without what has no part in shapes: vocabularies, factors of frequencies.
+    pub fn outline(&self) -> Self {
+        let shapes = |name: &str| match name.strip_prefix("blk.") {
+            Some(rest) => rest.starts_with("0."),
+            None => name != "rope_freqs.weight",
+        };
+        let tensors: Vec<_> = self.tensors.iter().filter(|tensor| shapes(&tensor.name)).cloned().collect();
+        let metadata = self.metadata.iter().filter(|(_, value)| !matches!(value, Value::Array(_)));
+        let one_block = |(key, value): (&String, &Value)| {
+            let value = if key.ends_with(".block_count") { Value::U32(1) } else { value.clone() };
+            (key.clone(), value)
+        };
+        Self {
+            metadata: metadata.map(one_block).collect(),
+            by_name: tensors.iter().enumerate().map(|(i, tensor)| (tensor.name.clone(), i)).collect(),
+            tensors,
+        }
+    }
 }
 
 struct TensorEntry {

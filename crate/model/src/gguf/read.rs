@@ -28,6 +28,13 @@ impl Gguf {
         Self { directory, tensors }
     }
 
+    /// As [`GgufStream::outline`].
+    pub(super) fn outline(directory: &Directory) -> Self {
+        let directory = directory.outline();
+        let zeros = |tensor: &TensorInfo| Some(Packing::zeros(tensor.kind, tensor.range.len()));
+        Self { tensors: directory.tensors.iter().map(zeros).collect(), directory }
+    }
+
     /// The tensor directory, in file order.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.directory.tensors

@@ -74,6 +74,15 @@ impl GgufStream {
         Ok(())
     }
 
+    /// The model in outline, once the directory has come: its first block alone, with weights that are all 0. It has
+    /// every shape that the whole has, unless blocks differ.
+    pub fn outline(&self) -> Option<Gguf> {
+        match &self.state {
+            State::Tensors(Tensors { directory, .. }) => Some(Gguf::outline(directory)),
+            State::Head { .. } => None,
+        }
+    }
+
     /// The file, once all of it has come.
     ///
     /// # Errors

@@ -15,9 +15,12 @@ use self::step::StepKind;
 use self::weights::GpuWeights;
 use crate::Device;
 use crate::decoder::config::DecoderConfig;
+use crate::decoder::executor::LONG_CONTEXT;
 use crate::decoder::weights::DecoderWeights;
 use crate::error::ModelError;
-use crate::kernel::gpu::{Gpu, MAX_PREFILL_ROWS, Tuning, arg, draw_words, lost, state, state_words, unavailable};
+use crate::kernel::gpu::{
+    AttentionShape, Gpu, MAX_PREFILL_ROWS, Tuning, arg, draw_words, lost, state, state_words, unavailable,
+};
 use crate::lora::ActiveLora;
 use crate::sample::Sampler;
 
@@ -97,6 +100,8 @@ pub struct GpuDecoder {
     graphs: Graphs,
     len: usize,
     dispatches: usize,
+    /// Positions from which on workgroups share a head's attention.
+    long_context: usize,
 }
 
 impl GpuDecoder {
@@ -124,22 +129,51 @@ impl GpuDecoder {
         Self::with_gpu(gpu, weights, n_ctx).await
     }
 
+    /// Launches what a decoder of these shapes runs without an adapter once, for nothing but that it is compiled.
+    /// Returns how many launches that took.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn compile(device: &Device, weights: &DecoderWeights, n_ctx: usize) -> Result<usize, ModelError> {
+        let mut decoder = Self::untested(Gpu::new(device)?, weights, n_ctx)?;
+        for n in [MAX_PREFILL_ROWS.min(n_ctx), 1] {
+            decoder.reset();
+            decoder.launch_prompt(&vec![0; n])?;
+        }
+        for by_chance in [false, true] {
+            for attention_parts in [1, decoder.gpu.tuning.attention_parts] {
+                decoder.launch_step(StepKind { by_chance, attention_parts });
+            }
+        }
+        // What is launched holds the buffers.
+        decoder.gpu.client.flush().map_err(lost)?;
+        Ok(decoder.gpu.take_count())
+    }
+
     async fn with_gpu(gpu: Gpu, weights: &DecoderWeights, n_ctx: usize) -> Result<Self, ModelError> {
+        let mut decoder = Self::untested(gpu, weights, n_ctx)?;
+        decoder.decode_some(0, 1, None).await?;
+        decoder.reset();
+        Ok(decoder)
+    }
+
+    fn untested(gpu: Gpu, weights: &DecoderWeights, n_ctx: usize) -> Result<Self, ModelError> {
         let config = weights.config.clone();
         if config.head_dim > 128 {
             return Err(unavailable(format!("attention heads of {} dimensions; 128 at most run", config.head_dim)));
         }
         let rows = MAX_PREFILL_ROWS;
         let vocab_words = 2 * config.vocab_size.div_ceil(2);
-        // A head's sums, the largest score and the weights' total.
-        let attention_parts = gpu.tuning.attention_parts * (config.q_dim() + 4 * config.num_attention_heads);
         let buffers = Buffers {
             state: Buffer::new(&gpu, state::IDS + rows)?,
             x: Buffer::new(&gpu, rows * config.hidden_size + config.head_dim)?,
             normed: Buffer::new(&gpu, rows * config.hidden_size)?,
             qkv: Buffer::new(&gpu, rows * (config.q_dim() + 2 * config.kv_dim()))?,
             attended: Buffer::new(&gpu, rows * config.q_dim())?,
-            attention_parts: Buffer::new(&gpu, attention_parts.max(4))?,
+            attention_parts: Buffer::new(
+                &gpu,
+                AttentionShape::partial_len(config.num_attention_heads, config.head_dim, gpu.tuning.attention_parts),
+            )?,
             gate_up: Buffer::new(&gpu, rows * 2 * config.intermediate_size)?,
             activated: Buffer::new(&gpu, rows * config.intermediate_size)?,
             logits: Buffer::new(&gpu, config.vocab_size)?,
@@ -148,7 +182,7 @@ impl GpuDecoder {
             hidden_size: config.hidden_size,
         };
         let weights = GpuWeights::new(&gpu, weights, n_ctx)?;
-        let mut decoder = Self {
+        Ok(Self {
             gpu,
             config,
             n_ctx,
@@ -160,10 +194,8 @@ impl GpuDecoder {
             graphs: Graphs::new(),
             len: 0,
             dispatches: 0,
-        };
-        decoder.decode_some(0, 1, None).await?;
-        decoder.reset();
-        Ok(decoder)
+            long_context: LONG_CONTEXT,
+        })
     }
 
     /// Switches an adapter on, or all off. Factors are uploaded when an adapter is first seen and
@@ -211,8 +243,12 @@ impl GpuDecoder {
         self.len == 0
     }
 
-    /// Kernel launches of one token, counted at the launches of the last step that was not a
-    /// replay; a replay repeats exactly those.
+    /// From how many positions on workgroups share a head's attention; it is the same sum.
+    pub fn share_attention_from(&mut self, n_positions: usize) {
+        self.long_context = n_positions;
+    }
+
+    /// Kernel launches of the step that was captured last; its replays repeat exactly those.
     pub fn dispatches_per_token(&self) -> usize {
         self.dispatches
     }

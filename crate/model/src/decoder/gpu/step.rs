@@ -5,8 +5,8 @@ use cubecl::prelude::*;
 use super::GpuDecoder;
 use super::weights::{DOWN, GATE_UP, GpuLayer, GpuVector, O, QKV};
 use crate::kernel::gpu::{
-    AttentionShape, CHOOSE_THREADS, GatherShape, GemvEpilogue, GemvShape, GpuMatrix, LONG_CONTEXT, QkvShape,
-    attention_combine, attention_decode, choose_by_chance, choose_largest, gather, gemv, gemv_head, gemv_qkv,
+    AttentionShape, CHOOSE_THREADS, GatherShape, GemvEpilogue, GemvShape, GpuMatrix, QkvShape, attention_combine,
+    attention_decode, choose_by_chance, choose_largest, gather, gemv, gemv_head, gemv_qkv,
 };
 
 /// What a captured step depends on besides the adapter.
@@ -21,7 +21,7 @@ pub(super) struct StepKind {
 impl GpuDecoder {
     /// The kind of the step at the next position.
     pub(super) fn step_kind(&self, by_chance: bool) -> StepKind {
-        let attention_parts = if self.len < LONG_CONTEXT { 1 } else { self.gpu.tuning.attention_parts };
+        let attention_parts = if self.len < self.long_context { 1 } else { self.gpu.tuning.attention_parts };
         StepKind { by_chance, attention_parts }
     }
 

@@ -57,8 +57,8 @@ impl AttentionShape {
     }
 
     /// Floats of the sums of all parts: `[heads, parts]` of a head's sums, the largest score and the weights' total.
-    pub const fn partial_len(&self) -> usize {
-        self.num_heads * self.parts * 4 * (self.vectors() + 1)
+    pub const fn partial_len(num_heads: usize, head_dim: usize, parts: usize) -> usize {
+        num_heads * parts * (head_dim + 4)
     }
 
     /// Workgroups for `rows` queries.

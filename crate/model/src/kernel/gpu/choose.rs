@@ -187,7 +187,8 @@ pub fn choose_by_chance(
     let (largest, index) = (sums[0], indices[0]);
     let top_k = workgroup_uniform_load(&asked[0]);
     let top_p = f32::from_bits(workgroup_uniform_load(&asked[1]));
-    let inverse_temperature = 1f32 / f32::from_bits(step[state::TEMPERATURE]);
+    // Finite, so that the largest weighs 1 whatever the temperature.
+    let inverse_temperature = f32::min(1f32 / f32::from_bits(step[state::TEMPERATURE]), f32::new(1e30));
     let mut least = 0u32;
     if top_k > 0 && (top_k as usize) < vocab {
         least = select(logits, &mut sums, least, f32::cast_from(top_k), largest, inverse_temperature, false, vocab);
@@ -241,9 +242,10 @@ pub fn choose_by_chance(
         for i in 0..share {
             let id = holder * share + i;
             if id < vocab && !is_drawn {
-                if ordered(logits[id].to_bits()) >= least {
+                let weight = f32::exp((logits[id] - largest) * inverse_temperature);
+                if weight > 0f32 && ordered(logits[id].to_bits()) >= least {
                     token = id as u32;
-                    left -= f32::exp((logits[id] - largest) * inverse_temperature);
+                    left -= weight;
                     is_drawn = left < 0f32;
                 }
             }

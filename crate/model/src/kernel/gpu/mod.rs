@@ -39,7 +39,7 @@ pub use rows::{
     GatherShape, LayerNormShape, PoolShape, RopeShape, gather, gather_encoder, layer_norm, pool, rms_norm,
     rope_scatter, silu_mul,
 };
-pub use tuning::{LONG_CONTEXT, Tuning};
+pub use tuning::Tuning;
 
 use cubecl::prelude::*;
 

@@ -28,9 +28,6 @@ pub struct Tuning {
     pub gemm_thread_rows: usize,
 }
 
-/// Positions from which on a context is long.
-pub const LONG_CONTEXT: usize = 512;
-
 impl Tuning {
     /// A CPU that pretends to be a GPU: loads cost many times what arithmetic does and barriers more, so few
     /// invocations with many sums each, and nothing shared.

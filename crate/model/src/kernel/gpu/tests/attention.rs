@@ -73,8 +73,9 @@ fn check_parts(
     let (cache_arg, step, out_arg) =
         (arg(&cache_handle, cache.len() / 4), arg(&words, state::IDS), arg(&out, padded * q_dim / 4));
     if single {
-        let partial = gpu.empty(shape.partial_len()).unwrap();
-        let partial = || arg(&partial, shape.partial_len() / 4);
+        let partial_len = AttentionShape::partial_len(heads, head_dim, parts);
+        let partial = gpu.empty(partial_len).unwrap();
+        let partial = || arg(&partial, partial_len / 4);
         let to = if parts == 1 { out_arg } else { partial() };
         let (count, dim) = (CubeCount::Static(heads as u32, parts as u32, 1), CubeDim::new_1d(shape.threads as u32));
         unsafe { attention_decode::launch_unchecked(&gpu.client, count, dim, cache_arg, step, to, shape) };
