@@ -143,6 +143,24 @@ describe('models', () => {
     expect(nFetched).toBe(2);
     expect(codes).toEqual(['storage-unavailable']);
   });
+
+  it('has a decoder compiled for while its file comes, until that is settled, and no embedder', async () => {
+    let asked = 0;
+    class Compiling extends FakeEngine {
+      override compile_ahead(): boolean {
+        asked += 1;
+        return asked === 2;
+      }
+    }
+    const lectern = new Lectern(localWorkers({ pkg: { ...fakePackage, Engine: Compiling } }));
+    await lectern.start('auto');
+    const pieces = 4;
+    await lectern.loadEmbedder(own(gguf(pieces * 8e6)));
+    expect(asked).toBe(0);
+    await lectern.loadDecoder(own(gguf(pieces * 8e6)));
+    expect(asked).toBe(2);
+    lectern.close();
+  });
 });
 
 describe('a dead engine', () => {
