@@ -32,7 +32,10 @@ pub enum Executor {
 /// `gpu-unavailable`, `gpu-lost`.
 pub fn compile_ahead(device: &Device, weights: &DecoderWeights, n_ctx: usize) -> Result<usize, ModelError> {
     #[cfg(not(feature = "gpu"))]
-    match *device {}
+    {
+        let _ = (weights, n_ctx);
+        match *device {}
+    }
     #[cfg(feature = "gpu")]
     GpuDecoder::compile(device, weights, n_ctx.min(weights.config.context_length))
 }
