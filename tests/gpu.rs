@@ -180,7 +180,7 @@ fn several_tokens_at_once_are_those_one_by_one() {
             while chosen.len() < 20 {
                 let last = chosen[chosen.len() - 1];
                 chosen.extend(block_on(decoder.decode_some(last, n, &sampler)).unwrap());
-                sampler.skip(n);
+                sampler.advance(n);
             }
             assert_eq!(decoder.ids(), [&IDS[..], &chosen[..chosen.len() - 1]].concat());
             decoder.reset();
@@ -268,6 +268,10 @@ fn a_long_context_gives_the_cpus_logits() {
     }
     let layers = cpu.config().num_hidden_layers;
     assert_eq!(launches[launches.len() - 1], launches[0] + layers, "one more a layer");
+    // Also of a step that is replayed.
+    gpu.truncate(short);
+    block_on(gpu.decode(prompt[short])).unwrap();
+    assert_eq!(gpu.dispatches_per_token(), launches[0]);
 }
 
 #[test]

@@ -161,7 +161,7 @@ pub async fn generate<H: Host>(
         } else {
             let asked = host.now_ms();
             known.extend(retry!(decoder, host, on_event, decoder.decode_some(next, run.min(room), &sampler)));
-            sampler.skip(known.len());
+            sampler.advance(known.len());
             run = tokens_at_once((host.now_ms() - asked) / known.len() as f64);
             known.pop_front().unwrap_or(next)
         };

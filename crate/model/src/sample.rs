@@ -55,7 +55,7 @@ impl Sampler {
     }
 
     /// Counts tokens that were drawn elsewhere.
-    pub fn skip(&mut self, n: usize) {
+    pub fn advance(&mut self, n: usize) {
         self.n_drawn = self.n_drawn.wrapping_add(n as u32);
     }
 
@@ -70,7 +70,7 @@ impl Sampler {
             return argmax(logits);
         }
         let u = uniform(self.options.seed, self.n_drawn);
-        self.skip(1);
+        self.advance(1);
         let best = argmax(logits);
         let max = logits[best as usize];
         if !max.is_finite() {
@@ -205,7 +205,7 @@ mod tests {
         let options = SamplingOptions { temperature: 1.0, seed: 1 << 40, ..Default::default() };
         let all = draw(options, &logits, 10);
         let mut sampler = Sampler::new(options);
-        sampler.skip(7);
+        sampler.advance(7);
         assert_eq!(sampler.n_drawn(), 7);
         assert_eq!(sampler.sample(&mut logits.clone(), &[]), all[7]);
     }

@@ -161,22 +161,17 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
     }
     let positions = len + (n - 1) * step;
     let n_eights = positions.div_ceil(EIGHT);
-    let (n_keys, n_values, n_steps) = match held {
-        Held::Single { keys, values } => (keys.len(), values.len(), usize::MAX),
+    let (keys, values, steps): ((*const u8, usize), (*const u8, usize), _) = match held {
+        Held::Single { keys, values } => {
+            ((keys.as_ptr().cast(), keys.len()), (values.as_ptr().cast(), values.len()), None)
+        }
         Held::Short { keys, values, key_steps, value_steps } => {
-            (keys.len(), values.len(), key_steps.len().min(value_steps.len()))
+            ((keys.as_ptr().cast(), keys.len()), (values.as_ptr().cast(), values.len()), Some([key_steps, value_steps]))
         }
     };
-    assert!(len > 0 && n_keys >= n_eights * kv_dim && n_values >= positions * kv_dim);
-    assert!(n_steps >= n_eights * num_key_value_heads);
-    let (keys, values): (*const u8, *const u8) = match held {
-        Held::Single { keys, values } => (keys.as_ptr().cast(), values.as_ptr().cast()),
-        Held::Short { keys, values, .. } => (keys.as_ptr().cast(), values.as_ptr().cast()),
-    };
-    let (key_steps, value_steps): (*const f32, *const f32) = match held {
-        Held::Single { .. } => (null(), null()),
-        Held::Short { key_steps, value_steps, .. } => (key_steps.as_ptr().cast(), value_steps.as_ptr().cast()),
-    };
+    assert!(len > 0 && keys.1 >= n_eights * kv_dim && values.1 >= positions * kv_dim);
+    assert!(steps.iter().flatten().all(|steps| steps.len() >= n_eights * num_key_value_heads));
+    let [key_steps, value_steps] = steps.map_or([null(); 2], |steps| steps.map(|steps| steps.as_ptr().cast()));
     scores.resize(scores.len().max(QUERIES * n_eights * EIGHT), 0.0);
     let call = AttentionCall {
         n,
@@ -186,8 +181,8 @@ pub fn attend(attention: &Attention<'_>, is_fast: bool, scores: &mut Vec<f32>, o
         len,
         step,
         q: q.as_ptr(),
-        keys,
-        values,
+        keys: keys.0,
+        values: values.0,
         key_steps,
         value_steps,
         exp: &math::Exp::new(),

@@ -134,7 +134,7 @@ impl Decoder {
         let _ = n_positions;
     }
 
-    /// Kernel launches of the step that the GPU captured last.
+    /// Kernel launches of the GPU's last token.
     pub fn dispatches_per_token(&self) -> Option<usize> {
         #[cfg(feature = "gpu")]
         return self.gpu.as_ref().map(GpuDecoder::dispatches_per_token);
@@ -253,7 +253,7 @@ impl Decoder {
     }
 
     /// Reads one generated id and chooses the next: as many as are wanted on the GPU (up to its own limit), which then
-    /// reads all of them but the last, and one on the CPU. The sampler does not count them: [`Sampler::skip`] does.
+    /// reads all of them but the last, and one on the CPU. The sampler does not count them: [`Sampler::advance`] does.
     ///
     /// # Errors
     /// As [`Self::prefill`].

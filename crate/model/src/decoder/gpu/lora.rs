@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 use cubecl::prelude::BufferArg;
 use cubecl::server::Handle;
 
-use super::Graphs;
+use super::Captured;
 use super::weights::{GpuWeights, N_FUSED, Segment};
 use crate::error::ModelError;
 use crate::kernel::gpu::{ColumnOrder, Gpu, LowRankShape, MAX_PREFILL_ROWS, arg};
@@ -78,7 +78,7 @@ pub struct GpuLora {
     /// `A x` of a batch, `[Σ rank, 64]`.
     ax: Handle,
     ax_len: usize,
-    pub graphs: Graphs,
+    pub graphs: Vec<Captured>,
 }
 
 impl GpuLora {
@@ -99,7 +99,7 @@ impl GpuLora {
             layers.push(fused);
         }
         let ax_len = max_rank * MAX_PREFILL_ROWS;
-        Ok(Self { set: Rc::downgrade(set), layers, ax: gpu.empty(ax_len)?, ax_len, graphs: Graphs::default() })
+        Ok(Self { set: Rc::downgrade(set), layers, ax: gpu.empty(ax_len)?, ax_len, graphs: Vec::new() })
     }
 
     pub fn is(&self, set: &Rc<LoraSet>) -> bool {

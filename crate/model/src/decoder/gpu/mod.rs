@@ -27,8 +27,12 @@ use crate::sample::Sampler;
 /// Tokens that are chosen at most before one is known.
 pub const MAX_RUN: usize = state::MAX_RUN;
 
-/// Captured steps.
-type Graphs = Vec<(StepKind, Graph)>;
+/// A captured step, and its kernel launches, which each replay repeats.
+struct Captured {
+    kind: StepKind,
+    graph: Graph,
+    n_launches: usize,
+}
 
 /// Workgroup memory that WebGPU guarantees, in bytes.
 const WORKGROUP_BYTES: usize = 16 << 10;
@@ -97,7 +101,7 @@ pub struct GpuDecoder {
     /// Which of `loras` is on, and its scale.
     active: Option<(usize, f32)>,
     /// The captured steps without an adapter.
-    graphs: Graphs,
+    graphs: Vec<Captured>,
     len: usize,
     dispatches: usize,
     /// Positions from which on workgroups share a head's attention.
@@ -191,7 +195,7 @@ impl GpuDecoder {
             batch_logits: None,
             loras: Vec::new(),
             active: None,
-            graphs: Graphs::new(),
+            graphs: Vec::new(),
             len: 0,
             dispatches: 0,
             long_context: LONG_CONTEXT,
@@ -248,7 +252,7 @@ impl GpuDecoder {
         self.long_context = n_positions;
     }
 
-    /// Kernel launches of the step that was captured last; its replays repeat exactly those.
+    /// Kernel launches of the last token.
     pub fn dispatches_per_token(&self) -> usize {
         self.dispatches
     }
@@ -357,9 +361,10 @@ impl GpuDecoder {
             Some((index, _)) => &self.loras[index].graphs,
             None => &self.graphs,
         };
-        if let Some((_, graph)) = graphs.iter().find(|(captured, _)| *captured == kind) {
+        if let Some(captured) = graphs.iter().find(|captured| captured.kind == kind) {
+            self.dispatches = captured.n_launches;
             // SAFETY: every buffer of the graph is owned by `self`, and used from this client alone.
-            return unsafe { graph.replay() }.map_err(lost);
+            return unsafe { captured.graph.replay() }.map_err(lost);
         }
         let client = self.gpu.client.clone();
         client.graph_prepare().map_err(lost)?;
@@ -370,9 +375,10 @@ impl GpuDecoder {
         self.launch_step(kind);
         let graph = client.stop_capture().map_err(lost)?;
         self.gpu.take_count();
+        let captured = Captured { kind, graph, n_launches: self.dispatches };
         match self.active {
-            Some((index, _)) => self.loras[index].graphs.push((kind, graph)),
-            None => self.graphs.push((kind, graph)),
+            Some((index, _)) => self.loras[index].graphs.push(captured),
+            None => self.graphs.push(captured),
         }
         Ok(())
     }

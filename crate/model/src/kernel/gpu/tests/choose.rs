@@ -64,7 +64,7 @@ fn draws_are_those_of_the_cpu() {
         for vocab in [9, 263, 4099] {
             let logits: Vec<f32> = noise.numbers(vocab).iter().map(|v| v * 6.0 - 1.0).collect();
             let mut sampler = Sampler::new(options);
-            sampler.skip(3);
+            sampler.advance(3);
             let drawn = draw(&logits, &best(&logits), &sampler);
             let expected = (0..state::MAX_RUN).map(|_| sampler.sample(&mut logits.clone(), &[]) + 1);
             assert_eq!(drawn, expected.collect::<Vec<_>>(), "{options:?} of {vocab}");
