@@ -5,6 +5,14 @@
 pub enum CorpusError {
     #[error("The file holds no text. Choose a file with words in it.")]
     Empty,
+    #[error("The file holds pictures but no text: {what}. Have its text recognised (OCR) by another program first.")]
+    NoText { what: String },
+    #[error("{}", if *.is_wrong { "The password does not open the file. Try another one." } else { "The file is locked. Give its password to have it read." })]
+    Password { is_wrong: bool },
+    #[error("The file is damaged ({reason}). Get it anew, or save it again with the program that made it.")]
+    Damaged { reason: String },
+    #[error("The file is too large: {reason}. Lay down a part of it.")]
+    TooLarge { reason: String },
     #[error(
         "The file is binary, not text ({n_controls} of {n_bytes} bytes are control characters). Save it as text, Markdown or HTML first."
     )]
@@ -22,6 +30,10 @@ impl CorpusError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "file-empty",
+            Self::NoText { .. } => "file-no-text",
+            Self::Password { .. } => "file-password",
+            Self::Damaged { .. } => "file-damaged",
+            Self::TooLarge { .. } => "file-too-large",
             Self::Binary { .. } => "file-binary",
             Self::Undecodable { .. } => "file-undecodable",
             Self::Unsupported { .. } => "file-unsupported",

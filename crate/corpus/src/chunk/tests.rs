@@ -11,7 +11,7 @@ fn options(max_tokens: usize, overlap_sentences: usize) -> ChunkOptions {
 }
 
 fn cut(name: &str, source: &str, options: &ChunkOptions) -> Vec<(String, Vec<String>)> {
-    let document = extract(name, source.as_bytes()).unwrap();
+    let document = extract(name, source.as_bytes(), None).unwrap();
     chunk(&document, options, &words)
         .into_iter()
         .map(|chunk| (chunk.span.of(&document.text).unwrap().to_owned(), chunk.headings))
@@ -101,7 +101,7 @@ fn wrapped_lines_of_plain_text_are_one_sentence() {
 fn a_megabyte_on_one_line_is_cut_in_bounded_time() {
     for word in ["x", "x ", "日", "a. ", "1."] {
         let text = word.repeat(1_000_000 / word.len());
-        let document = extract("a.txt", text.as_bytes()).unwrap();
+        let document = extract("a.txt", text.as_bytes(), None).unwrap();
         let chunks = chunk(&document, &options(128, 0), &words);
         let longest = chunks.iter().map(|chunk| chunk.span.len()).max();
         assert!(longest <= Some(128 * MAX_BYTES_PER_TOKEN), "{word}: {longest:?}");
@@ -120,7 +120,7 @@ proptest! {
         max_tokens in 1usize..12,
         overlap_sentences in 0usize..3,
     ) {
-        let Ok(document) = extract(name, parts.concat().as_bytes()) else { return Ok(()) };
+        let Ok(document) = extract(name, parts.concat().as_bytes(), None) else { return Ok(()) };
         let text = &document.text;
         let chunks = chunk(&document, &options(max_tokens, overlap_sentences), &words);
         let mut covered = 0;

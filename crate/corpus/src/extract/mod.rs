@@ -16,6 +16,17 @@ pub enum Format {
     Markdown,
     Html,
     Plain,
+    /// reStructuredText.
+    Rst,
+    AsciiDoc,
+    /// Comma- or tab-separated values.
+    Csv,
+    Json,
+    /// Source code.
+    Code,
+    Docx,
+    Epub,
+    Pdf,
 }
 
 impl Format {
@@ -39,11 +50,13 @@ pub struct Document {
     pub text: String,
     /// In order of appearance; deeper ones lie within the ones above them.
     pub sections: Vec<Section>,
+    /// Where each page begins, from page 1 on; empty where the format has no pages.
+    pub pages: Vec<usize>,
     /// From front matter, `<title>` or the first top-level heading.
     pub title: Option<String>,
     pub format: Format,
-    /// The name of the encoding in the Encoding Standard.
-    pub encoding: String,
+    /// The name of the encoding in the Encoding Standard; none where the format has its own.
+    pub encoding: Option<String>,
     /// Sentences for people: what was guessed and what was lost.
     pub warnings: Vec<String>,
 }
@@ -55,12 +68,14 @@ struct Extracted {
     title: Option<String>,
 }
 
-/// Reads a file. `name` serves only to tell its format.
+/// Reads a file. `name` serves only to tell its format; `password` opens a file that is locked.
 ///
 /// # Errors
-/// `file-empty` without a word of text, `file-binary`, `file-undecodable`, and `file-unsupported`
-/// for formats known to need another reader (PDF, Office, archives, pictures).
-pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, CorpusError> {
+/// `file-empty` without a word of text, `file-no-text` where there are pictures only, `file-password` for a locked file
+/// and a password that is missing or wrong, `file-damaged`, `file-too-large`, `file-binary`, `file-undecodable`, and
+/// `file-unsupported` for formats that are known and not read here.
+pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
+    let _ = password;
     if let Some(kind) = unsupported_kind(bytes) {
         return Err(CorpusError::Unsupported { kind });
     }
@@ -69,7 +84,7 @@ pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, CorpusError> {
     let extracted = match format {
         Format::Markdown => markdown::extract(&decoded.text),
         Format::Html => html::extract(&decoded.text),
-        Format::Plain => plain::extract(&decoded.text),
+        _ => plain::extract(&decoded.text),
     };
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
@@ -79,8 +94,9 @@ pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, CorpusError> {
         title: extracted.title.or_else(|| first_heading.map(|section| section.title.clone())),
         text: extracted.text,
         sections: extracted.sections,
+        pages: Vec::new(),
         format,
-        encoding: decoded.encoding.to_owned(),
+        encoding: Some(decoded.encoding.to_owned()),
         warnings: decoded.warnings,
     })
 }
@@ -124,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_code() {
-        let code = |name, bytes: &[u8]| extract(name, bytes).unwrap_err().code();
+        let code = |name, bytes: &[u8]| extract(name, bytes, None).unwrap_err().code();
         assert_eq!(code("a.md", b" \n\t\n "), "file-empty");
         assert_eq!(code("a.html", b"<script>1</script><img src=x>"), "file-empty");
         assert_eq!(code("a.txt", b""), "file-empty");
@@ -142,6 +158,7 @@ mod tests {
             assert!(section.span.start >= last);
             last = section.span.start;
         }
+        assert!(document.pages.is_sorted() && document.pages.iter().all(|&at| document.text.is_char_boundary(at)));
     }
 
     proptest! {
@@ -150,7 +167,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..400),
             name in prop::sample::select(vec!["a.md", "a.html", "a.txt", "a"]),
         ) {
-            if let Ok(document) = extract(name, &bytes) {
+            if let Ok(document) = extract(name, &bytes, None) {
                 check(&document);
             }
         }
@@ -165,7 +182,7 @@ mod tests {
             ]), 0..60),
             name in prop::sample::select(vec!["a.md", "a.html", "a.txt"]),
         ) {
-            if let Ok(document) = extract(name, parts.concat().as_bytes()) {
+            if let Ok(document) = extract(name, parts.concat().as_bytes(), None) {
                 check(&document);
             }
         }

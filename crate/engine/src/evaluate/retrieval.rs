@@ -184,11 +184,11 @@ mod tests {
     fn a_document_keeps_its_text_on_its_way_through_the_page() {
         let document =
             BeirDocument { id: "7".into(), title: "p < 0.05 & so".into(), text: "A<b>c</b> &amp; *d*".into() };
-        let read = lectern_corpus::extract(&source_name("7"), page(&document).as_bytes()).unwrap();
+        let read = lectern_corpus::extract(&source_name("7"), page(&document).as_bytes(), None).unwrap();
         assert_eq!(read.title.as_deref(), Some("p < 0.05 & so"));
         assert_eq!(read.text, "p < 0.05 & so\n\nA<b>c</b> &amp; *d*");
         let untitled = page(&BeirDocument { title: String::new(), ..document });
-        assert_eq!(lectern_corpus::extract("7.html", untitled.as_bytes()).unwrap().text, "A<b>c</b> &amp; *d*");
+        assert_eq!(lectern_corpus::extract("7.html", untitled.as_bytes(), None).unwrap().text, "A<b>c</b> &amp; *d*");
     }
 
     #[test]
