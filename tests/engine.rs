@@ -147,7 +147,7 @@ fn removing_the_last_page_leaves_none_to_ask() {
         assert_eq!(session.remove_source(id).unwrap_err().code(), "source-unknown");
     }
     assert_eq!(block_on(session.ask("Who?", None, &options(), &mut |_| ())).unwrap_err().code(), "no-documents");
-    assert_eq!(block_on(session.search("Who?", 3, DenseMode::Auto)).unwrap_err().code(), "no-documents");
+    assert_eq!(block_on(session.search("Who?", None, 3, DenseMode::Auto)).unwrap_err().code(), "no-documents");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn graphs_find_what_a_scan_finds() {
 
 /// What a search shows, for comparison.
 fn found(session: &mut Session<TestHost>) -> Vec<(String, usize, usize, f32)> {
-    let retrieval = block_on(session.search("What does a ticket cost?", 4, DenseMode::Auto)).unwrap();
+    let retrieval = block_on(session.search("What does a ticket cost?", None, 4, DenseMode::Auto)).unwrap();
     retrieval.hits.into_iter().map(|hit| (hit.source, hit.start, hit.end, hit.score)).collect()
 }
 

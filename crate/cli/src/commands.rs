@@ -88,7 +88,7 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         max_tokens: args.sampling.max_tokens,
         sampling: args.sampling.sampling(),
         stop: args.sampling.stop.clone(),
-        dense: DenseMode::Auto,
+        ..AskOptions::default()
     };
     // Someone who watches sees the words come; the marks of the finished answer come with the whole.
     let watched = !args.json && std::io::stdout().is_terminal();
@@ -176,9 +176,9 @@ pub fn perplexity(file: &Path, as_json: bool, models: &ModelArgs) -> Result<(), 
     Ok(())
 }
 
-pub fn extract_file(file: &Path, as_json: bool) -> Result<(), CliError> {
+pub fn extract_file(file: &Path, password: Option<&str>, as_json: bool) -> Result<(), CliError> {
     let name = file.to_string_lossy();
-    let document = extract(&name, &read(file)?)?;
+    let document = extract(&name, &read(file)?, password)?;
     if !as_json {
         println!("{}", document.text);
         return Ok(());
@@ -226,7 +226,7 @@ pub fn search(dir: &Path, query: &str, top_k: usize, as_json: bool, models: &Mod
     let mut session = session(models, true);
     load_embedder(&mut session, models)?;
     session.import_collection(&read(&dir.join(COLLECTION))?)?;
-    let found = pollster::block_on(session.search(query, top_k, DenseMode::Auto))?;
+    let found = pollster::block_on(session.search(query, None, top_k, DenseMode::Auto))?;
     if as_json {
         return print_json(&json!({ "hits": found.hits, "dense_path": found.dense_path }));
     }

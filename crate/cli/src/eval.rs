@@ -60,6 +60,9 @@ pub struct RetrievalArgs {
     /// How vectors are searched
     #[arg(long, value_enum, default_value = "exact")]
     dense: Dense,
+    /// Measure the bare embedder as well: one vector of title and text for each document
+    #[arg(long)]
+    reference: bool,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -184,7 +187,11 @@ fn run_retrieval(args: &RetrievalArgs, models: &ModelArgs) -> Result<(), CliErro
     let seed = args.common.seed;
     let dense = args.dense.mode();
     let on_event = &mut |event: Event<'_>| report.on(event);
-    let figures = pollster::block_on(retrieval::run(&mut session, &queries, &judgements, dense, seed, on_event))?;
+    let mut figures = pollster::block_on(retrieval::run(&mut session, &queries, &judgements, dense, seed, on_event))?;
+    if args.reference {
+        let run = retrieval::run_reference(&mut session, &corpus, &queries, &judgements, seed, on_event);
+        figures.arms.insert("reference", pollster::block_on(run)?);
+    }
     report.finish()?;
     if args.common.json {
         return print_json(&figures);

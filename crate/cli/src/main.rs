@@ -44,6 +44,9 @@ enum Command {
     /// The text of a file, as citations refer to it
     Extract {
         file: PathBuf,
+        /// Opens a file that is locked
+        #[arg(long)]
+        password: Option<String>,
         #[arg(long)]
         json: bool,
     },
@@ -107,7 +110,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Ask(args) => commands::ask(args, models),
         Command::Generate(args) => commands::generate(args, &models.exactly()),
         Command::Perplexity { file, json } => commands::perplexity(file, *json, &models.exactly()),
-        Command::Extract { file, json } => commands::extract_file(file, *json),
+        Command::Extract { file, password, json } => commands::extract_file(file, password.as_deref(), *json),
         Command::Embed { .. } => commands::embed(models),
         Command::Index { paths, out, json } => commands::index(paths, out, *json, models),
         Command::Search { dir, query, top_k, json } => commands::search(dir, query, *top_k, *json, models),

@@ -9,6 +9,14 @@ use split::{Piece, Splitter, paragraphs};
 mod split;
 
 /// How to cut.
+///
+/// Measured on the development data with all-MiniLM-L6-v2 (256 tokens at most), first hits by words and vectors:
+///
+/// | tokens, sentences repeated | mdBook | Material for MkDocs | SQuAD 2.0 | CLAP NQ | COVID-QA |
+/// |---|---|---|---|---|---|
+/// | 128, 0 | 0.88 | 0.88 | 0.89 | 0.96 | 0.78 |
+/// | 128, 1 | 0.88 | 0.88 | 0.91 | 0.95 | 0.78 |
+/// | 200, 0 | 0.83 | 0.85 | 0.88 | 0.95 | 0.74 |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkOptions {
     /// Upper bound of a chunk, in the tokens that `n_tokens` counts.
@@ -19,7 +27,7 @@ pub struct ChunkOptions {
 
 impl Default for ChunkOptions {
     fn default() -> Self {
-        Self { max_tokens: 128, overlap_sentences: 0 }
+        Self { max_tokens: 128, overlap_sentences: 1 }
     }
 }
 

@@ -8,6 +8,7 @@ mod chunk;
 mod decode;
 mod error;
 mod extract;
+mod language;
 mod span;
 
 pub use chunk::{Chunk, ChunkOptions, chunk};

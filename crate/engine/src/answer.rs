@@ -14,7 +14,7 @@ use crate::executor::ExecutorInfo;
 use crate::library::Library;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
-use crate::retrieve::{Hit, N_JUDGED, Retrieval, is_relevant, retrieve};
+use crate::retrieve::{Exchange, Hit, Retrieval, is_relevant, retrieve};
 
 /// How to answer.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct AskOptions {
     pub sampling: SamplingOptions,
     pub stop: Vec<String>,
     pub dense: DenseMode,
+    /// What a question that only follows up is searched for by as well.
+    pub before: Option<Exchange>,
 }
 
 impl Default for AskOptions {
@@ -38,6 +40,7 @@ impl Default for AskOptions {
             sampling: SamplingOptions::default(),
             stop: Vec::new(),
             dense: DenseMode::Auto,
+            before: None,
         }
     }
 }
@@ -259,7 +262,8 @@ async fn find<H: Host>(
     }
     let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
     let n_shown = options.top_k.unwrap_or_else(|| passages_shown(reader.decoder.has_adapter())).max(1);
-    let mut retrieval = retrieve(library, embedder, question, n_shown.max(N_JUDGED), options.dense, host).await?;
+    let mut retrieval =
+        retrieve(library, embedder, question, options.before.as_ref(), n_shown, options.dense, host).await?;
     let relevant = is_relevant(&retrieval.hits);
     retrieval.hits.truncate(n_shown);
     Ok((retrieval, relevant))

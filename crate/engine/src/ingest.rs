@@ -6,7 +6,7 @@ use lectern_model::host::Host;
 
 use crate::embedder::Embedder;
 use crate::error::EngineError;
-use crate::library::{Library, SourceInfo};
+use crate::library::{Library, Read, SourceInfo};
 
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct ReadSource {
     passages: Vec<(Span, Vec<String>)>,
     /// What each passage is found by.
     pub texts: Vec<String>,
+    /// What each passage is called.
+    names: Vec<String>,
     /// Of the embedder that counted the tokens.
     model_hash: String,
 }
@@ -51,16 +53,25 @@ impl ReadSource {
         if let Some(odd) = vectors.iter().find(|vector| vector.len() != n_dims) {
             return Err(IndexError::Dimension { expected: n_dims, found: odd.len() }.into());
         }
-        library.add(&self.name, self.n_bytes, self.document, self.passages, &self.texts, vectors, &self.model_hash)
+        let read = Read {
+            name: self.name,
+            n_bytes: self.n_bytes,
+            document: self.document,
+            passages: self.passages,
+            texts: &self.texts,
+            names: &self.names,
+            vectors,
+        };
+        library.add(read, &self.model_hash)
     }
 }
 
-/// Reads a file: one long call that needs no models, and may be made elsewhere.
+/// Reads a file, with `password` if it is locked: one long call that needs no models, and may be made elsewhere.
 ///
 /// # Errors
 /// `file-…` for bytes that give no text.
-pub fn extract(name: &str, bytes: &[u8]) -> Result<Document, EngineError> {
-    lectern_corpus::extract(name, bytes).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })
+pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, EngineError> {
+    lectern_corpus::extract(name, bytes, password).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })
 }
 
 /// Cuts a file of `n_bytes` that was read into passages.
@@ -79,10 +90,12 @@ pub async fn cut<H: Host>(
     host.breathe().await;
     let texts =
         chunks.iter().map(|c| search_text(&document, &c.headings, &document.text[c.span.start..c.span.end])).collect();
+    let names = chunks.iter().map(|c| search_names(name, &document, &c.headings)).collect();
     ReadSource {
         name: name.to_owned(),
         n_bytes,
         document,
+        names,
         passages: chunks.into_iter().map(|c| (c.span, c.headings)).collect(),
         texts,
         model_hash: embedder.hash.clone(),
@@ -101,15 +114,28 @@ pub async fn ingest<H: Host>(
     host: &H,
     on_event: &mut dyn FnMut(IngestEvent),
 ) -> Result<SourceInfo, EngineError> {
-    let source = cut(embedder, name, bytes.len(), extract(name, bytes)?, host, on_event).await;
+    let source = cut(embedder, name, bytes.len(), extract(name, bytes, None)?, host, on_event).await;
     let total = source.texts.len();
     let mut on_batch = |done| on_event(IngestEvent::Embedded { done, total });
     let vectors = embedder.embed(&source.texts, host, &mut on_batch).await?;
     source.lay_down(library, embedder, &vectors)
 }
 
+/// What a passage is called: the words of its file's path, of its document's title and of its headings.
+fn search_names(name: &str, document: &Document, headings: &[String]) -> String {
+    let stem = match name.rsplit_once('.') {
+        Some((stem, extension)) if extension.chars().all(char::is_alphanumeric) => stem,
+        _ => name,
+    };
+    // Every folder has one of these.
+    let path = ["README", "index"].iter().find_map(|common| stem.strip_suffix(common)).unwrap_or(stem);
+    let path = path.split(|c: char| !c.is_alphanumeric());
+    let titles = document.title.iter().chain(headings).map(String::as_str);
+    path.chain(titles).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// What a passage is found by: its text under the headings it stands below.
-fn search_text(document: &Document, headings: &[String], text: &str) -> String {
+pub fn search_text(document: &Document, headings: &[String], text: &str) -> String {
     let mut path: Vec<&str> = headings.iter().map(String::as_str).collect();
     if let Some(title) = document.title.as_deref().filter(|title| !path.contains(title)) {
         path.insert(0, title);

@@ -21,7 +21,7 @@ pub use executor::{ExecutorInfo, Gpu, Preference};
 pub use ingest::{IngestEvent, ReadSource};
 pub use library::{Library, SourceInfo};
 pub use model_file::{Hash, ModelFile};
-pub use retrieve::{Hit, Retrieval};
+pub use retrieve::{Exchange, Hit, Retrieval};
 pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Reading, Session};
 
 pub use lectern_corpus as corpus;

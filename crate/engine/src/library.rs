@@ -1,14 +1,14 @@
 //! The pages a person laid down: texts, passages and their index, and the file that holds them.
 
 use lectern_corpus::{Document, Format, Section, Span};
-use lectern_index::{ChunkId, Index};
+use lectern_index::{ChunkId, Entry, Index, Language};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 
 const MAGIC: &[u8; 8] = b"LECTERN\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A file or page, read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Source {
     /// The extracted text that spans refer to.
     pub text: String,
     pub sections: Vec<Section>,
+    /// Where each page begins in `text`; empty where the format has no pages.
+    pub pages: Vec<usize>,
     pub warnings: Vec<String>,
     pub chunks: Vec<ChunkId>,
 }
@@ -44,6 +46,21 @@ pub struct Passage {
     pub source_id: u32,
     pub span: Span,
     pub headings: Vec<String>,
+}
+
+/// A page that was read, cut and embedded: passages, what they are found by and their vectors go together.
+pub struct Read<'a> {
+    pub name: String,
+    /// Bytes of the file.
+    pub n_bytes: usize,
+    pub document: Document,
+    pub passages: Vec<(Span, Vec<String>)>,
+    /// By passage: its text under its headings.
+    pub texts: &'a [String],
+    /// By passage: what it is called.
+    pub names: &'a [String],
+    /// By passage, of unit length.
+    pub vectors: &'a [Vec<f32>],
 }
 
 /// Sources indexed together.
@@ -92,39 +109,32 @@ impl Library {
         self.index.as_mut()
     }
 
-    /// Adds a read and embedded document; passages, their search texts and vectors go together.
+    /// Adds a page.
     ///
     /// # Errors
     /// `index-dimension`, `index-model-mismatch`.
-    #[allow(clippy::too_many_arguments, reason = "one page, in the parts that its reading gives")]
-    pub fn add(
-        &mut self,
-        name: &str,
-        n_bytes: usize,
-        document: Document,
-        passages: Vec<(Span, Vec<String>)>,
-        texts: &[String],
-        vectors: &[Vec<f32>],
-        model_hash: &str,
-    ) -> Result<SourceInfo, EngineError> {
+    pub fn add(&mut self, read: Read<'_>, model_hash: &str) -> Result<SourceInfo, EngineError> {
+        let Read { name, n_bytes, document, passages, texts, names, vectors } = read;
         let n_dims = vectors.first().map_or(0, Vec::len);
         let index = self.index.get_or_insert_with(|| Index::new(n_dims, model_hash));
         index.check_model(model_hash)?;
         let id = self.next_id;
         let mut chunks = Vec::with_capacity(passages.len());
-        for (((span, headings), text), vector) in passages.into_iter().zip(texts).zip(vectors) {
-            chunks.push(index.add(text, vector)?);
+        let language = Language::from_code(document.language.as_deref());
+        for ((((span, headings), text), names), vector) in passages.into_iter().zip(texts).zip(names).zip(vectors) {
+            chunks.push(index.add(&Entry { text, names, language, vector })?);
             self.passages.push(Passage { source_id: id, span, headings });
         }
         self.next_id += 1;
         self.sources.push(Source {
             id,
-            name: name.to_owned(),
+            name,
             title: document.title,
             format: document.format,
             n_bytes,
             text: document.text,
             sections: document.sections,
+            pages: document.pages,
             warnings: document.warnings,
             chunks,
         });

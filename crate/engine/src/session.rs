@@ -20,7 +20,7 @@ use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
 use crate::library::{Library, SourceInfo};
 use crate::model_file::{ModelFile, WholeFile};
 use crate::reader::Reader;
-use crate::retrieve::{Retrieval, retrieve};
+use crate::retrieve::{Exchange, Retrieval, retrieve};
 
 /// A loaded model, for people.
 #[derive(Clone, Debug, Serialize)]
@@ -329,13 +329,19 @@ impl<H: Host> Session<H> {
         Ok(())
     }
 
-    /// The best passages for a question, without an answer.
+    /// The best passages for a question, without an answer. `before` is as in [`AskOptions`].
     ///
     /// # Errors
     /// As [`retrieve`]; `not-loaded` without an embedder.
-    pub async fn search(&mut self, query: &str, top_k: usize, dense: DenseMode) -> Result<Retrieval, EngineError> {
+    pub async fn search(
+        &mut self,
+        query: &str,
+        before: Option<&Exchange>,
+        top_k: usize,
+        dense: DenseMode,
+    ) -> Result<Retrieval, EngineError> {
         let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
-        retrieve(&self.library, embedder, query, top_k, dense, &self.host).await
+        retrieve(&self.library, embedder, query, before, top_k, dense, &self.host).await
     }
 
     /// Answers a question in a voice.

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use rust_stemmers::{Algorithm, Stemmer};
 use serde::{Deserialize, Serialize};
-use unicode_segmentation::UnicodeSegmentation;
 
 use crate::{ChunkId, IndexError};
 
@@ -12,142 +10,189 @@ use crate::{ChunkId, IndexError};
 /// for passages.
 const K1: f32 = 0.9;
 const B: f32 = 0.4;
+/// Removed chunks stay in the lists until they are one in this many.
+const MAX_DEAD_SHARE: usize = 4;
 
-/// One entry of an inverted list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 struct Posting {
     chunk: ChunkId,
     term_freq: u32,
 }
 
-/// An inverted index; removed chunks leave it for good.
-#[derive(Debug, Default, Clone, PartialEq)]
+/// A term's number and how often it stands in a chunk.
+type TermFreq = (u32, u32);
+
+/// A chunk's terms; each once, ascending.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Words(Vec<TermFreq>);
+
+impl Words {
+    fn len(&self) -> u32 {
+        self.0.iter().map(|&(_, term_freq)| term_freq).sum()
+    }
+}
+
+/// An inverted index. Chunks are added and removed in the time that their own words take, but that now and then
+/// the lists are cleared of what was removed.
+#[derive(Debug, Default)]
 pub(crate) struct Bm25 {
-    terms: HashMap<String, usize>,
-    /// By term; ascending by chunk.
+    terms: HashMap<String, u32>,
+    /// By term; ascending by chunk, removed ones among them.
     postings: Vec<Vec<Posting>>,
-    /// By chunk: how many terms it has, or `None` once it is removed.
-    lengths: Vec<Option<u32>>,
+    /// By term: the chunks not removed that hold it.
+    doc_freqs: Vec<u32>,
+    /// By chunk; `None` once it is removed.
+    chunks: Vec<Option<Words>>,
+    lengths: Vec<u32>,
     n_live: usize,
     n_live_terms: u64,
+    /// Removed chunks that the lists still hold.
+    n_dead: usize,
 }
 
 /// What is stored of a [`Bm25`].
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredBm25 {
     terms: Vec<String>,
-    postings: Vec<Vec<Posting>>,
-    lengths: Vec<Option<u32>>,
+    chunks: Vec<Option<Words>>,
+}
+
+/// How much of a query's terms chunks hold.
+pub(crate) struct Scores {
+    /// By chunk; 0 where no term is shared.
+    pub by_chunk: Vec<f32>,
+    /// What a chunk that said nothing but the query's terms, without end, would score: no chunk scores more.
+    pub ideal: f32,
+}
+
+impl Scores {
+    /// The share of the query that a chunk holds, from 0 to 1: unlike the score itself, it does not grow with
+    /// the collection or with the query.
+    pub fn share(&self, chunk: ChunkId) -> f32 {
+        let score = self.by_chunk.get(chunk as usize).copied().unwrap_or(0.0);
+        if self.ideal > 0.0 { (score / self.ideal).min(1.0) } else { 0.0 }
+    }
 }
 
 impl Bm25 {
     /// Adds the next chunk.
-    pub fn add(&mut self, text: &str) {
-        let chunk = self.lengths.len() as ChunkId;
-        let mut term_freqs: HashMap<usize, u32> = HashMap::new();
-        let mut length = 0;
-        for term in analyse(text) {
-            let n_terms = self.terms.len();
-            let id = *self.terms.entry(term).or_insert(n_terms);
-            if id == self.postings.len() {
-                self.postings.push(Vec::new());
-            }
-            *term_freqs.entry(id).or_default() += 1;
-            length += 1;
+    pub fn add(&mut self, terms: Vec<String>) {
+        let mut term_freqs: HashMap<u32, u32> = HashMap::new();
+        for term in terms {
+            let n_terms = self.terms.len() as u32;
+            *term_freqs.entry(*self.terms.entry(term).or_insert(n_terms)).or_default() += 1;
         }
-        for (id, term_freq) in term_freqs {
-            self.postings[id].push(Posting { chunk, term_freq });
+        let mut words: Vec<TermFreq> = term_freqs.into_iter().collect();
+        words.sort_unstable();
+        self.add_words(Words(words));
+    }
+
+    fn add_words(&mut self, words: Words) {
+        let chunk = self.chunks.len() as ChunkId;
+        self.postings.resize_with(self.terms.len(), Vec::new);
+        self.doc_freqs.resize(self.terms.len(), 0);
+        for &(term, term_freq) in &words.0 {
+            self.postings[term as usize].push(Posting { chunk, term_freq });
+            self.doc_freqs[term as usize] += 1;
         }
-        self.lengths.push(Some(length));
+        self.lengths.push(words.len());
         self.n_live += 1;
-        self.n_live_terms += u64::from(length);
+        self.n_live_terms += u64::from(words.len());
+        self.chunks.push(Some(words));
     }
 
     /// Takes chunks out; their statistics go with them.
     pub fn remove(&mut self, chunks: &[ChunkId]) {
-        let mut n_removed = 0;
         for &chunk in chunks {
-            if let Some(length) = self.lengths.get_mut(chunk as usize).and_then(Option::take) {
-                self.n_live -= 1;
-                self.n_live_terms -= u64::from(length);
-                n_removed += 1;
+            let Some(words) = self.chunks.get_mut(chunk as usize).and_then(Option::take) else { continue };
+            self.n_live -= 1;
+            self.n_live_terms -= u64::from(words.len());
+            self.n_dead += 1;
+            for (term, _) in words.0 {
+                self.doc_freqs[term as usize] -= 1;
             }
         }
-        if n_removed > 0 {
+        if self.n_dead * MAX_DEAD_SHARE > self.n_live + self.n_dead {
             for postings in &mut self.postings {
-                postings.retain(|posting| self.lengths[posting.chunk as usize].is_some());
+                postings.retain(|posting| self.chunks[posting.chunk as usize].is_some());
             }
+            self.n_dead = 0;
         }
     }
 
-    /// Scores of every chunk that shares a term with `query`, in no order.
-    pub fn scores(&self, query: &str) -> Vec<(ChunkId, f32)> {
-        let mut scores: HashMap<ChunkId, f32> = HashMap::new();
-        for (id, n_times) in self.query_terms(query) {
-            let postings = &self.postings[id];
-            let weight = n_times as f32 * idf(postings.len(), self.n_live);
-            for posting in postings {
-                *scores.entry(posting.chunk).or_default() += weight * self.saturation(*posting);
-            }
-        }
-        scores.into_iter().collect()
-    }
-
-    /// The score of one chunk; 0 when it shares no term with `query`.
-    pub fn score(&self, query: &str, chunk: ChunkId) -> f32 {
-        self.query_terms(query)
-            .into_iter()
-            .filter_map(|(id, n_times)| {
-                let postings = &self.postings[id];
-                let i = postings.binary_search_by_key(&chunk, |posting| posting.chunk).ok()?;
-                Some(n_times as f32 * idf(postings.len(), self.n_live) * self.saturation(postings[i]))
-            })
-            .sum()
-    }
-
-    /// Known terms of a query and how often each stands in it, in order of term id.
-    fn query_terms(&self, query: &str) -> Vec<(usize, u32)> {
-        let mut ids: Vec<usize> = analyse(query).filter_map(|term| self.terms.get(&term).copied()).collect();
-        ids.sort_unstable();
-        ids.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u32)).collect()
-    }
-
-    fn saturation(&self, posting: Posting) -> f32 {
-        let length = self.lengths[posting.chunk as usize].unwrap_or(0) as f32;
+    /// Scores every chunk for a query, each of whose terms may have several spellings.
+    pub fn scores(&self, query: &[Vec<String>]) -> Scores {
+        let mut by_chunk = vec![0.0; self.chunks.len()];
+        let mut ideal = 0.0;
         let mean_length = (self.n_live_terms as f32 / self.n_live.max(1) as f32).max(1.0);
-        let term_freq = posting.term_freq as f32;
-        term_freq / (term_freq + K1 * (1.0 - B + B * length / mean_length))
+        for spellings in query {
+            let mut most = if spellings.is_empty() { 0.0 } else { self.idf(0) };
+            for term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
+                let weight = self.idf(self.doc_freqs[*term as usize]);
+                most = if self.doc_freqs[*term as usize] > 0 { weight } else { most };
+                for posting in &self.postings[*term as usize] {
+                    let length = self.lengths[posting.chunk as usize] as f32;
+                    let term_freq = posting.term_freq as f32;
+                    by_chunk[posting.chunk as usize] +=
+                        weight * term_freq / (term_freq + K1 * (1.0 - B + B * length / mean_length));
+                }
+            }
+            ideal += most;
+        }
+        for (score, chunk) in by_chunk.iter_mut().zip(&self.chunks) {
+            if chunk.is_none() {
+                *score = 0.0;
+            }
+        }
+        Scores { by_chunk, ideal }
+    }
+
+    /// Inverse document frequency, never negative (Lucene's `BM25Similarity`).
+    fn idf(&self, doc_freq: u32) -> f32 {
+        let (doc_freq, n_docs) = (doc_freq as f32, self.n_live as f32);
+        (1.0 + (n_docs - doc_freq + 0.5) / (doc_freq + 0.5)).ln()
     }
 
     pub fn to_stored(&self) -> StoredBm25 {
         let mut terms = vec![String::new(); self.terms.len()];
         for (term, &id) in &self.terms {
-            terms[id].clone_from(term);
+            terms[id as usize].clone_from(term);
         }
-        StoredBm25 { terms, postings: self.postings.clone(), lengths: self.lengths.clone() }
+        StoredBm25 { terms, chunks: self.chunks.clone() }
     }
 
     /// # Errors
-    /// `index-corrupt` when lists refer to chunks or terms that are not there.
+    /// `index-corrupt` when chunks refer to terms that are not there.
     pub fn from_stored(stored: StoredBm25) -> Result<Self, IndexError> {
-        let StoredBm25 { terms, postings, lengths } = stored;
-        let is_list = |list: &Vec<Posting>| {
-            list.is_sorted_by(|a, b| a.chunk < b.chunk)
-                && list.iter().all(|posting| matches!(lengths.get(posting.chunk as usize), Some(Some(_))))
+        let n_terms = stored.terms.len();
+        let terms: HashMap<String, u32> =
+            stored.terms.into_iter().enumerate().map(|(id, term)| (term, id as u32)).collect();
+        let is_sound = |words: &Words| {
+            words.0.is_sorted_by(|a, b| a.0 < b.0)
+                && words.0.last().is_none_or(|&(term, _)| (term as usize) < n_terms)
+                && words.0.iter().try_fold(0u32, |sum, &(_, term_freq)| sum.checked_add(term_freq)).is_some()
         };
-        let n_terms = terms.len();
-        let terms: HashMap<String, usize> = terms.into_iter().enumerate().map(|(id, term)| (term, id)).collect();
-        if terms.len() != n_terms || postings.len() != n_terms || !postings.iter().all(is_list) {
+        if terms.len() != n_terms || !stored.chunks.iter().flatten().all(is_sound) {
             return Err(IndexError::Corrupt { reason: "word lists do not fit" });
         }
-        let n_live = lengths.iter().flatten().count();
-        let n_live_terms = lengths.iter().flatten().map(|&length| u64::from(length)).sum();
-        Ok(Self { terms, postings, lengths, n_live, n_live_terms })
+        let mut bm25 = Self { terms, ..Self::default() };
+        for words in stored.chunks {
+            match words {
+                Some(words) => bm25.add_words(words),
+                None => {
+                    bm25.chunks.push(None);
+                    bm25.lengths.push(0);
+                }
+            }
+        }
+        bm25.postings.resize_with(n_terms, Vec::new);
+        bm25.doc_freqs.resize(n_terms, 0);
+        Ok(bm25)
     }
 
     /// Chunks ever added.
     pub fn n_chunks(&self) -> usize {
-        self.lengths.len()
+        self.chunks.len()
     }
 
     /// Chunks not removed.
@@ -156,30 +201,8 @@ impl Bm25 {
     }
 
     pub fn is_live(&self, chunk: ChunkId) -> bool {
-        matches!(self.lengths.get(chunk as usize), Some(Some(_)))
+        matches!(self.chunks.get(chunk as usize), Some(Some(_)))
     }
-}
-
-/// Inverse document frequency, never negative (Lucene's `BM25Similarity`).
-fn idf(doc_freq: usize, n_docs: usize) -> f32 {
-    let (doc_freq, n_docs) = (doc_freq as f32, n_docs as f32);
-    (1.0 + (n_docs - doc_freq + 0.5) / (doc_freq + 0.5)).ln()
-}
-
-/// Text → terms: Unicode words, lower case, English (Porter 2) stems. `foo_bar` and `foo.bar` are two
-/// words, `3.14` and `10,000` one.
-fn analyse(text: &str) -> impl Iterator<Item = String> {
-    let stemmer = Stemmer::create(Algorithm::English);
-    text.unicode_words()
-        .flat_map(|word| {
-            let is_number = !word.contains(char::is_alphabetic);
-            word.split(move |c| !is_number && matches!(c, '.' | '_' | ':'))
-        })
-        .filter(|word| !word.is_empty())
-        .map(move |word| {
-            let word = word.to_lowercase().replace('\u{2019}', "'");
-            stemmer.stem(&word).into_owned()
-        })
 }
 
 #[cfg(test)]
@@ -187,9 +210,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn terms(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    fn query(text: &str) -> Vec<Vec<String>> {
+        terms(text).into_iter().map(|term| vec![term]).collect()
+    }
+
     /// BM25 straight from its definition, over term lists.
     fn naive_score(query: &str, chunk: &str, live: &[&str]) -> f32 {
-        let terms = |text: &str| analyse(text).collect::<Vec<_>>();
         let lists: Vec<_> = live.iter().map(|text| terms(text)).collect();
         let mean_length = (lists.iter().map(Vec::len).sum::<usize>() as f32 / lists.len() as f32).max(1.0);
         let chunk = terms(chunk);
@@ -205,9 +235,26 @@ mod tests {
     }
 
     #[test]
-    fn words_are_stemmed_and_split() {
-        let terms: Vec<_> = analyse("Running the lighthouse’s site_url, nav.tabs at 3.14 — Größe 東京").collect();
-        assert_eq!(terms, ["run", "the", "lighthous", "site", "url", "nav", "tab", "at", "3.14", "größe", "東", "京"]);
+    fn a_share_does_not_grow_with_the_collection() {
+        let share = |n: usize| {
+            let mut bm25 = Bm25::default();
+            bm25.add(terms("keeper of the light"));
+            (0..n).for_each(|i| bm25.add(terms(&format!("page {i}"))));
+            let scores = bm25.scores(&query("keeper light nowhere"));
+            (scores.share(0), scores.by_chunk[0])
+        };
+        let ((small, low), (large, high)) = (share(10), share(1_000));
+        assert!(high > 2.0 * low, "{low} {high}");
+        assert!((small - large).abs() < 0.15 && large < 2.0 / 3.0, "{small} {large}");
+    }
+
+    #[test]
+    fn either_spelling_is_found() {
+        let mut bm25 = Bm25::default();
+        bm25.add(terms("haus am meer"));
+        bm25.add(terms("hous by the sea"));
+        let scores = bm25.scores(&[vec!["haus".into(), "hous".into()]]);
+        assert!(scores.by_chunk.iter().all(|&score| score > 0.0));
     }
 
     proptest! {
@@ -215,22 +262,24 @@ mod tests {
         fn scores_are_those_of_the_definition(
             texts in prop::collection::vec("[a-f]{1,2}( [a-f]{1,2}){0,8}", 1..12),
             removed in prop::collection::vec(0u32..12, 0..6),
-            query in "[a-f]{1,2}( [a-f]{1,2}){0,4}",
+            asked in "[a-f]{1,2}( [a-f]{1,2}){0,4}",
         ) {
             let mut bm25 = Bm25::default();
-            texts.iter().for_each(|text| bm25.add(text));
+            texts.iter().for_each(|text| bm25.add(terms(text)));
             bm25.remove(&removed);
             let is_live = |i: usize| !removed.contains(&(i as u32));
             let live: Vec<&str> =
                 texts.iter().enumerate().filter(|(i, _)| is_live(*i)).map(|(_, text)| text.as_str()).collect();
-            let scores: HashMap<ChunkId, f32> = bm25.scores(&query).into_iter().collect();
+            let scores = bm25.scores(&query(&asked));
+            let again = Bm25::from_stored(bm25.to_stored()).unwrap().scores(&query(&asked));
+            prop_assert_eq!(&again.by_chunk, &scores.by_chunk);
+            prop_assert_eq!(again.ideal, scores.ideal);
             for (i, text) in texts.iter().enumerate() {
-                let expected = if is_live(i) { naive_score(&query, text, &live) } else { 0.0 };
-                let got = scores.get(&(i as u32)).copied().unwrap_or(0.0);
+                let expected = if is_live(i) { naive_score(&asked, text, &live) } else { 0.0 };
+                let got = scores.by_chunk[i];
                 prop_assert!((got - expected).abs() < 1e-4, "{} against {}", got, expected);
-                prop_assert!((bm25.score(&query, i as u32) - got).abs() < 1e-5);
+                prop_assert!((0.0..=1.0).contains(&scores.share(i as u32)));
             }
-            prop_assert_eq!(&Bm25::from_stored(bm25.to_stored()).unwrap(), &bm25);
         }
     }
 }

@@ -262,6 +262,11 @@ impl Dense {
         Some(dot(query, self.vector(chunk)?))
     }
 
+    /// The cosine of two chunks.
+    pub fn likeness(&self, a: ChunkId, b: ChunkId) -> f32 {
+        self.vector(a).zip(self.vector(b)).map_or(0.0, |(a, b)| dot(a, b))
+    }
+
     fn vector(&self, chunk: ChunkId) -> Option<&[f32]> {
         let n_segmented = self.n_segmented();
         if let Some(i) = (chunk as usize).checked_sub(n_segmented) {

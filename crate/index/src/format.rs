@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::IndexError;
 
 /// Raised with every change of a payload.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 const HEADER_LEN: usize = 16;
 
 /// What an envelope holds.

@@ -1,22 +1,64 @@
-//! Two rankings → one.
-
-use std::collections::HashMap;
+//! Several readings of a chunk → one ranking.
 
 use crate::ChunkId;
 
-/// Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): a chunk scores the sum of
-/// `1 / (rrf_k + rank)` over the rankings that hold it, with ranks from 1. Best first; equal scores
-/// keep the order of chunk ids.
-pub(crate) fn reciprocal_rank(rankings: &[&[ChunkId]], rrf_k: f32) -> Vec<(ChunkId, f32)> {
-    let mut scores: HashMap<ChunkId, f32> = HashMap::new();
-    for ranking in rankings {
-        for (i, &chunk) in ranking.iter().enumerate() {
-            *scores.entry(chunk).or_default() += 1.0 / (rrf_k + (i + 1) as f32);
-        }
+/// How much each reading counts: the score is the weighted mean of the cosine (0 where it is negative) and the shares
+/// of the query's words that a chunk's text and its names hold, each from 0 to 1. The share is BM25 over the
+/// most that any chunk could score.
+///
+/// A sum of calibrated scores keeps what ranks throw away: how much better the best is. Chosen on the development
+/// data, first hits and hits among five:
+///
+/// | | mdBook | SQuAD 2.0 | CLAP NQ | COVID-QA |
+/// |---|---|---|---|---|
+/// | BM25 | 0.68, 0.98 | 0.82, 0.94 | 0.83, 0.90 | 0.67, 0.88 |
+/// | cosine | 0.65, 0.98 | 0.78, 0.97 | 0.90, 0.98 | 0.60, 0.81 |
+/// | reciprocal ranks | 0.73, 1.00 | 0.84, 0.99 | – | – |
+/// | text and cosine | 0.80, 1.00 | 0.89, 0.99 | 0.94, 0.98 | 0.78, 0.93 |
+/// | with names | 0.88, 1.00 | 0.89, 0.99 | 0.96, 0.99 | 0.78, 0.93 |
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    pub dense: f32,
+    pub text: f32,
+    pub names: f32,
+}
+
+impl Weights {
+    /// By words alone.
+    pub const WORDS: Self = Self { dense: 0.0, text: 1.0, names: 0.3 };
+    /// By vectors alone.
+    pub const VECTORS: Self = Self { dense: 1.0, text: 0.0, names: 0.0 };
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { dense: 1.0, text: 1.0, names: 0.3 }
     }
-    let mut fused: Vec<(ChunkId, f32)> = scores.into_iter().collect();
-    sort_best_first(&mut fused);
-    fused
+}
+
+/// The `k` of `scored`, best first, that are good and unlike each other: each next one has the highest score less
+/// `diversity` times its likeness to the likest before it.
+pub(crate) fn diverse(
+    mut scored: Vec<(ChunkId, f32)>,
+    k: usize,
+    diversity: f32,
+    likeness: &dyn Fn(ChunkId, ChunkId) -> f32,
+) -> Vec<(ChunkId, f32)> {
+    let mut chosen: Vec<(ChunkId, f32)> = Vec::new();
+    let mut likest = vec![0.0f32; scored.len()];
+    while chosen.len() < k && !scored.is_empty() {
+        if let Some(&(last, _)) = chosen.last() {
+            for (likest, &(chunk, _)) in likest.iter_mut().zip(&scored) {
+                *likest = likest.max(likeness(last, chunk));
+            }
+        }
+        let marginal = |i: usize| (1.0 - diversity) * scored[i].1 - diversity * likest[i];
+        let best = (0..scored.len()).reduce(|best, i| if marginal(i) > marginal(best) { i } else { best });
+        let Some(best) = best else { break };
+        chosen.push(scored.remove(best));
+        likest.remove(best);
+    }
+    chosen
 }
 
 /// Highest score first; equal scores by chunk id, so that a ranking never depends on chance.
@@ -39,10 +81,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agreement_beats_one_high_rank() {
-        let fused = reciprocal_rank(&[&[7, 1, 2], &[3, 1, 4]], 60.0);
-        assert_eq!(fused[0], (1, 2.0 / 62.0));
-        assert_eq!(fused[1..].iter().map(|f| f.0).collect::<Vec<_>>(), [3, 7, 2, 4]);
+    fn what_is_like_the_best_gives_way() {
+        let scored = vec![(0, 0.9), (1, 0.89), (2, 0.5)];
+        let likeness = |a: ChunkId, b: ChunkId| if a + b == 1 { 1.0 } else { 0.1 };
+        let order =
+            |diversity| diverse(scored.clone(), 2, diversity, &likeness).iter().map(|c| c.0).collect::<Vec<_>>();
+        assert_eq!(order(0.0), [0, 1]);
+        assert_eq!(order(0.5), [0, 2]);
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Chunks with their vectors → ranked hits.
 //!
-//! An [`Index`] holds two readings of the same chunks: their vectors, searched exactly or through
-//! graphs of a few thousand vectors each, and their words, searched with BM25. Both rankings are
-//! fused by reciprocal rank. Chunks are known by a dense [`ChunkId`]; the text itself stays with the
+//! An [`Index`] holds three readings of the same chunks: their vectors, searched exactly or through
+//! graphs of a few thousand vectors each, and the words of their texts and of their names, searched with BM25. The
+//! readings are calibrated and summed ([`Weights`]). Chunks are known by a dense [`ChunkId`]; the text itself stays with the
 //! caller.
 //!
 //! Graphs take long to build, so the index only hands out jobs: [`Index::next_segment_job`] →
 //! [`build_segment`] wherever there is time → [`Index::install_segment`]. Until then, and for what
 //! no graph holds, vectors are scanned.
 
+mod analyse;
 mod bm25;
 mod dense;
 mod error;
@@ -16,9 +17,11 @@ mod format;
 mod fuse;
 mod search;
 
+pub use analyse::Language;
 pub use dense::{GRAPH_THRESHOLD, SEGMENT_LEN, SegmentOptions, build_segment};
 pub use error::IndexError;
-pub use search::{DenseMode, DensePath, Index, Ranked, RankedChunk, SearchOptions};
+pub use fuse::Weights;
+pub use search::{DenseMode, DensePath, Entry, Index, Query, Ranked, RankedChunk, SearchOptions};
 
 /// The number of a chunk: 0, 1, 2, … in the order of adding, never given twice.
 pub type ChunkId = u32;

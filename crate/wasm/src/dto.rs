@@ -49,7 +49,7 @@ dto! {
     pub struct AdapterInfo { pub name: String, pub rank: usize, pub alpha: f32, pub target_modules: Vec<String>, pub n_bytes: usize }
 
     #[serde(rename_all = "kebab-case")]
-    pub enum SourceFormat { Markdown, Html, Plain }
+    pub enum SourceFormat { Markdown, Html, Plain, Rst, AsciiDoc, Csv, Json, Code, Docx, Epub, Pdf }
 
     pub struct SourceInfo { pub id: u32, pub name: String, pub format: SourceFormat, pub title: Option<String>, pub n_bytes: usize, pub n_chunks: usize, pub warnings: Vec<String> }
 
@@ -66,7 +66,10 @@ dto! {
 
     pub struct SamplingOptions { pub temperature: f32, pub top_k: usize, pub top_p: f32, pub repetition_penalty: f32, pub seed: u32 }
 
-    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String> }
+    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String>, pub before: Option<Exchange> }
+
+    /// The question before and its answer.
+    pub struct Exchange { pub question: String, pub answer: String }
 
     #[serde(rename_all = "kebab-case")]
     pub enum Precision { Exact, Fast }
@@ -186,6 +189,14 @@ impl From<engine::SourceInfo> for SourceInfo {
             Format::Markdown => SourceFormat::Markdown,
             Format::Html => SourceFormat::Html,
             Format::Plain => SourceFormat::Plain,
+            Format::Rst => SourceFormat::Rst,
+            Format::AsciiDoc => SourceFormat::AsciiDoc,
+            Format::Csv => SourceFormat::Csv,
+            Format::Json => SourceFormat::Json,
+            Format::Code => SourceFormat::Code,
+            Format::Docx => SourceFormat::Docx,
+            Format::Epub => SourceFormat::Epub,
+            Format::Pdf => SourceFormat::Pdf,
         };
         let engine::SourceInfo { id, name, title, n_bytes, n_chunks, warnings, .. } = info;
         Self { id, name, format, title, n_bytes, n_chunks, warnings }
@@ -261,6 +272,7 @@ impl AskOptions {
             sampling: (&self.sampling).into(),
             stop: self.stop.clone(),
             dense: DenseMode::Auto,
+            before: self.before.clone().map(|Exchange { question, answer }| engine::Exchange { question, answer }),
         }
     }
 }

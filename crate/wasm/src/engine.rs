@@ -168,7 +168,7 @@ impl Engine {
 
     pub async fn search(&self, query: String, top_k: usize) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
-        let found = turn.session()?.search(&query, top_k, DenseMode::Auto).await?;
+        let found = turn.session()?.search(&query, None, top_k, DenseMode::Auto).await?;
         Ok(to_js(&dto::SearchResult::from(found)))
     }
 

@@ -7,8 +7,8 @@ use crate::error::Rejection;
 
 /// Reads a file; what comes of it is for `Engine.cut_source`.
 #[wasm_bindgen]
-pub fn extract(name: &str, bytes: &[u8]) -> Result<JsValue, Rejection> {
-    Ok(to_js(&lectern_engine::ingest::extract(name, bytes)?))
+pub fn extract(name: &str, bytes: &[u8], password: Option<String>) -> Result<JsValue, Rejection> {
+    Ok(to_js(&lectern_engine::ingest::extract(name, bytes, password.as_deref())?))
 }
 
 /// Builds a graph over the vectors of a job.

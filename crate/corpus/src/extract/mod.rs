@@ -7,7 +7,7 @@ mod plain;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CorpusError, Section, decode::decode};
+use crate::{CorpusError, Section, decode::decode, language::language};
 
 /// What a file's text is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub struct Document {
     /// From front matter, `<title>` or the first top-level heading.
     pub title: Option<String>,
     pub format: Format,
+    /// ISO 639-1 code of the language it is written in, where that is certain.
+    pub language: Option<String>,
     /// The name of the encoding in the Encoding Standard; none where the format has its own.
     pub encoding: Option<String>,
     /// Sentences for people: what was guessed and what was lost.
@@ -92,6 +94,7 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
     let first_heading = extracted.sections.iter().find(|section| section.level == 1);
     Ok(Document {
         title: extracted.title.or_else(|| first_heading.map(|section| section.title.clone())),
+        language: language(&extracted.text).map(str::to_owned),
         text: extracted.text,
         sections: extracted.sections,
         pages: Vec::new(),

@@ -3,6 +3,8 @@
 use lectern_model::Message;
 use serde::Deserialize;
 
+use crate::retrieve::Exchange;
+
 /// A document of `corpus.jsonl` (BEIR layout).
 #[derive(Clone, Debug, Deserialize)]
 pub struct BeirDocument {
@@ -57,6 +59,9 @@ pub struct Pair {
 pub struct Question {
     pub id: String,
     pub question: String,
+    /// What was said before the question, oldest first.
+    #[serde(default)]
+    pub history: Vec<Turn>,
     #[serde(default)]
     pub answers: Vec<String>,
     /// Every annotator's answer, where `answers` holds each only once.
@@ -89,9 +94,23 @@ impl Question {
         })
     }
 
+    /// The question before this one and the answer it got.
+    pub fn before(&self) -> Option<Exchange> {
+        let last = |is_user: bool| self.history.iter().rfind(|turn| (turn.role == "user") == is_user);
+        let question = last(true)?.content.clone();
+        Some(Exchange { question, answer: last(false).map_or_else(String::new, |turn| turn.content.clone()) })
+    }
+
     pub fn golds(&self) -> &[String] {
         if self.answers_all.is_empty() { &self.answers } else { &self.answers_all }
     }
+}
+
+/// A turn of a conversation.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Turn {
+    pub role: String,
+    pub content: String,
 }
 
 /// A passage or a whole document that questions refer to.
@@ -171,6 +190,7 @@ mod tests {
         Question {
             id: String::new(),
             question: String::new(),
+            history: Vec::new(),
             answers: vec!["a".into()],
             answers_all: Vec::new(),
             answerable,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lectern_index::DenseMode;
+use lectern_index::{DenseMode, Query};
 use lectern_model::host::Host;
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ pub async fn run<H: Host>(
     for (pair, vector) in pairs.iter().zip(&vectors) {
         for (ranking, tally) in Ranking::ALL.into_iter().zip(&mut tallies) {
             let vector = (ranking != Ranking::Bm25).then_some(vector.as_slice());
-            let ranked = index.search(&pair.query, vector, &ranking.options(N_CHUNKS, dense))?;
+            let ranked = index.search(Query::new(&pair.query, vector), &ranking.options(N_CHUNKS, dense))?;
             let mut pages = documents(ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk)?, hit.score))));
             pages.truncate(N_PAGES);
             let values = score(&pages, &pair.expected);

@@ -64,7 +64,8 @@ pub async fn lay_down<H: Host>(
             places.insert(passage.id(), place);
             continue;
         }
-        match session.add_source(&format!("{}.txt", passage.id()), passage.text.as_bytes(), &mut |_| ()).await {
+        // Ids of data sets hold titles, which nobody would have told: files are found by their names too.
+        match session.add_source(&format!("{done}.txt"), passage.text.as_bytes(), &mut |_| ()).await {
             Ok(info) => {
                 let span = Span::new(0, session.library().source(info.id)?.text.len());
                 places.insert(passage.id(), Place { source_id: info.id, span });

@@ -91,8 +91,18 @@ pub struct QaFigures {
     pub n_answerable: usize,
     pub n_passages_in_files: usize,
     pub retrieval: Figures,
+    /// The same over questions that follow up others, searched for with what was said before and without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow_ups: Option<FollowUps>,
     pub relevance: Figures,
     pub arms: BTreeMap<&'static str, Figures>,
+}
+
+/// Retrieval for questions with a history.
+#[derive(Clone, Debug, Serialize)]
+pub struct FollowUps {
+    pub with_context: Figures,
+    pub alone: Figures,
 }
 
 /// Asks every question, in every arm.
@@ -114,16 +124,24 @@ pub async fn run<H: Host>(
         )));
     }
     let mut retrieval = Tally::new(&RETRIEVAL_NAMES);
+    let mut alone = Tally::new(&RETRIEVAL_NAMES[..4]);
+    let mut followed = Tally::new(&RETRIEVAL_NAMES[..4]);
     let mut relevance = Tally::new(&["answerable", "unanswerable"]);
     let n_shown = options.ask.top_k.unwrap_or_else(|| passages_shown(options.voice.is_some()));
     for (done, &(question, answerable)) in judged.iter().enumerate() {
         on_event(Event::Progress { stage: "retrieval", done, total: judged.len() });
-        let hits = session.search(&question.question, N_CHUNKS, options.ask.dense).await?.hits;
+        let before = question.before();
+        let hits = session.search(&question.question, before.as_ref(), N_CHUNKS, options.ask.dense).await?.hits;
         relevance.push(if answerable { "answerable" } else { "unanswerable" }, is_relevant(&hits));
         let gold = places.gold(question, session.library());
         let mut values = Values::new();
         if answerable && !gold.places.is_empty() {
             values = rank(&places.gains(&hits, &gold));
+            if before.is_some() {
+                let hits = session.search(&question.question, None, N_CHUNKS, options.ask.dense).await?.hits;
+                alone.push_all(&rank(&places.gains(&hits, &gold)));
+                followed.push_all(&values);
+            }
             values.insert(
                 "answer_shown",
                 f64::from(hits.iter().take(n_shown).any(|h| contains_any(&h.text, question.golds()))),
@@ -141,10 +159,11 @@ pub async fn run<H: Host>(
     let mut arms = BTreeMap::new();
     for &arm in options.arms {
         let voice = options.voice.filter(|_| arm.speaks_in_voice());
-        let ask = AskOptions { rag: arm.reads_pages(), ..options.ask.clone() };
+        let mut ask = AskOptions { rag: arm.reads_pages(), ..options.ask.clone() };
         let mut tally = Tally::new(&ARM_NAMES);
         for (done, &(question, answerable)) in judged.iter().enumerate() {
             on_event(Event::Progress { stage: arm.name(), done, total: judged.len() });
+            ask.before = question.before();
             let answer = session.ask(&question.question, voice, &ask, &mut |_| ()).await?;
             let values = score(&answer, question.golds(), answerable);
             tally.push_all(&values);
@@ -166,6 +185,10 @@ pub async fn run<H: Host>(
         n_answerable: judged.iter().filter(|(_, answerable)| *answerable).count(),
         n_passages_in_files: places.n_in_files,
         retrieval: retrieval.figures(options.seed),
+        follow_ups: judged
+            .iter()
+            .any(|(question, _)| question.before().is_some())
+            .then(|| FollowUps { with_context: followed.figures(options.seed), alone: alone.figures(options.seed) }),
         relevance: relevance.figures(options.seed),
         arms,
     })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use lectern_index::{DenseMode, SearchOptions};
+use lectern_index::{DenseMode, Query, SearchOptions, Weights};
 use lectern_model::host::Host;
 use serde::Serialize;
 
@@ -18,6 +18,8 @@ use crate::session::Session;
 const N_CHUNKS: usize = 500;
 /// Documents that a ranking holds.
 const N_DOCUMENTS: usize = 100;
+/// Documents of the reference that are embedded between two reports.
+const REFERENCE_BATCH: usize = 256;
 const NAMES: [&str; 3] = ["ndcg@10", "mrr@10", "recall@100"];
 
 /// What ranks the chunks.
@@ -39,9 +41,13 @@ impl Ranking {
         }
     }
 
-    pub fn options(self, k: usize, dense: DenseMode) -> SearchOptions {
-        let (use_dense, use_bm25) = (self != Self::Bm25, self != Self::Dense);
-        SearchOptions { k, n_candidates: k, dense, use_dense, use_bm25, ..SearchOptions::default() }
+    pub fn options(self, k: usize, dense: DenseMode) -> SearchOptions<'static> {
+        let weights = match self {
+            Self::Bm25 => Weights::WORDS,
+            Self::Dense => Weights::VECTORS,
+            Self::Hybrid => Weights::default(),
+        };
+        SearchOptions { k, n_candidates: k, dense, weights, ..SearchOptions::default() }
     }
 }
 
@@ -93,6 +99,82 @@ fn page(document: &BeirDocument) -> String {
     format!("<!doctype html><meta charset=utf-8>{head}<p>{text}</p>")
 }
 
+/// What the embedder gives without anything of the product: title and text, cut where the embedder ends, one
+/// vector a document, ranked by cosine.
+///
+/// # Errors
+/// `not-loaded`, `cancelled`.
+pub async fn run_reference<H: Host>(
+    session: &mut Session<H>,
+    corpus: &[BeirDocument],
+    queries: &[BeirQuery],
+    judgements: &[Judgement],
+    seed: u64,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Figures, EngineError> {
+    let judged = Judged::new(judgements);
+    let mut vectors = Vec::with_capacity(corpus.len());
+    for batch in corpus.chunks(REFERENCE_BATCH) {
+        on_event(Event::Progress { stage: "reference", done: vectors.len(), total: corpus.len() });
+        let texts: Vec<String> = batch.iter().map(|d| format!("{} {}", d.title, d.text).trim().to_owned()).collect();
+        vectors.extend(session.embed(&texts).await?);
+    }
+    on_event(Event::Progress { stage: "reference", done: corpus.len(), total: corpus.len() });
+    let queries: Vec<&BeirQuery> = judged.with_relevant(queries).collect();
+    let asked = session.embed(&queries.iter().map(|q| q.text.clone()).collect::<Vec<_>>()).await?;
+    let mut tally = Tally::new(&NAMES);
+    for (query, asked) in queries.iter().zip(&asked) {
+        let cosine = |vector: &[f32]| vector.iter().zip(asked).map(|(a, b)| a * b).sum::<f32>();
+        let scored = corpus.iter().zip(&vectors).map(|(document, vector)| (document.id.as_str(), cosine(vector)));
+        let mut ranked: Vec<(&str, f32)> = scored.collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(N_DOCUMENTS);
+        let values = score(&ranked, judged.of(query));
+        tally.push_all(&values);
+        on_event(Event::Record(&record(query, "reference", judged.of(query), &ranked, values)));
+    }
+    Ok(tally.figures(seed))
+}
+
+/// Judgements by query.
+struct Judged<'a>(HashMap<&'a str, Vec<&'a Judgement>>);
+
+impl<'a> Judged<'a> {
+    fn new(judgements: &'a [Judgement]) -> Self {
+        let mut judged: HashMap<&str, Vec<&Judgement>> = HashMap::new();
+        for judgement in judgements {
+            judged.entry(&judgement.query).or_default().push(judgement);
+        }
+        Self(judged)
+    }
+
+    fn of(&self, query: &BeirQuery) -> &[&'a Judgement] {
+        self.0.get(query.id.as_str()).map_or(&[], Vec::as_slice)
+    }
+
+    fn with_relevant<'q>(&self, queries: &'q [BeirQuery]) -> impl Iterator<Item = &'q BeirQuery> {
+        queries.iter().filter(|query| self.of(query).iter().any(|judgement| judgement.gain > 0.0))
+    }
+}
+
+fn record<'a>(
+    query: &'a BeirQuery,
+    arm: &'static str,
+    judged: &[&'a Judgement],
+    ranked: &[(&'a str, f32)],
+    values: Values,
+) -> RunRecord<'a> {
+    RunRecord {
+        id: &query.id,
+        arm,
+        query: &query.text,
+        expected: judged.iter().filter(|j| j.gain > 0.0).map(|j| j.document.as_str()).collect(),
+        hits: ranked.iter().map(|&(doc, score)| HitRecord { doc, score, ..HitRecord::default() }).collect(),
+        values,
+        ..RunRecord::default()
+    }
+}
+
 /// Ranks the documents that are laid down for every query that has a relevant one.
 ///
 /// A document is scored by its best chunk. The hybrid arm fuses the first [`N_CHUNKS`] chunks of either
@@ -108,13 +190,8 @@ pub async fn run<H: Host>(
     seed: u64,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<RetrievalFigures, EngineError> {
-    let mut judged: HashMap<&str, Vec<&Judgement>> = HashMap::new();
-    for judgement in judgements {
-        judged.entry(&judgement.query).or_default().push(judgement);
-    }
-    let has_relevant =
-        |query: &&BeirQuery| judged.get(query.id.as_str()).is_some_and(|j| j.iter().any(|j| j.gain > 0.0));
-    let queries: Vec<&BeirQuery> = queries.iter().filter(has_relevant).collect();
+    let judged = Judged::new(judgements);
+    let queries: Vec<&BeirQuery> = judged.with_relevant(queries).collect();
     let texts: Vec<String> = queries.iter().map(|q| q.text.clone()).collect();
     let vectors = session.embed(&texts).await?;
 
@@ -128,31 +205,15 @@ pub async fn run<H: Host>(
     let mut tallies: Vec<Tally> = Ranking::ALL.iter().map(|_| Tally::new(&NAMES)).collect();
     for (done, (query, vector)) in queries.iter().zip(&vectors).enumerate() {
         on_event(Event::Progress { stage: "queries", done, total: queries.len() });
-        let judged = &judged[query.id.as_str()];
         for (ranking, tally) in Ranking::ALL.into_iter().zip(&mut tallies) {
             let vector = (ranking != Ranking::Bm25).then_some(vector.as_slice());
-            let ranked = index.search(&query.text, vector, &ranking.options(N_CHUNKS, dense))?;
-            let chunks = ranked.hits.iter().filter_map(|hit| {
-                let score = match ranking {
-                    Ranking::Bm25 => hit.bm25?,
-                    Ranking::Dense => hit.dense?,
-                    Ranking::Hybrid => hit.score,
-                };
-                Some((*names.get(&hit.chunk)?, score))
-            });
+            let ranked = index.search(Query::new(&query.text, vector), &ranking.options(N_CHUNKS, dense))?;
+            let chunks = ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk)?, hit.score)));
             let mut ranked = documents(chunks);
             ranked.truncate(N_DOCUMENTS);
-            let values = score(&ranked, judged);
+            let values = score(&ranked, judged.of(query));
             tally.push_all(&values);
-            on_event(Event::Record(&RunRecord {
-                id: &query.id,
-                arm: ranking.name(),
-                query: &query.text,
-                expected: judged.iter().filter(|j| j.gain > 0.0).map(|j| j.document.as_str()).collect(),
-                hits: ranked.iter().map(|&(doc, score)| HitRecord { doc, score, ..HitRecord::default() }).collect(),
-                values,
-                ..RunRecord::default()
-            }));
+            on_event(Event::Record(&record(query, ranking.name(), judged.of(query), &ranked, values)));
         }
     }
     on_event(Event::Progress { stage: "queries", done: queries.len(), total: queries.len() });

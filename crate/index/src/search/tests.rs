@@ -36,10 +36,18 @@ fn clustered(n: usize, n_queries: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
     ((0..n).map(|_| near()).collect(), (0..n_queries).map(|_| near()).collect())
 }
 
+fn add(index: &mut Index, text: &str, vector: &[f32]) -> Result<ChunkId, IndexError> {
+    index.add(&Entry { text, names: "", language: Language::English, vector })
+}
+
+fn asked<'a>(text: &'a str, vector: Option<&'a Vec<f32>>) -> Query<'a> {
+    Query::new(text, vector.map(Vec::as_slice))
+}
+
 fn index_of(vectors: &[Vec<f32>]) -> Index {
     let mut index = Index::new(N_DIMS, "model");
     for (i, vector) in vectors.iter().enumerate() {
-        index.add(&format!("chunk number {i} of {}", i % 7), vector).unwrap();
+        add(&mut index, &format!("chunk number {i} of {}", i % 7), vector).unwrap();
     }
     index
 }
@@ -57,8 +65,8 @@ fn build_all(index: &mut Index, options: &SegmentOptions) -> usize {
     n_segments
 }
 
-fn dense_only(dense: DenseMode) -> SearchOptions {
-    SearchOptions { dense, use_bm25: false, ..SearchOptions::default() }
+fn dense_only(dense: DenseMode) -> SearchOptions<'static> {
+    SearchOptions { dense, weights: Weights::VECTORS, ..SearchOptions::default() }
 }
 
 fn chunks(ranked: &Ranked) -> Vec<ChunkId> {
@@ -72,8 +80,8 @@ fn graphs_find_what_the_scan_finds() {
     assert_eq!(build_all(&mut index, &segments_of(600)), 2);
     let (mut n_found, mut n_wanted) = (0, 0);
     for query in &queries {
-        let exact = index.search("", Some(query), &dense_only(DenseMode::Exact)).unwrap();
-        let graph = index.search("", Some(query), &dense_only(DenseMode::Graph)).unwrap();
+        let exact = index.search(asked("", Some(query)), &dense_only(DenseMode::Exact)).unwrap();
+        let graph = index.search(asked("", Some(query)), &dense_only(DenseMode::Graph)).unwrap();
         assert_eq!((exact.dense_path, graph.dense_path), (DensePath::Exact, DensePath::Mixed));
         let graph = chunks(&graph);
         n_wanted += exact.hits.len();
@@ -92,7 +100,7 @@ fn the_scan_is_right() {
         let cosine = |i: usize| vectors[i].iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
         let mut expected: Vec<usize> = (0..vectors.len()).collect();
         expected.sort_by(|&a, &b| cosine(b).total_cmp(&cosine(a)));
-        let found = index.search("", Some(query), &dense_only(DenseMode::Exact)).unwrap();
+        let found = index.search(asked("", Some(query)), &dense_only(DenseMode::Exact)).unwrap();
         for (hit, expected) in found.hits.iter().zip(expected) {
             assert!((hit.dense.unwrap() - cosine(expected)).abs() < 1e-5);
         }
@@ -101,17 +109,18 @@ fn the_scan_is_right() {
 
 #[test]
 fn both_readings_are_fused_and_scored() {
-    let (vectors, _) = clustered(30, 0);
+    let mut random = Random(7);
+    let vectors: Vec<_> = (0..30).map(|_| random.unit(&[0.0; N_DIMS], 1.0)).collect();
     let mut index = Index::new(N_DIMS, "model");
     for (i, vector) in vectors.iter().enumerate() {
-        index.add(if i == 11 { "the old lighthouse" } else { "something else" }, vector).unwrap();
+        add(&mut index, if i == 11 { "the old lighthouse" } else { "something else" }, vector).unwrap();
     }
-    let ranked = index.search("lighthouses", Some(&vectors[4]), &SearchOptions::default()).unwrap();
+    let ranked = index.search(asked("lighthouses", Some(&vectors[4])), &SearchOptions::default()).unwrap();
     let top: Vec<_> = chunks(&ranked)[..2].to_vec();
     assert!(top.contains(&11) && top.contains(&4), "{top:?}");
     assert!(ranked.hits.iter().all(|hit| hit.dense.is_some() && hit.bm25.is_some()));
 
-    let words = index.search("lighthouse", None, &SearchOptions::default()).unwrap();
+    let words = index.search(asked("lighthouse", None), &SearchOptions::default()).unwrap();
     assert_eq!((chunks(&words), words.dense_path), (vec![11], DensePath::None));
     assert_eq!(words.hits[0].dense, None);
     assert!(words.hits[0].bm25 > Some(0.0));
@@ -129,12 +138,12 @@ fn removed_chunks_are_never_found() {
         for gone in [3, 150] {
             let options = SearchOptions { dense: mode, ..SearchOptions::default() };
             let ranked =
-                index.search(&format!("chunk number {gone}"), Some(&vectors[gone as usize]), &options).unwrap();
+                index.search(asked(&format!("chunk number {gone}"), Some(&vectors[gone as usize])), &options).unwrap();
             assert_eq!(ranked.hits.len(), 10);
             assert!(!chunks(&ranked).contains(&gone));
         }
     }
-    assert_eq!(index.add("new", &vectors[3]).unwrap(), 200);
+    assert_eq!(add(&mut index, "new", &vectors[3]).unwrap(), 200);
 }
 
 #[test]
@@ -143,7 +152,7 @@ fn a_segment_of_mostly_removed_chunks_is_scanned() {
     let mut index = index_of(&vectors);
     build_all(&mut index, &segments_of(100));
     index.remove(&(10..100).collect::<Vec<_>>());
-    let ranked = index.search("", Some(&vectors[50]), &dense_only(DenseMode::Graph)).unwrap();
+    let ranked = index.search(asked("", Some(&vectors[50])), &dense_only(DenseMode::Graph)).unwrap();
     assert_eq!((ranked.dense_path, ranked.hits.len()), (DensePath::Exact, 10));
 }
 
@@ -168,9 +177,9 @@ fn a_job_gives_the_same_graph_every_time_and_fits_one_index_only() {
 fn every_refusal_has_its_code() {
     let mut index = Index::new(2, "model");
     let code = |result: Result<ChunkId, IndexError>| result.unwrap_err().code();
-    assert_eq!(code(index.add("", &[1.0])), "index-dimension");
-    assert_eq!(code(index.add("", &[1.0, 1.0])), "index-not-unit");
-    assert_eq!(code(index.add("", &[f32::NAN, 1.0])), "index-not-unit");
+    assert_eq!(code(add(&mut index, "", &[1.0])), "index-dimension");
+    assert_eq!(code(add(&mut index, "", &[1.0, 1.0])), "index-not-unit");
+    assert_eq!(code(add(&mut index, "", &[f32::NAN, 1.0])), "index-not-unit");
     assert_eq!(index.n_chunks(), 0);
     assert_eq!(index.check_model("other").unwrap_err().code(), "index-model-mismatch");
     assert!(index.check_model("model").is_ok());
@@ -185,7 +194,7 @@ fn every_refusal_has_its_code() {
 fn an_empty_index_answers_nothing() {
     let index = Index::from_bytes(&Index::new(N_DIMS, "model").to_bytes()).unwrap();
     let (_, queries) = clustered(1, 1);
-    let ranked = index.search("anything", Some(&queries[0]), &SearchOptions::default()).unwrap();
+    let ranked = index.search(asked("anything", Some(&queries[0])), &SearchOptions::default()).unwrap();
     assert_eq!((ranked.hits.len(), ranked.dense_path, index.is_empty()), (0, DensePath::Exact, true));
 }
 
@@ -208,7 +217,7 @@ proptest! {
         let query = Random(seed | 1).unit(&[0.0; N_DIMS], 1.0);
         for mode in [DenseMode::Exact, DenseMode::Graph] {
             let options = SearchOptions { dense: mode, ..SearchOptions::default() };
-            let search = |index: &Index| index.search("chunk 3 of 5", Some(&query), &options).unwrap();
+            let search = |index: &Index| index.search(asked("chunk 3 of 5", Some(&query)), &options).unwrap();
             prop_assert_eq!(search(&index), search(&again));
         }
         prop_assert_eq!(index.to_bytes(), again.to_bytes());
@@ -240,10 +249,10 @@ proptest! {
                 let query = clustered(1, 1).1.remove(0);
                 for mode in [DenseMode::Exact, DenseMode::Graph] {
                     let options = SearchOptions { dense: mode, ..SearchOptions::default() };
-                    let _ = index.search("chunk number 3", Some(&query), &options);
+                    let _ = index.search(asked("chunk number 3", Some(&query)), &options);
                 }
                 index.remove(&[1, 2, 3]);
-                let _ = index.add("more", &query);
+                let _ = add(&mut index, "more", &query);
                 let _ = build_segment(&bytes);
             }
         }
@@ -255,4 +264,24 @@ proptest! {
         prop_assert!(build_segment(&bytes).is_err());
         prop_assert!(index_of(&[]).install_segment(&bytes).is_err());
     }
+}
+
+#[test]
+fn a_follow_up_is_found_by_what_was_talked_about() {
+    let axis = |i: usize| (0..N_DIMS).map(|j| f32::from(u8::from(i == j))).collect::<Vec<f32>>();
+    let vectors: Vec<_> = (0..20).map(axis).collect();
+    let mut index = Index::new(N_DIMS, "model");
+    for (i, vector) in vectors.iter().enumerate() {
+        let text = ["the ferry costs six crowns", "the lighthouse was built of granite", "nothing"][i.min(2)];
+        add(&mut index, text, vector).unwrap();
+    }
+    let first = |text, vector: usize, context| {
+        let query = Query { text, vector: Some(&vectors[vector]), context };
+        index.search(query, &SearchOptions::default()).unwrap().hits[0].chunk
+    };
+    let before = Some(("When does the ferry go?", vectors[0].as_slice()));
+    assert_eq!((first("How much is it?", 19, None), first("How much is it?", 19, before)), (19, 0));
+    assert_eq!(first("How was the lighthouse built?", 1, before), 1);
+    let short = Query { text: "it", vector: None, context: Some(("ferry", &[1.0])) };
+    assert_eq!(index.search(short, &SearchOptions::default()).unwrap_err().code(), "index-dimension");
 }

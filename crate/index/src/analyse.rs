@@ -1,0 +1,203 @@
+//! Text → terms, as lists of words hold them.
+//!
+//! Words are Unicode's, in lower case, cut to the stem that their language's Snowball algorithm gives.
+//! `foo_bar` and `foo.bar` are two words, `3.14` and `10,000` one; `getUserName` is itself and its parts; of
+//! Chinese and Japanese, which set no spaces, each character is a term and so is each pair of neighbours.
+
+use rust_stemmers::{Algorithm, Stemmer};
+use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// The language that words are stemmed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Language {
+    English,
+    Arabic,
+    Danish,
+    Dutch,
+    Finnish,
+    French,
+    German,
+    Greek,
+    Hungarian,
+    Italian,
+    Norwegian,
+    Portuguese,
+    Romanian,
+    Russian,
+    Spanish,
+    Swedish,
+    Tamil,
+    Turkish,
+    /// One without a stemmer here.
+    Other,
+}
+
+impl Language {
+    /// By its ISO 639-1 code; English where none is known, since English words of a few letters are what
+    /// identifiers and short notes are made of.
+    pub fn from_code(code: Option<&str>) -> Self {
+        match code {
+            None | Some("en") => Self::English,
+            Some("ar") => Self::Arabic,
+            Some("da") => Self::Danish,
+            Some("nl") => Self::Dutch,
+            Some("fi") => Self::Finnish,
+            Some("fr") => Self::French,
+            Some("de") => Self::German,
+            Some("el") => Self::Greek,
+            Some("hu") => Self::Hungarian,
+            Some("it") => Self::Italian,
+            Some("no" | "nb" | "nn") => Self::Norwegian,
+            Some("pt") => Self::Portuguese,
+            Some("ro") => Self::Romanian,
+            Some("ru") => Self::Russian,
+            Some("es") => Self::Spanish,
+            Some("sv") => Self::Swedish,
+            Some("ta") => Self::Tamil,
+            Some("tr") => Self::Turkish,
+            Some(_) => Self::Other,
+        }
+    }
+
+    fn stemmer(self) -> Option<Stemmer> {
+        Some(Stemmer::create(match self {
+            Self::English => Algorithm::English,
+            Self::Arabic => Algorithm::Arabic,
+            Self::Danish => Algorithm::Danish,
+            Self::Dutch => Algorithm::Dutch,
+            Self::Finnish => Algorithm::Finnish,
+            Self::French => Algorithm::French,
+            Self::German => Algorithm::German,
+            Self::Greek => Algorithm::Greek,
+            Self::Hungarian => Algorithm::Hungarian,
+            Self::Italian => Algorithm::Italian,
+            Self::Norwegian => Algorithm::Norwegian,
+            Self::Portuguese => Algorithm::Portuguese,
+            Self::Romanian => Algorithm::Romanian,
+            Self::Russian => Algorithm::Russian,
+            Self::Spanish => Algorithm::Spanish,
+            Self::Swedish => Algorithm::Swedish,
+            Self::Tamil => Algorithm::Tamil,
+            Self::Turkish => Algorithm::Turkish,
+            Self::Other => return None,
+        }))
+    }
+}
+
+/// The terms of a text in `language`.
+pub(crate) fn terms(text: &str, language: Language) -> Vec<String> {
+    let stemmer = language.stemmer();
+    let mut terms = Vec::new();
+    each_word(text, &mut |word| terms.push(stem(stemmer.as_ref(), word)));
+    terms
+}
+
+/// For each term of a query its spellings: the stems that the languages of what is searched would have given it.
+pub(crate) fn query_terms(text: &str, languages: &[Language]) -> Vec<Vec<String>> {
+    let stemmers: Vec<Option<Stemmer>> = languages.iter().map(|language| language.stemmer()).collect();
+    let mut terms = Vec::new();
+    each_word(text, &mut |word| {
+        let mut spellings: Vec<String> = stemmers.iter().map(|stemmer| stem(stemmer.as_ref(), word.clone())).collect();
+        spellings.sort_unstable();
+        spellings.dedup();
+        terms.push(spellings);
+    });
+    terms
+}
+
+fn stem(stemmer: Option<&Stemmer>, word: String) -> String {
+    match stemmer {
+        Some(stemmer) => stemmer.stem(&word).into_owned(),
+        None => word,
+    }
+}
+
+/// Calls `take` with every word in lower case.
+fn each_word(text: &str, take: &mut dyn FnMut(String)) {
+    let mut before: Option<(usize, char)> = None;
+    for (start, word) in text.unicode_word_indices() {
+        let mut chars = word.chars();
+        if let (Some(c), None) = (chars.next(), chars.next())
+            && is_unspaced(c)
+        {
+            if let Some((_, last)) = before.filter(|&(end, _)| end == start) {
+                take([last, c].iter().collect());
+            }
+            take(word.to_owned());
+            before = Some((start + word.len(), c));
+            continue;
+        }
+        before = None;
+        let is_number = !word.contains(char::is_alphabetic);
+        for part in word.split(|c| !is_number && matches!(c, '.' | '_' | ':')).filter(|part| !part.is_empty()) {
+            for hump in humps(part) {
+                take(lower(hump));
+            }
+            take(lower(part));
+        }
+    }
+}
+
+fn lower(word: &str) -> String {
+    word.to_lowercase().replace('\u{2019}', "'")
+}
+
+/// Characters that are words of their own to Unicode, written without spaces.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
+}
+
+/// The parts of `getUserName` and `HTTPServer`, those of one letter left out; none where there is one only.
+fn humps(word: &str) -> Vec<&str> {
+    let mut starts = vec![0];
+    let chars: Vec<(usize, char)> = word.char_indices().collect();
+    for i in 1..chars.len() {
+        let (at, c) = chars[i];
+        let after_lower = chars[i - 1].1.is_lowercase();
+        let before_lower = chars.get(i + 1).is_some_and(|(_, next)| next.is_lowercase());
+        if c.is_uppercase() && (after_lower || (before_lower && chars[i - 1].1.is_uppercase())) {
+            starts.push(at);
+        }
+    }
+    if starts.len() == 1 {
+        return Vec::new();
+    }
+    let ends = starts[1..].iter().copied().chain([word.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(&start, end)| &word[start..end])
+        .filter(|part| part.chars().nth(1).is_some())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_stemmed_and_split() {
+        let found = terms("Running the lighthouse’s site_url, nav.tabs at 3.14 — Größe", Language::English);
+        assert_eq!(found, ["run", "the", "lighthous", "site", "url", "nav", "tab", "at", "3.14", "größe"]);
+        assert_eq!(terms("die Häuser", Language::German), ["die", "haus"]);
+        assert_eq!(terms("Häuser", Language::Other), ["häuser"]);
+    }
+
+    #[test]
+    fn identifiers_are_found_whole_and_by_their_parts() {
+        let found = terms("parseHTTPRequest iPhone McX", Language::Other);
+        assert_eq!(found, ["parse", "http", "request", "parsehttprequest", "phone", "iphone", "mc", "mcx"]);
+    }
+
+    #[test]
+    fn text_without_spaces_is_found_by_pairs() {
+        assert_eq!(terms("東京都 京", Language::Other), ["東", "東京", "京", "京都", "都", "京"]);
+    }
+
+    #[test]
+    fn a_query_is_spelt_in_every_language_searched() {
+        let found = query_terms("houses Häuser", &[Language::English, Language::German]);
+        assert_eq!(found, [vec!["hous"], vec!["haus", "häuser"]]);
+    }
+}
