@@ -38,7 +38,7 @@ describe('jobs', () => {
     const { workers, all } = stubs();
     const jobs = new Jobs(workers);
     jobs.start();
-    const [first, second] = [jobs.extract('a', file, never), jobs.extract('b', file, never)];
+    const [first, second] = [jobs.extract({ name: 'a', file, password: null }, never), jobs.extract({ name: 'b', file, password: null }, never)];
     await turn();
     expect(at(all, 0).asked.map(({ type }) => type)).toEqual(['start', 'extract']);
     say(at(all, 0), { document: { text: 'A' } });
@@ -53,9 +53,9 @@ describe('jobs', () => {
     const { workers, all } = stubs();
     const jobs = new Jobs(workers);
     const [one, two] = [new AbortController(), new AbortController()];
-    const first = jobs.extract('a', file, one.signal);
-    const waiting = jobs.extract('b', file, two.signal);
-    const last = jobs.extract('c', file, never);
+    const first = jobs.extract({ name: 'a', file, password: null }, one.signal);
+    const waiting = jobs.extract({ name: 'b', file, password: null }, two.signal);
+    const last = jobs.extract({ name: 'c', file, password: null }, never);
     await turn();
     two.abort();
     await expect(waiting).rejects.toSatisfy(isAbort);
@@ -80,7 +80,7 @@ describe('jobs', () => {
     jobs.start();
     if (isBefore) fail(at(all, 0));
     else {
-      const lost = jobs.extract('a', file, never);
+      const lost = jobs.extract({ name: 'a', file, password: null }, never);
       await turn();
       fail(at(all, 0));
       await expect(lost).rejects.toMatchObject({ code: 'worker-died' });
@@ -96,7 +96,7 @@ describe('jobs', () => {
     const { workers, all } = stubs();
     const jobs = new Jobs(workers);
     const control = new AbortController();
-    const [first, second] = [jobs.extract('a', file, control.signal), jobs.extract('b', file, never)];
+    const [first, second] = [jobs.extract({ name: 'a', file, password: null }, control.signal), jobs.extract({ name: 'b', file, password: null }, never)];
     await turn();
     jobs.close();
     await expect(first).rejects.toMatchObject({ code: 'worker-died' });

@@ -1,7 +1,10 @@
 /** A worker for long calls that need no engine: one at a time. One that is stopped or fails is ended, and the next has a new worker. */
-import type { Job, JobResult, ReadDocument } from '../worker/protocol';
+import type { ExpandedFile, Job, JobResult, Opening, ReadDocument } from '../worker/protocol';
 import { LecternError, toError } from './errors';
 import type { JobsWorker, Workers } from './workers';
+
+/** No file of a size that is read takes a tenth of this on a slow machine; what does is out to harm. */
+const MAX_READING_MS = 60_000;
 
 export class Jobs {
   #workers: Workers;
@@ -21,10 +24,17 @@ export class Jobs {
     this.#worker.postMessage({ type: 'start' }, []);
   }
 
-  async extract(name: string, file: Blob, signal: AbortSignal): Promise<ReadDocument> {
-    const result = await this.#run({ type: 'extract', name, file }, [], signal);
+  async extract(opening: Opening, signal: AbortSignal): Promise<ReadDocument> {
+    const result = await this.#run({ type: 'extract', ...opening }, [], signal);
     if (!('document' in result)) throw died('it answered something else');
     return result.document;
+  }
+
+  /** The files of an archive; null for a file that is none. */
+  async expand(opening: Opening, signal?: AbortSignal): Promise<ExpandedFile[] | null> {
+    const result = await this.#run({ type: 'expand', ...opening }, [], signal);
+    if (!('files' in result)) throw died('it answered something else');
+    return result.files;
   }
 
   async buildSegment(job: Uint8Array): Promise<Uint8Array> {
@@ -53,7 +63,9 @@ export class Jobs {
       const worker = (this.#worker ??= this.#spawn());
       const stop = () => { this.#end(worker, aborted()); };
       signal?.addEventListener('abort', stop);
+      const timer = job.type === 'build' ? undefined : setTimeout(() => { this.#end(worker, tooSlow(job.name)); }, MAX_READING_MS);
       const settled = () => {
+        clearTimeout(timer);
         signal?.removeEventListener('abort', stop);
         this.#fail = () => undefined;
       };
@@ -93,6 +105,10 @@ export class Jobs {
 
 function aborted(): DOMException {
   return new DOMException('Stopped.', 'AbortError');
+}
+
+function tooSlow(name: string): LecternError {
+  return new LecternError('file-too-slow', `${name}: The file was not read within ${MAX_READING_MS / 1000} seconds and was given up. It may be damaged; save it anew, or lay down a part of it.`);
 }
 
 function died(why: string): LecternError {

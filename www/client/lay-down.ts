@@ -1,5 +1,5 @@
 /** A file on its way into the engine: read beside it, cut there, embedded by whoever is free, taken in. */
-import type { AddedSource, Calls, Method, ReadDocument } from '../worker/protocol';
+import type { AddedSource, Calls, Method, Opening, ReadDocument } from '../worker/protocol';
 import type { IngestEvent } from './generated';
 import type { Embed } from './helpers';
 
@@ -9,9 +9,8 @@ const BATCH_CHARS = 2000;
 export type Call = <M extends Method>(method: M, params: Calls[M]['params'], emit?: (event: Calls[M]['event']) => void) => { result: Promise<Calls[M]['result']>; cancel: () => void };
 
 export interface LayDown {
-  name: string;
-  file: Blob;
-  extract: (name: string, file: Blob, signal: AbortSignal) => Promise<ReadDocument>;
+  opening: Opening;
+  extract: (opening: Opening, signal: AbortSignal) => Promise<ReadDocument>;
   call: Call;
   /** Others that embed as the engine does, for so many texts. */
   helpers: (nTexts: number) => Promise<Embed>[];
@@ -20,7 +19,7 @@ export interface LayDown {
 }
 
 /** Rejects with what `signal` is aborted with, or what is said of the file; nothing of it is kept then. */
-export async function layDown({ name, file, extract, call, helpers, emit, signal }: LayDown): Promise<AddedSource> {
+export async function layDown({ opening, extract, call, helpers, emit, signal }: LayDown): Promise<AddedSource> {
   const stoppable = async <M extends Method>(method: M, params: Calls[M]['params'], listen?: (event: Calls[M]['event']) => void): Promise<Calls[M]['result']> => {
     signal.throwIfAborted();
     const { result, cancel } = call(method, params, listen);
@@ -31,8 +30,8 @@ export async function layDown({ name, file, extract, call, helpers, emit, signal
       signal.removeEventListener('abort', cancel);
     }
   };
-  const document = await extract(name, file, signal);
-  const { number, texts } = await stoppable('cut_source', { name, n_bytes: file.size, document }, emit);
+  const document = await extract(opening, signal);
+  const { number, texts } = await stoppable('cut_source', { name: opening.name, n_bytes: opening.file.size, document }, emit);
   try {
     const onDone = (done: number) => { emit({ type: 'embedded', done, total: texts.length }); };
     const vectors = await embedAll(texts, (some) => stoppable('embed', { texts: some }), helpers(texts.length), onDone, signal);

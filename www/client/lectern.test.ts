@@ -5,7 +5,7 @@ import { FakeEngine, fake, fakePackage } from './testing/fake-engine';
 import { localWorkers } from './testing/local-workers';
 
 const options: AskOptions = {
-  rag: true, top_k: 4, max_tokens: 64, adapter: null, scale: 1, stop: [],
+  rag: true, top_k: 4, max_tokens: 64, adapter: null, scale: 1, stop: [], before: null,
   sampling: { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 },
 };
 

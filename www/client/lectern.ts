@@ -3,7 +3,7 @@
  * AbortSignal to stop, {@link LecternError} for failures. It owns the workers, keeps what is needed
  * to bring a dead engine back, and hands to others what needs no engine: reading files and building graphs.
  */
-import type { AddedSource, AdapterSource, Calls, ChatMessage, Facts, LoadEvent, Method, ModelSource, SiteFile } from '../worker/protocol';
+import type { AddedSource, AdapterSource, Calls, ChatMessage, ExpandedFile, Facts, LoadEvent, Method, ModelSource, Opening, SiteFile } from '../worker/protocol';
 import { Connection } from './connection';
 import { LecternError, describe } from './errors';
 import type {
@@ -20,6 +20,11 @@ import type { Workers } from './workers';
 
 export interface CallOptions {
   signal?: AbortSignal;
+}
+
+export interface OpenOptions extends CallOptions {
+  /** Opens a file that is locked. */
+  password?: string;
 }
 
 /** What the client says unasked. */
@@ -51,7 +56,7 @@ export class Lectern {
   /** The last exported collection, and the changes made since. */
   #snapshot: Uint8Array | null = null;
   #snapshotIds: number[] = [];
-  #unsaved = new Map<number, { name: string; file: Blob }>();
+  #unsaved = new Map<number, Opening>();
   #stale = false;
   /** Settles when a restart in progress is over; calls wait for it. */
   #ready: Promise<void> = Promise.resolve();
@@ -124,15 +129,21 @@ export class Lectern {
     this.#adapters.delete(name);
   }
 
-  addSource(name: string, file: Blob, { signal }: CallOptions = {}): Run<IngestEvent, SourceInfo> {
+  /** The files of an archive, each to be laid down by itself; null for a file that is no archive. */
+  expand(name: string, file: Blob, { signal, password }: OpenOptions = {}): Promise<ExpandedFile[] | null> {
+    return this.#reader.expand({ name, file, password: password ?? null }, signal);
+  }
+
+  addSource(name: string, file: Blob, { signal, password }: OpenOptions = {}): Run<IngestEvent, SourceInfo> {
+    const opening = { name, file, password: password ?? null };
     const control = new AbortController();
     const stop = () => { control.abort(); };
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop);
     return new Run(async (emit) => {
       try {
-        const added = await this.#layDown((...call) => this.#call(...call), name, file, emit, control.signal);
-        this.#unsaved.set(added.info.id, { name, file });
+        const added = await this.#layDown((...call) => this.#call(...call), opening, emit, control.signal);
+        this.#unsaved.set(added.info.id, opening);
         this.#remember([added]);
         this.#changed();
         return added.info;
@@ -217,10 +228,10 @@ export class Lectern {
   }
 
   /** Reads a file through `call`; where the processor runs the embedder, others help. */
-  async #layDown(call: Call, name: string, file: Blob, emit: (event: IngestEvent) => void, signal: AbortSignal): Promise<AddedSource> {
+  async #layDown(call: Call, opening: Opening, emit: (event: IngestEvent) => void, signal: AbortSignal): Promise<AddedSource> {
     const helpers = (nTexts: number) => (this.#executor?.executor === 'gpu' ? [] : this.#helpers.forTexts(nTexts, this.#embedder));
     try {
-      return await layDown({ name, file, extract: (...job) => this.#reader.extract(...job), call, helpers, emit, signal });
+      return await layDown({ opening, extract: (...job) => this.#reader.extract(...job), call, helpers, emit, signal });
     } finally {
       this.#helpers.rest();
     }
@@ -347,7 +358,7 @@ export class Lectern {
     const connection = this.#connection;
     const ids = new Map<number, number>();
     const texts = new Map<number, SourceText>();
-    const unsaved = new Map<number, { name: string; file: Blob }>();
+    const unsaved = new Map<number, Opening>();
     this.#emit('executor', await connection.call('open', { device: this.#device, restarted: true }).result);
     if (this.#embedder) await connection.call('load_embedder', { model: this.#embedder }).result;
     if (this.#snapshot) {
@@ -361,10 +372,10 @@ export class Lectern {
         }
       }
     }
-    for (const [old, { name, file }] of this.#unsaved) {
-      const { info, text } = await this.#layDown((...call) => connection.call(...call), name, file, () => undefined, new AbortController().signal);
+    for (const [old, opening] of this.#unsaved) {
+      const { info, text } = await this.#layDown((...call) => connection.call(...call), opening, () => undefined, new AbortController().signal);
       texts.set(info.id, text);
-      unsaved.set(info.id, { name, file });
+      unsaved.set(info.id, opening);
       ids.set(old, info.id);
     }
     if (this.#decoder) {

@@ -1,6 +1,6 @@
 /** What one `<lectern-ask>` answers from: its models, fetched after consent, and the site's pages. */
 import { Lectern, LecternError, describe, modelSource, readCatalog, weightsOf, workersAt } from '../client/index';
-import type { Answer, AskEvent, Catalog, CatalogAdapter, ErrorInfo, Run } from '../client/index';
+import type { Answer, AskEvent, AskOptions, Catalog, CatalogAdapter, ErrorInfo, Run } from '../client/index';
 
 export interface LibraryOptions {
   /** Where this module lies; workers and wasm are beside it. */
@@ -25,6 +25,8 @@ export class Library {
   #lectern: Lectern | null = null;
   #catalog: Catalog | null = null;
   #opened = false;
+  /** What a question that follows up is also searched for by. */
+  #before: AskOptions['before'] = null;
   /** Pages that are on the desk. The next question tries the others again. */
   #read = new Set<string>();
   #onNotice: (notice: ErrorInfo) => void;
@@ -74,16 +76,19 @@ export class Library {
 
   ask(question: string): Run<AskEvent, Answer> {
     if (!this.#lectern) throw new LecternError('not-loaded', 'The models have not been opened yet.');
-    return this.#lectern.ask(question, {
-      rag: true, top_k: null, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [],
+    const run = this.#lectern.ask(question, {
+      rag: true, top_k: null, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [], before: this.#before,
       sampling: { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 },
     });
+    run.result.then((answer) => { if (!answer.refused) this.#before = { question, answer: answer.answer }; }, () => undefined);
+    return run;
   }
 
   close(): void {
     this.#lectern?.close();
     this.#lectern = null;
     this.#opened = false;
+    this.#before = null;
     this.#read.clear();
   }
 

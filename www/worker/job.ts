@@ -2,7 +2,7 @@
 import { CodedError, errorInfo, isDeath } from './errors';
 import type { ErrorInfo } from '../client/generated';
 import type { StartJobs } from './package';
-import type { Job, JobResult } from './protocol';
+import type { ExpandedFile, Job, JobResult } from './protocol';
 
 export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Transferable[]]> {
   try {
@@ -11,7 +11,14 @@ export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Tr
       const built = pkg.build_segment(job.job);
       return [{ built }, [built.buffer as ArrayBuffer]];
     }
-    return [{ document: pkg.extract(job.name, await bytesOf(job.name, job.file)) }, []];
+    const bytes = await bytesOf(job.name, job.file);
+    if (job.type === 'extract') return [{ document: pkg.extract(job.name, bytes, job.password ?? undefined) }, []];
+    const files: ExpandedFile[] = [];
+    // Each leaves the module's memory as it comes, for the browser to keep where it likes.
+    const isArchive = pkg.expand(job.name, bytes, job.password ?? undefined, (name, content, error) => {
+      files.push({ name, file: new Blob(content ? [content as Uint8Array<ArrayBuffer>] : []), error });
+    });
+    return [{ files: isArchive ? files : null }, []];
   } catch (thrown) {
     return [{ error: isDeath(thrown) ? died(job, thrown.message) : errorInfo(thrown) }, []];
   }

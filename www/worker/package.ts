@@ -1,6 +1,6 @@
 /** What the wasm package offers, as the rest of the worker sees it. */
 import type {
-  Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
+  Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
   Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
 import type { ChatMessage, ReadDocument } from './protocol';
@@ -56,7 +56,9 @@ export interface EnginePackage {
 
 /** What needs no engine, and may be stopped with its worker. */
 export interface JobsPackage {
-  extract(name: string, bytes: Uint8Array): ReadDocument;
+  extract(name: string, bytes: Uint8Array, password: string | undefined): ReadDocument;
+  /** Gives the files of an archive one by one, with their contents or the reason why there are none; false for a file that is none. */
+  expand(name: string, bytes: Uint8Array, password: string | undefined, onFile: (name: string, bytes: Uint8Array | null, error: ErrorInfo | null) => void): boolean;
   build_segment(job: Uint8Array): Uint8Array;
 }
 

@@ -118,8 +118,22 @@ export type FromWorker =
 /** What a file was read as, on its way from one module to the other. */
 export type ReadDocument = Readonly<Record<string, unknown>>;
 
-/** For a worker beside the engine, one at a time: a file to read, a graph to build. */
-export type Job = { type: 'extract'; name: string; file: Blob } | { type: 'build'; job: Uint8Array };
+/** A file out of an archive, or why it could not be taken out. */
+export interface ExpandedFile {
+  name: string;
+  file: Blob;
+  error: ErrorInfo | null;
+}
+
+/** A file to be opened; `password` if it is locked. */
+export interface Opening {
+  name: string;
+  file: Blob;
+  password: string | null;
+}
+
+/** For a worker beside the engine, one at a time: a file to read, an archive to unpack, a graph to build. */
+export type Job = ({ type: 'extract' } & Opening) | ({ type: 'expand' } & Opening) | { type: 'build'; job: Uint8Array };
 /** `start`: to fetch what jobs need, before there is one. */
 export type JobRequest = { type: 'start' } | Job;
-export type JobResult = { document: ReadDocument } | { built: Uint8Array } | { error: ErrorInfo };
+export type JobResult = { document: ReadDocument } | { files: ExpandedFile[] | null } | { built: Uint8Array } | { error: ErrorInfo };

@@ -4,7 +4,6 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use lectern_engine::index::DenseMode;
-use lectern_engine::ingest::extract;
 use lectern_engine::model::convert::{Quantization, convert, wants};
 use lectern_engine::model::generate::GenerateOptions;
 use lectern_engine::model::{Message, SamplingOptions};
@@ -174,25 +173,6 @@ pub fn perplexity(file: &Path, as_json: bool, models: &ModelArgs) -> Result<(), 
     }
     println!("{perplexity:.4} over {tokens} tokens");
     Ok(())
-}
-
-pub fn extract_file(file: &Path, password: Option<&str>, as_json: bool) -> Result<(), CliError> {
-    let name = file.to_string_lossy();
-    let document = extract(&name, &read(file)?, password)?;
-    if !as_json {
-        println!("{}", document.text);
-        return Ok(());
-    }
-    let sections: Vec<_> = document
-        .sections
-        .iter()
-        .map(
-            |s| json!({ "title": s.title, "level": s.level, "start": s.span.start, "end": s.span.end, "page": s.page }),
-        )
-        .collect();
-    print_json(
-        &json!({ "text": document.text, "sections": sections, "status": "text", "warnings": document.warnings, "title": document.title, "encoding": document.encoding }),
-    )
 }
 
 /// One vector for each line of stdin.

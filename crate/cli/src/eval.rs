@@ -1,5 +1,6 @@
 //! `lectern eval`: files in, figures out. What the figures are is said in the engine's `evaluate`.
 
+mod files;
 mod report;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::commands::print_json;
 use crate::error::CliError;
-use crate::files::{read, read_text, walk, write};
+use crate::files::{Told, lay_down_file, read, read_text, walk, write};
 use crate::host::Terminal;
 use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
 use report::{Report, print_table};
@@ -31,6 +32,8 @@ pub enum EvalCommand {
     Pages(PagesArgs),
     /// Questions over passages: what is found and what is answered, with and without pages and voice
     Qa(Box<QaArgs>),
+    /// Files as people have them: what is read of each, in which time and memory
+    Files(files::FilesArgs),
     /// A voice against the model without it, on the examples it was made from
     Adapter(StyleArgs),
 }
@@ -157,6 +160,7 @@ pub fn run(command: &EvalCommand, models: &ModelArgs) -> Result<(), CliError> {
         EvalCommand::Retrieval(args) => run_retrieval(args, models),
         EvalCommand::Pages(args) => run_pages(args, models),
         EvalCommand::Qa(args) => run_qa(args, models),
+        EvalCommand::Files(args) => files::run(args),
         EvalCommand::Adapter(args) => run_adapter(args, models),
     }
 }
@@ -359,9 +363,11 @@ fn lay_down_files(session: &mut Session<Terminal>, dir: &Path, report: &mut Repo
         report.on(Event::Progress { stage: "files", done, total: files.len() });
         let name = file.strip_prefix(dir).unwrap_or(file).to_string_lossy().replace('\\', "/");
         let bytes = read(file)?;
-        if let Err(error) = pollster::block_on(session.add_source(&name, &bytes, &mut |_| ())) {
-            report.on(Event::Notice(format!("{error} ({}); left out", error.code())));
-        }
+        lay_down_file(session, &name, &bytes, &mut |_, told| {
+            if let Told::LeftOut(error) = told {
+                report.on(Event::Notice(format!("{error} ({}); left out", error.code())));
+            }
+        });
     }
     report.on(Event::Progress { stage: "files", done: files.len(), total: files.len() });
     Ok(())

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lectern_engine::{IngestEvent, Session};
+use lectern_engine::ingest::expand;
+use lectern_engine::{EngineError, IngestEvent, Session};
 
 use crate::error::CliError;
 use crate::host::Terminal;
@@ -74,6 +75,43 @@ fn common_parent(paths: &[PathBuf]) -> PathBuf {
     })
 }
 
+/// What is said of a file on its way.
+pub enum Told<'a> {
+    Event(IngestEvent),
+    LeftOut(&'a EngineError),
+}
+
+/// Lays a file down, or the files of an archive. What cannot be read is told and left out.
+pub fn lay_down_file(
+    session: &mut Session<Terminal>,
+    name: &str,
+    bytes: &[u8],
+    tell: &mut dyn FnMut(&str, Told<'_>),
+) {
+    let files = match expand(name, bytes, None) {
+        None => return lay_down_plain(session, name, bytes, tell),
+        Some(Err(error)) => return tell(name, Told::LeftOut(&error)),
+        Some(Ok(files)) => files,
+    };
+    for (name, content) in files {
+        match content {
+            Ok(bytes) => lay_down_plain(session, &name, &bytes, tell),
+            Err(error) => tell(&name, Told::LeftOut(&error)),
+        }
+    }
+}
+
+fn lay_down_plain(
+    session: &mut Session<Terminal>,
+    name: &str,
+    bytes: &[u8],
+    tell: &mut dyn FnMut(&str, Told<'_>),
+) {
+    if let Err(error) = pollster::block_on(session.add_source(name, bytes, &mut |event| tell(name, Told::Event(event)))) {
+        tell(name, Told::LeftOut(&error));
+    }
+}
+
 /// Lays files and folders down; a folder made by `lectern index` is taken as it is. A file that
 /// cannot be read is named on stderr and left out.
 ///
@@ -93,15 +131,13 @@ pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<()
                 continue;
             }
         };
-        let mut report = |event| {
-            if let IngestEvent::Embedded { done, total } = event {
-                eprint!("\r{name}: {done} of {total} passages");
+        lay_down_file(session, &name, &bytes, &mut |name, told| match told {
+            Told::Event(IngestEvent::Embedded { done, total }) => {
+                eprint!("\r{name}: {done} of {total} passages{}", if done == total { "\n" } else { "" });
             }
-        };
-        match pollster::block_on(session.add_source(&name, &bytes, &mut report)) {
-            Ok(_) => eprintln!(),
-            Err(error) => eprintln!("{error} ({}); left out", error.code()),
-        }
+            Told::Event(_) => {}
+            Told::LeftOut(error) => eprintln!("{error} ({}); left out", error.code()),
+        });
     }
     if session.library().is_empty() {
         return Err(CliError::NoSources);

@@ -4,6 +4,7 @@ mod commands;
 mod device;
 mod error;
 mod eval;
+mod extract;
 mod files;
 mod host;
 mod models;
@@ -110,7 +111,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Ask(args) => commands::ask(args, models),
         Command::Generate(args) => commands::generate(args, &models.exactly()),
         Command::Perplexity { file, json } => commands::perplexity(file, *json, &models.exactly()),
-        Command::Extract { file, password, json } => commands::extract_file(file, password.as_deref(), *json),
+        Command::Extract { file, password, json } => extract::run(file, password.as_deref(), *json),
         Command::Embed { .. } => commands::embed(models),
         Command::Index { paths, out, json } => commands::index(paths, out, *json, models),
         Command::Search { dir, query, top_k, json } => commands::search(dir, query, *top_k, *json, models),

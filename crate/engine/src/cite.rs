@@ -17,6 +17,8 @@ pub struct Citation {
     /// UTF-8 byte offsets into the source's extracted text.
     pub start: usize,
     pub end: usize,
+    /// Page number from 1, where the source has pages.
+    pub page: Option<u32>,
     pub text: String,
 }
 
@@ -32,6 +34,7 @@ pub fn citations(answer: &str, passages: &[Hit]) -> Vec<Citation> {
                 source: hit.source.clone(),
                 start: hit.start,
                 end: hit.end,
+                page: hit.page,
                 text: hit.text.clone(),
             });
         }
@@ -148,6 +151,7 @@ mod tests {
                 source: format!("{i}.md"),
                 start: 0,
                 end: 4,
+                page: None,
                 text: "text".into(),
                 headings: vec![],
                 score: 0.0,

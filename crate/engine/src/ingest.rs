@@ -74,6 +74,33 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
     lectern_corpus::extract(name, bytes, password).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })
 }
 
+/// The files of an archive, one at a time, each with its contents or the reason why there are none; `None` for bytes that
+/// are no archive.
+///
+/// # Errors
+/// `file-…` for an archive that cannot be opened at all.
+#[allow(clippy::type_complexity, reason = "what an archive gives, as it is")]
+pub fn expand<'a>(
+    name: &str,
+    bytes: &'a [u8],
+    password: Option<&'a str>,
+) -> Option<Result<impl Iterator<Item = (String, Result<Vec<u8>, EngineError>)> + 'a, EngineError>> {
+    let of = |name: &str| {
+        let name = name.to_owned();
+        move |error| EngineError::Corpus { name, error }
+    };
+    if !lectern_corpus::is_archive(bytes) {
+        return None;
+    }
+    let files = lectern_corpus::expand(name, bytes, password).map_err(of(name));
+    Some(files.map(|files| {
+        files.map(move |(name, content)| {
+            let content = content.map_err(of(&name));
+            (name, content)
+        })
+    }))
+}
+
 /// Cuts a file of `n_bytes` that was read into passages.
 pub async fn cut<H: Host>(
     embedder: &Embedder,

@@ -194,6 +194,12 @@ impl Library {
 }
 
 impl Source {
+    /// The number of the page that holds the byte at `at` of the text, from 1 on.
+    pub fn page(&self, at: usize) -> Option<u32> {
+        let number = self.pages.partition_point(|&start| start <= at);
+        (number > 0).then_some(number as u32)
+    }
+
     pub fn info(&self) -> SourceInfo {
         SourceInfo {
             id: self.id,

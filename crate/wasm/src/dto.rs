@@ -55,9 +55,9 @@ dto! {
 
     pub struct Section { pub title: String, pub level: u8, pub start: usize, pub end: usize, pub page: Option<u32> }
 
-    pub struct SourceText { pub id: u32, pub name: String, pub text: String, pub sections: Vec<Section> }
+    pub struct SourceText { pub id: u32, pub name: String, pub text: String, pub sections: Vec<Section>, pub pages: Vec<usize> }
 
-    pub struct Hit { pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub text: String, pub headings: Vec<String>, pub score: f32, pub dense: Option<f32>, pub bm25: Option<f32> }
+    pub struct Hit { pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub page: Option<u32>, pub text: String, pub headings: Vec<String>, pub score: f32, pub dense: Option<f32>, pub bm25: Option<f32> }
 
     #[serde(rename_all = "kebab-case")]
     pub enum DensePath { None, Exact, Graph, Mixed }
@@ -77,7 +77,7 @@ dto! {
     /// Without a precision: exact.
     pub struct GenerateOptions { pub max_tokens: usize, pub precision: Option<Precision>, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String> }
 
-    pub struct Citation { pub marker: usize, pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub text: String }
+    pub struct Citation { pub marker: usize, pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub page: Option<u32>, pub text: String }
 
     pub struct Usage { pub prompt_tokens: usize, pub cached_tokens: usize, pub completion_tokens: usize }
 
@@ -222,14 +222,15 @@ impl From<&engine::library::Source> for SourceText {
             name: source.name.clone(),
             text: source.text.clone(),
             sections: source.sections.iter().map(section).collect(),
+            pages: source.pages.clone(),
         }
     }
 }
 
 impl From<engine::Hit> for Hit {
     fn from(hit: engine::Hit) -> Self {
-        let engine::Hit { source_id, source, start, end, text, headings, score, dense, bm25 } = hit;
-        Self { source_id, source, start, end, text, headings, score, dense, bm25 }
+        let engine::Hit { source_id, source, start, end, page, text, headings, score, dense, bm25 } = hit;
+        Self { source_id, source, start, end, page, text, headings, score, dense, bm25 }
     }
 }
 
@@ -292,8 +293,8 @@ impl GenerateOptions {
 
 impl From<engine::Citation> for Citation {
     fn from(citation: engine::Citation) -> Self {
-        let engine::Citation { marker, source_id, source, start, end, text } = citation;
-        Self { marker, source_id, source, start, end, text }
+        let engine::Citation { marker, source_id, source, start, end, page, text } = citation;
+        Self { marker, source_id, source, start, end, page, text }
     }
 }
 

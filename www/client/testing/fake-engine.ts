@@ -90,7 +90,7 @@ export class FakeEngine implements Engine {
     if (vectors.length !== chunks.length || vectors.some(({ length }) => length !== 3)) fail('bad-call', 'Not the vectors of this page.');
     const id = this.#nextId++;
     const info: SourceInfo = { id, name, format: formatOf(name), title: sections[0]?.title ?? null, n_bytes: nBytes, n_chunks: chunks.length, warnings: [] };
-    this.#sources.push({ info, text: { id, name, text, sections }, chunks });
+    this.#sources.push({ info, text: { id, name, text, sections, pages: [] }, chunks });
     return info;
   }
 
@@ -173,7 +173,7 @@ export class FakeEngine implements Engine {
       }
     }
     for (const [i, hit] of hits.entries()) {
-      if (answer.answer.includes(`[${i + 1}]`)) answer.citations.push({ marker: i + 1, source_id: hit.source_id, source: hit.source, start: hit.start, end: hit.end, text: hit.text });
+      if (answer.answer.includes(`[${i + 1}]`)) answer.citations.push({ marker: i + 1, source_id: hit.source_id, source: hit.source, start: hit.start, end: hit.end, page: hit.page, text: hit.text });
     }
     answer.timings_ms = { load: 0, embed: 31, retrieve: 2, prefill: 24 * fake.delay, decode: 3 * fake.delay * answer.usage.completion_tokens, total: performance.now() - started };
     return answer;
@@ -243,7 +243,7 @@ export class FakeEngine implements Engine {
       const slice = new TextDecoder().decode(new TextEncoder().encode(text.text).subarray(chunk.start, chunk.end));
       const inChunk = wordsOf(`${chunk.headings.join(' ')} ${slice}`);
       const n = inChunk.filter((word) => words.has(word)).length;
-      return { source_id: info.id, source: info.name, start: chunk.start, end: chunk.end, text: slice, headings: chunk.headings, score: n / 60, dense: Math.min(0.92, n / 12), bm25: n * 1.7 };
+      return { source_id: info.id, source: info.name, start: chunk.start, end: chunk.end, page: null, text: slice, headings: chunk.headings, score: n / 60, dense: Math.min(0.92, n / 12), bm25: n * 1.7 };
     }));
     return hits.sort((a, b) => b.score - a.score);
   }
@@ -308,6 +308,16 @@ export const fakeJobs: JobsPackage = {
     if (bytes.length === 0) fail('file-empty', `${name} is empty. Choose a file with text in it.`);
     if (bytes.includes(0)) fail('file-binary', `${name} is not a text file. Lectern reads Markdown, HTML and plain text.`);
     return { ...extract(name, new TextDecoder().decode(bytes)) };
+  },
+  expand: (_name, bytes, _password, onFile) => {
+    const text = new TextDecoder().decode(bytes);
+    if (!text.startsWith('ARCHIVE\n')) return false;
+    for (const line of text.split('\n').slice(1)) {
+      const [name = '', content = ''] = line.split('=');
+      if (content) onFile(name, new TextEncoder().encode(content), null);
+      else onFile(name, null, { code: 'file-damaged', message: `${name} is damaged.` });
+    }
+    return true;
   },
   build_segment: (job) => job.slice(),
 };

@@ -4,7 +4,7 @@ import type { AskOptions, Lectern } from '../../client/index';
 import { Ahead } from './ahead';
 
 const options: AskOptions = {
-  rag: true, top_k: null, max_tokens: 64, adapter: null, scale: 0, stop: [],
+  rag: true, top_k: null, max_tokens: 64, adapter: null, scale: 0, stop: [], before: null,
   sampling: { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 },
 };
 

@@ -77,6 +77,15 @@ export class Conversation {
     this.#changed();
   }
 
+  /** What a question that follows up is also searched for by: the last one that the pages answered. */
+  get before(): { question: string; answer: string } | null {
+    for (const { question, replies } of [...this.list].reverse()) {
+      const answer = replies.find((reply) => reply.options.rag && reply.answer && !reply.answer.refused)?.answer;
+      if (answer) return { question, answer: answer.answer };
+    }
+    return null;
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#run?.stop();

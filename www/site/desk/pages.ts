@@ -12,13 +12,16 @@ export interface Page {
   total: number;
   info: SourceInfo | null;
   error: ErrorInfo | null;
+  /** What the person gave to open it. */
+  password?: string;
 }
 
 export interface Laid {
   name: string;
   file: Blob;
   /** Why there is nothing to read. */
-  error?: ErrorInfo;
+  error?: ErrorInfo | null;
+  password?: string;
 }
 
 export class Pages {
@@ -54,13 +57,15 @@ export class Pages {
   }
 
   lay(laid: Laid[]): void {
-    for (const { name, file, error = null } of laid) {
-      const key = ++this.#lastKey;
-      this.list.push({ key, name, n_bytes: file.size, state: error ? 'failed' : 'waiting', done: 0, total: 0, info: null, error });
-      this.#files.set(key, file);
-    }
+    this.list.push(...laid.map((one) => this.#page(one)));
     this.#changed();
     void this.#read();
+  }
+
+  #page({ name, file, error = null, password }: Laid): Page {
+    const key = ++this.#lastKey;
+    this.#files.set(key, file);
+    return { key, name, n_bytes: file.size, state: error ? 'failed' : 'waiting', done: 0, total: 0, info: null, error, ...(password === undefined ? {} : { password }) };
   }
 
   /** Called once the reading model is open. */
@@ -76,6 +81,12 @@ export class Pages {
     this.#changed();
     if (page.state === 'reading') this.#stop?.();
     else if (page.info) await this.#client.removeSource(page.info.id);
+  }
+
+  /** Tries again with a password. */
+  unlock(page: Page, password: string): void {
+    page.password = password;
+    this.again(page);
   }
 
   again(page: Page): void {
@@ -95,6 +106,22 @@ export class Pages {
     this.#working = false;
   }
 
+  /** An archive gives way to its files; whether the page was one. */
+  async #unpacked(page: Page, file: Blob): Promise<boolean> {
+    if (!(await beginsAsZip(file))) return false;
+    const control = new AbortController();
+    this.#stop = () => { control.abort(); };
+    const { password } = page;
+    const files = await this.#client.expand(page.name, file, { signal: control.signal, ...(password === undefined ? {} : { password }) });
+    this.#stop = null;
+    if (!files) return false;
+    const at = this.list.indexOf(page);
+    if (at >= 0) this.list.splice(at, 1, ...files.map((one) => this.#page({ ...one, ...(password === undefined ? {} : { password }) })));
+    this.#files.delete(page.key);
+    this.#changed();
+    return true;
+  }
+
   #next(): Page | undefined {
     return this.list.find(({ state }) => state === 'waiting');
   }
@@ -104,8 +131,10 @@ export class Pages {
     if (!file) return;
     page.state = 'reading';
     this.#changed();
+    const opening = page.password === undefined ? {} : { password: page.password };
     try {
-      const run = this.#client.addSource(page.name, file);
+      if (await this.#unpacked(page, file)) return;
+      const run = this.#client.addSource(page.name, file, opening);
       this.#stop = () => { run.stop(); };
       for await (const event of run) {
         if (event.type === 'chunked') page.total = event.n_chunks;
@@ -123,6 +152,12 @@ export class Pages {
     this.#stop = null;
     this.#changed();
   }
+}
+
+/** Every ZIP file begins so, and so do documents that are packed in one. */
+async function beginsAsZip(file: Blob): Promise<boolean> {
+  const [p, k] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+  return p === 0x50 && k === 0x4b;
 }
 
 /** Files of a drop, folders opened up; names are paths inside what was dropped. Hidden files are left out. */

@@ -3,7 +3,8 @@ import { Utf8Offsets } from '../../client/index';
 import type { SourceText } from '../../client/index';
 
 export interface Block {
-  kind: 'heading' | 'text';
+  kind: 'heading' | 'text' | 'page';
+  /** Of a heading; of a page its number. */
   level: number;
   start: number;
   end: number;
@@ -27,10 +28,15 @@ export function blocksOf(source: SourceText): { blocks: Block[]; offsets: Utf8Of
   const { text } = source;
   const offsets = new Utf8Offsets(text);
   const headings = new Map(source.sections.map((section) => [offsets.toIndex(section.start), section]));
+  const pages = source.pages.map((at, i) => ({ at: offsets.toIndex(at), number: i + 1 }));
   const blocks: Block[] = [];
   for (const match of text.matchAll(/\S(?:[^\n]|\n(?![^\S\n]*\n))*/g)) {
     let start = match.index;
     const end = start + match[0].trimEnd().length;
+    // A page that begins within a paragraph is shown before the next one.
+    let page = 0;
+    for (; pages[0] !== undefined && pages[0].at <= start; pages.shift()) page = pages[0].number;
+    if (page > 1) blocks.push({ kind: 'page', level: page, start, end: start });
     const heading = headings.get(start);
     if (heading && text.startsWith(heading.title, start)) {
       const titleEnd = start + heading.title.length;

@@ -87,7 +87,7 @@ export class LecternAnswer extends DeskElement {
     const { desk } = this;
     const light = () => { desk.light(citation); };
     const dim = () => { desk.light(null); };
-    return html`<button class="mark ${desk.lit === citation ? 'lit' : ''}" aria-label="Passage ${citation.marker}, ${citation.source}"
+    return html`<button class="mark ${desk.lit === citation ? 'lit' : ''}" aria-label="Passage ${citation.marker}, ${citation.source}${citation.page ? `, page ${citation.page}` : ''}"
       @pointerenter=${light} @pointerleave=${dim} @focus=${light} @blur=${dim} @click=${() => { this.#open(citation); }}>${citation.marker}</button>`;
   }
 
@@ -101,7 +101,7 @@ export class LecternAnswer extends DeskElement {
           <li class=${desk.lit === citation ? 'lit' : ''}>
             <button @pointerenter=${() => { desk.light(citation); }} @pointerleave=${() => { desk.light(null); }} @click=${() => { this.#open(citation); }}>
               <span class="mark">${citation.marker}</span>
-              <span class="from">${citation.source}${heading ? ` · ${heading}` : ''}</span>
+              <span class="from">${citation.source}${citation.page ? ` · page ${citation.page}` : ''}${heading ? ` · ${heading}` : ''}</span>
               <span class="words">${wordsUnder(heading, citation.text)}</span>
             </button>
           </li>`;
@@ -124,7 +124,7 @@ export class LecternAnswer extends DeskElement {
     const near = this.reply.answer?.hits[0];
     return html`
       <p class="note">Try other words, or lay down the page that would know. With “Use my pages” off, the model answers from what it was trained on, without sources.</p>
-      ${near ? html`<div class="actions"><button class="button small" @click=${() => { this.desk.open({ source_id: near.source_id, name: near.source }, [], { marker: 0, source_id: near.source_id, source: near.source, start: near.start, end: near.end, text: near.text }); }}>Show the nearest passage</button></div>` : nothing}
+      ${near ? html`<div class="actions"><button class="button small" @click=${() => { this.desk.open({ source_id: near.source_id, name: near.source }, [], { marker: 0, source_id: near.source_id, source: near.source, start: near.start, end: near.end, page: near.page, text: near.text }); }}>Show the nearest passage</button></div>` : nothing}
     `;
   }
 

@@ -42,6 +42,8 @@ export class LecternPages extends DeskElement {
     .state { grid-column: 1 / -1; padding-inline-start: 1.5rem; font-size: 0.8125rem; color: var(--ink-quiet); }
     .bar { margin: 0.4rem 0 0.25rem; }
     .why { color: var(--ink); }
+    .unlock { display: flex; gap: 0.4rem; margin: 0.4rem 0 0.2rem; }
+    .unlock input { flex: 1 1 auto; min-width: 0; padding: 0.3rem 0.5rem; border: 1px solid var(--rule-strong); border-radius: var(--radius); background: var(--paper); color: var(--ink); }
     .why code { color: var(--ink-quiet); white-space: nowrap; }
 
     .lay { padding: 1rem; border: 1px dashed var(--rule-strong); border-radius: var(--radius); }
@@ -95,7 +97,7 @@ export class LecternPages extends DeskElement {
       ${list.length ? html`<ul class="list">${repeat(list, ({ key }) => key, (page) => this.#row(page))}</ul>` : nothing}
       <div class="lay">
         <h3>Lay down ${list.length ? 'more ' : ''}pages</h3>
-        <p><span class="mouse">Drop Markdown, HTML or text files, or a whole folder, anywhere on the desk.</span><span class="touch">Markdown, HTML or text.</span></p>
+        <p><span class="mouse">Drop PDF, Word, EPUB, HTML, Markdown, tables, code or text, a ZIP file or a whole folder, anywhere on the desk.</span><span class="touch">PDF, Word, EPUB, HTML, Markdown, tables, code or text, also in a ZIP file.</span></p>
         <div class="ways">
           <button class="button small" aria-label="Choose files" @click=${() => { this.#pick(false); }}>Files</button>
           <button class="button small" aria-label="Choose a folder" @click=${() => { this.#pick(true); }}>Folder</button>
@@ -153,9 +155,20 @@ export class LecternPages extends DeskElement {
       case 'failed':
         return html`<div class="state" role="alert">
           <span class="why">${page.error?.message}</span> <code>${page.error?.code}</code>
-          ${['cancelled', 'engine-died', 'worker-died'].includes(page.error?.code ?? '') ? html`<button class="link" @click=${() => { this.desk.pages.again(page); }}>Read it again</button>` : nothing}
+          ${page.error?.code === 'file-password' ? html`
+            <form class="unlock" @submit=${(event: SubmitEvent) => { this.#unlock(event, page); }}>
+              <input type="password" name="password" autocomplete="off" required aria-label="Password of ${page.name}" placeholder="Password">
+              <button class="button small">Open</button>
+            </form>` : nothing}
+          ${['cancelled', 'engine-died', 'worker-died', 'file-too-slow'].includes(page.error?.code ?? '') ? html`<button class="link" @click=${() => { this.desk.pages.again(page); }}>Read it again</button>` : nothing}
         </div>`;
     }
+  }
+
+  #unlock(event: SubmitEvent, page: Page): void {
+    event.preventDefault();
+    const password = new FormData(event.target as HTMLFormElement).get('password');
+    if (typeof password === 'string' && password) this.desk.pages.unlock(page, password);
   }
 
   #resized = () => { this.narrow = this.#media.matches; };

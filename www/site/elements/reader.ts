@@ -2,7 +2,7 @@
 import { css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { guard } from 'lit/directives/guard.js';
-import type { Citation } from '../../client/index';
+import type { Citation, SourceInfo } from '../../client/index';
 import { blocksOf, piecesOf } from '../desk/typeset';
 import type { Block, Range } from '../desk/typeset';
 import { DeskElement, controls, count, size } from './base';
@@ -27,6 +27,9 @@ export class LecternReader extends DeskElement {
     mark.active, mark.lit { background: var(--passage-lit); box-shadow: 0.12em 0 0 var(--passage-lit), -0.12em 0 0 var(--passage-lit); }
     mark:focus { outline: none; }
     @media (prefers-reduced-motion: no-preference) { mark { transition: background-color 0.15s, box-shadow 0.15s; } }
+    .sheet.verbatim { font: 0.875rem/1.55 ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size-adjust: none; hyphens: none; }
+    .break { display: flex; align-items: center; gap: 0.7rem; margin: 1.6em 0; font: 0.75rem/1 var(--sans); color: var(--ink-quiet); }
+    .break::before, .break::after { content: ""; flex: 1; border-top: 1px solid var(--rule); }
     .none { display: grid; place-content: center; justify-items: center; gap: 0.9rem; height: 100%; padding: 2rem; text-align: center; font: 1.0625rem/1.55 var(--serif); font-size-adjust: 0.49; color: var(--ink-quiet); background: var(--desk-deep); border-radius: 4px 4px 0 0; }
     .none p { max-width: 17rem; text-wrap: balance; }
     @media (max-width: 47.99rem) {
@@ -109,12 +112,16 @@ export class LecternReader extends DeskElement {
         if (isActive) first = false;
         return html`<mark class=${isActive ? 'active' : ''} data-spans=${names.join(' ')} tabindex=${focusable ? '-1' : nothing}>${text}</mark>`;
       });
+      if (kind === 'page') return html`<div class="break" role="separator" aria-label="Page ${level}"><span>page ${level}</span></div>`;
       if (kind === 'text') return html`<p>${inside}</p>`;
       return html`<h3 class=${level === 1 ? 'top' : level > 2 ? 'low' : ''}>${inside}</h3>`;
     };
-    return html`<div class="sheet">${blocks.map(block)}</div>`;
+    return html`<div class="sheet ${VERBATIM.includes(this.desk.pages.byId(id)?.info?.format ?? 'plain') ? 'verbatim' : ''}">${blocks.map(block)}</div>`;
   }
 }
+
+/** Formats whose lines and columns mean something. */
+const VERBATIM: SourceInfo['format'][] = ['code', 'json'];
 
 function spanOf({ start, end }: Citation): string {
   return `${start}-${end}`;

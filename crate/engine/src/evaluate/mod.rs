@@ -7,6 +7,7 @@
 pub mod citation;
 pub mod data;
 pub mod figures;
+pub mod files;
 pub mod pages;
 pub mod place;
 pub mod qa;

@@ -167,6 +167,7 @@ mod tests {
             source: String::new(),
             start,
             end,
+            page: None,
             text: String::new(),
             headings: vec![],
             score: 0.0,

@@ -295,6 +295,7 @@ mod tests {
                 source: "a.txt".into(),
                 start: 0,
                 end: text.len(),
+                page: None,
                 text: (*text).into(),
                 headings: vec![],
                 score: 0.0,
