@@ -134,6 +134,11 @@ impl TextBuilder {
         self.request(Break::Line);
     }
 
+    /// Sets the marker before the next word, where the document itself gives its lists' markers.
+    pub fn mark(&mut self, marker: String) {
+        self.marker = marker;
+    }
+
     pub fn start_cell(&mut self) {
         self.request(Break::Cell);
         self.cells.push(self.text.len());

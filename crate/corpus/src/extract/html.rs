@@ -76,6 +76,8 @@ enum Scope {
     Text,
     /// Without furniture, and only what lies in `<main>`.
     Main,
+    /// A chapter of a book, where headers and asides are the author's; page numbers and lists of contents are left out.
+    Chapter,
 }
 
 pub(super) fn extract(source: &str) -> Extracted {
@@ -91,6 +93,12 @@ pub(super) fn extract(source: &str) -> Extracted {
     let title = page.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let (text, sections) = page.builder.finish();
     Extracted { text, sections, title: (!title.is_empty()).then_some(title) }
+}
+
+/// Reads a chapter of an EPUB book. Its text may be empty.
+pub(super) fn extract_chapter(source: &str) -> Extracted {
+    let (text, sections) = read(source, Scope::Chapter).builder.finish();
+    Extracted { text, sections, title: None }
 }
 
 /// Adds the text of a fragment, such as an HTML block within Markdown, to `builder`.
@@ -299,7 +307,12 @@ impl Walker {
     }
 
     fn effect(&self, name: &str, attrs: &[Attribute]) -> Effect {
-        if UNREAD.contains(&name) || is_hidden(attrs) || (self.scope != Scope::All && self.is_furniture(name, attrs)) {
+        let is_furniture = match self.scope {
+            Scope::All => false,
+            Scope::Chapter => is_book_furniture(name, attrs),
+            Scope::Text | Scope::Main => self.is_furniture(name, attrs),
+        };
+        if is_furniture || UNREAD.contains(&name) || is_hidden(attrs) {
             return Effect::Skip;
         }
         match name {
@@ -383,6 +396,16 @@ impl Walker {
             Effect::None | Effect::Skip | Effect::Title => {}
         }
     }
+}
+
+/// Page numbers of the printed book, and lists of its contents.
+fn is_book_furniture(name: &str, attrs: &[Attribute]) -> bool {
+    let is_part = |part: &str| matches!(part, "pagebreak" | "toc" | "landmarks" | "page-list" | "doc-pagebreak");
+    name == "nav"
+        || ["epub:type", "role"]
+            .into_iter()
+            .filter_map(|key| attr(attrs, key))
+            .any(|kinds| kinds.split_whitespace().any(is_part))
 }
 
 fn is_heading(name: &str) -> bool {

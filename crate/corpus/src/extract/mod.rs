@@ -1,9 +1,15 @@
 //! Bytes of a file → a [`Document`].
 
 mod builder;
+mod docx;
+mod epub;
 mod html;
+mod limits;
 mod markdown;
+mod package;
+mod packed;
 mod plain;
+mod xml;
 
 use serde::{Deserialize, Serialize};
 
@@ -76,16 +82,13 @@ struct Extracted {
 /// `file-unsupported` for formats that are known and not read here.
 pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
     let _ = password;
-    if let Some(kind) = unsupported_kind(bytes) {
-        return Err(CorpusError::Unsupported { kind });
-    }
-    let decoded = decode(bytes)?;
-    let format = Format::from_name(name, decoded.text.as_bytes());
-    let extracted = match format {
-        Format::Markdown => markdown::extract(&decoded.text),
-        Format::Html => html::extract(&decoded.text),
-        _ => plain::extract(&decoded.text),
+    let (format, mut extracted, encoding, mut warnings) = if package::is_zip(bytes) {
+        let (format, extracted, warnings) = packed::extract(bytes)?;
+        (format, extracted, None, warnings)
+    } else {
+        written(name, bytes)?
     };
+    limits::cut_long_text(&mut extracted, &mut warnings);
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
     }
@@ -96,17 +99,30 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
         sections: extracted.sections,
         pages: Vec::new(),
         format,
-        encoding: Some(decoded.encoding.to_owned()),
-        warnings: decoded.warnings,
+        encoding,
+        warnings,
     })
+}
+
+/// Reads a file that is text as it stands, with the name of its encoding and warnings.
+fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String>, Vec<String>), CorpusError> {
+    if let Some(kind) = unsupported_kind(bytes) {
+        return Err(CorpusError::Unsupported { kind });
+    }
+    let decoded = decode(bytes)?;
+    let format = Format::from_name(name, decoded.text.as_bytes());
+    let extracted = match format {
+        Format::Markdown => markdown::extract(&decoded.text),
+        Format::Html => html::extract(&decoded.text),
+        _ => plain::extract(&decoded.text),
+    };
+    Ok((format, extracted, Some(decoded.encoding.to_owned()), decoded.warnings))
 }
 
 /// Formats that are told by their first bytes and read elsewhere or not at all.
 fn unsupported_kind(bytes: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 9] = [
+    const MAGIC: [(&[u8], &str); 7] = [
         (b"%PDF-", "PDF"),
-        (b"PK\x03\x04", "Zip, Word and EPUB"),
-        (b"PK\x05\x06", "Zip, Word and EPUB"),
         (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "Old Office"),
         (b"{\\rtf", "RTF"),
         (b"\x1F\x8B", "Gzip"),

@@ -1,0 +1,126 @@
+//! The files that people drop: what the development data promises of each, and that no damage to them does harm.
+
+use std::path::PathBuf;
+
+use lectern_corpus::{ChunkOptions, Document, Format, chunk, extract};
+use serde_json::Value;
+
+fn data() -> PathBuf {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    assert!(path.is_dir(), "the development data is missing: {} should be a folder", path.display());
+    path
+}
+
+fn bytes(path: &str) -> Vec<u8> {
+    std::fs::read(data().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn lines(path: &str) -> Vec<Value> {
+    String::from_utf8(bytes(path)).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn without_space(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// What is wrong with one row of the manifest, if anything.
+fn complaint(row: &Value) -> Option<String> {
+    let file = row["file"].as_str()?;
+    let read = extract(file, &bytes(&format!("files/{file}")), None);
+    let code = read.as_ref().err().map(|error| error.code());
+    let fits = match row["expect"].as_str()? {
+        "text" => code.is_none(),
+        "no_text" => code == Some("file-no-text"),
+        "empty" => code == Some("file-empty"),
+        "password" => code == Some("file-password"),
+        // What stands whole before the break is read, and the person is told.
+        "error" if file == "truncated.docx" => read.as_ref().is_ok_and(|document| !document.warnings.is_empty()),
+        "error" => code.is_some(),
+        _ => true,
+    };
+    if !fits {
+        return Some(format!("{file}: {} expected, {read:?}", row["expect"]));
+    }
+    // What is promised of one book stands so in its contents only, which are left out; in the text, with a capital more.
+    let plain =
+        |text: &str| if row["kind"] == "epub" { without_space(text).to_lowercase() } else { without_space(text) };
+    let text = plain(&read.ok()?.text);
+    let promised = row["must_contain"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    promised
+        .filter(|promise| !text.contains(&plain(promise)))
+        .map(|promise| format!("{file}: {promise:?} is not in the text"))
+        .next()
+}
+
+#[test]
+fn every_file_keeps_its_promise() {
+    let rows = lines("files/manifest.jsonl");
+    let is_read_here = |row: &&Value| row["kind"] != "pdf" || row["file"] == "html-named.pdf";
+    let complaints: Vec<String> = rows.iter().filter(is_read_here).filter_map(complaint).collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(rows.iter().filter(is_read_here).count() >= 35);
+}
+
+#[test]
+fn every_passage_is_found_verbatim() {
+    let passages = lines("qa/squad2.passages.jsonl");
+    for file in lines("qa/squad2.files.jsonl") {
+        let name = file["file"].as_str().unwrap();
+        if name.ends_with(".pdf") {
+            continue;
+        }
+        let document = extract(name, &bytes(&format!("qa/squad2.files/{name}")), None).unwrap();
+        let text = without_space(&document.text);
+        let wanted = passages.iter().filter(|passage| passage["doc_id"] == file["doc_id"]);
+        let lost: Vec<&str> = wanted
+            .filter_map(|passage| passage["text"].as_str())
+            .filter(|passage| !text.contains(&without_space(passage)))
+            .collect();
+        assert!(lost.is_empty(), "{name}: {} passages lost, such as {:?}", lost.len(), lost[0]);
+    }
+}
+
+#[test]
+fn encodings_are_read_as_the_references_say() {
+    for row in lines("files/manifest.jsonl") {
+        let (Some(file), Some(reference)) = (row["file"].as_str(), row["reference"].as_str()) else { continue };
+        if row["kind"] != "text" {
+            continue;
+        }
+        let document = extract(file, &bytes(&format!("files/{file}")), None).unwrap();
+        let expected = String::from_utf8(bytes(&format!("files/reference/{reference}"))).unwrap();
+        assert_eq!(without_space(&document.text), without_space(expected.trim_start_matches('\u{FEFF}')), "{file}");
+        let is_ambiguous = file.starts_with("cp1251") || file.starts_with("latin1");
+        assert_eq!(!document.warnings.is_empty(), is_ambiguous, "{file}: {:?}", document.warnings);
+    }
+}
+
+/// What every extraction promises, and that it can be cut into chunks.
+fn check(document: &Document) {
+    assert!(!document.text.trim().is_empty());
+    let mut last = 0;
+    for section in &document.sections {
+        assert!(section.span.of(&document.text).is_some_and(|text| !text.is_empty()), "{section:?}");
+        assert!(section.span.start >= last);
+        last = section.span.start;
+    }
+    chunk(document, &ChunkOptions::default(), &|text| text.len() / 4);
+}
+
+#[test]
+fn every_text_can_be_cut_and_cited() {
+    for row in lines("files/manifest.jsonl") {
+        let file = row["file"].as_str().unwrap();
+        if let Ok(document) = extract(file, &bytes(&format!("files/{file}")), None) {
+            check(&document);
+        }
+    }
+}
+
+#[test]
+fn a_lying_name_does_not_matter() {
+    let word = bytes("files/pandoc-lists.docx");
+    assert_eq!(extract("notes.txt", &word, None).unwrap().format, Format::Docx);
+    let page = bytes("files/html-named.pdf");
+    assert_eq!(extract("html-named.pdf", &page, None).unwrap().format, Format::Html);
+}
