@@ -1,9 +1,11 @@
 //! Bytes of a file → a [`Document`].
 
 mod builder;
+mod csv;
 mod docx;
 mod epub;
 mod html;
+mod json;
 mod limits;
 mod markdown;
 mod package;
@@ -42,7 +44,9 @@ impl Format {
         match extension.as_deref() {
             Some("md" | "markdown" | "mdown" | "mkd" | "mdx" | "qmd") => Self::Markdown,
             Some("html" | "htm" | "xhtml" | "xht") => Self::Html,
-            Some("txt" | "text" | "log" | "csv" | "tsv" | "json" | "rs" | "py" | "js" | "ts") => Self::Plain,
+            Some("csv" | "tsv" | "tab") => Self::Csv,
+            Some("json" | "jsonl" | "ndjson" | "geojson" | "ipynb") => Self::Json,
+            Some("txt" | "text" | "log" | "rs" | "py" | "js" | "ts") => Self::Plain,
             _ if opens_like_html(bytes) => Self::Html,
             _ => Self::Plain,
         }
@@ -109,11 +113,16 @@ fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String
     if let Some(kind) = unsupported_kind(bytes) {
         return Err(CorpusError::Unsupported { kind });
     }
-    let decoded = decode(bytes)?;
+    let mut decoded = decode(bytes)?;
     let format = Format::from_name(name, decoded.text.as_bytes());
     let extracted = match format {
         Format::Markdown => markdown::extract(&decoded.text),
         Format::Html => html::extract(&decoded.text),
+        Format::Csv => csv::extract(&decoded.text, &mut decoded.warnings),
+        Format::Json => json::extract(&decoded.text).unwrap_or_else(|| {
+            decoded.warnings.push("The file is not valid JSON; it was read as plain text.".to_owned());
+            plain::extract(&decoded.text)
+        }),
         _ => plain::extract(&decoded.text),
     };
     Ok((format, extracted, Some(decoded.encoding.to_owned()), decoded.warnings))
