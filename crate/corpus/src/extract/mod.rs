@@ -1,6 +1,7 @@
 //! Bytes of a file → a [`Document`].
 
 mod builder;
+mod code;
 mod csv;
 mod docx;
 mod epub;
@@ -46,7 +47,8 @@ impl Format {
             Some("html" | "htm" | "xhtml" | "xht") => Self::Html,
             Some("csv" | "tsv" | "tab") => Self::Csv,
             Some("json" | "jsonl" | "ndjson" | "geojson" | "ipynb") => Self::Json,
-            Some("txt" | "text" | "log" | "rs" | "py" | "js" | "ts") => Self::Plain,
+            Some("txt" | "text" | "log") => Self::Plain,
+            Some(extension) if code::is_code(extension) => Self::Code,
             _ if opens_like_html(bytes) => Self::Html,
             _ => Self::Plain,
         }
@@ -96,7 +98,8 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
     }
-    let first_heading = extracted.sections.iter().find(|section| section.level == 1);
+    // A file of code is not called after its first function.
+    let first_heading = extracted.sections.iter().find(|section| section.level == 1).filter(|_| format != Format::Code);
     Ok(Document {
         title: extracted.title.or_else(|| first_heading.map(|section| section.title.clone())),
         text: extracted.text,
@@ -118,6 +121,7 @@ fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String
     let extracted = match format {
         Format::Markdown => markdown::extract(&decoded.text),
         Format::Html => html::extract(&decoded.text),
+        Format::Code => code::extract(name, &decoded.text),
         Format::Csv => csv::extract(&decoded.text, &mut decoded.warnings),
         Format::Json => json::extract(&decoded.text).unwrap_or_else(|| {
             decoded.warnings.push("The file is not valid JSON; it was read as plain text.".to_owned());
