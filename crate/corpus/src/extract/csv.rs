@@ -51,9 +51,8 @@ pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
 
 /// `Name: value` lines, or the cells side by side where the columns have no names.
 fn write_row(row: &[String], names: Option<&[String]>, text: &mut String) {
-    let mut n_written = 0;
-    for (i, cell) in row.iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
-        let name = names.and_then(|names| names.get(i)).filter(|name| !name.is_empty());
+    let cells = row.iter().enumerate().filter(|(_, cell)| !cell.is_empty());
+    for (n_written, (i, cell)) in cells.enumerate() {
         let separator = match (n_written, names) {
             (0, _) if text.is_empty() => "",
             (0, _) => "\n\n",
@@ -61,12 +60,11 @@ fn write_row(row: &[String], names: Option<&[String]>, text: &mut String) {
             (_, None) => " | ",
         };
         text.push_str(separator);
-        if let Some(name) = name {
+        if let Some(name) = names.and_then(|names| names.get(i)).filter(|name| !name.is_empty()) {
             text.push_str(name);
             text.push_str(": ");
         }
         text.push_str(cell);
-        n_written += 1;
     }
 }
 

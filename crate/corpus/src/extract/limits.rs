@@ -6,7 +6,7 @@ use super::Extracted;
 /// body, and what a tab can hold twice over.
 pub(super) const MAX_ENTRY_BYTES: usize = 64 << 20;
 /// Bytes that all entries of one ZIP file may unpack to together.
-pub(super) const MAX_TOTAL_BYTES: usize = 256 << 20;
+pub(crate) const MAX_TOTAL_BYTES: usize = 256 << 20;
 /// Entries of a ZIP file that are looked at: a folder of notes holds hundreds, a hostile file millions of empty ones.
 pub(super) const MAX_ENTRIES: usize = 20_000;
 /// Open elements in an XML part. Tables within tables take four levels each.

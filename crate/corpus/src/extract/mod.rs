@@ -14,6 +14,11 @@ mod packed;
 mod plain;
 mod xml;
 
+pub(crate) use limits::MAX_TOTAL_BYTES;
+#[cfg(test)]
+pub(crate) use package::tests::{pack, pack_bytes, pack_locked};
+pub(crate) use package::{Package, is_zip};
+pub(crate) use packed::{Kind, kind};
 use serde::{Deserialize, Serialize};
 
 use crate::{CorpusError, Section, decode::decode};

@@ -1,6 +1,9 @@
 //! The entries of a ZIP file, unpacked one at a time and within bounds.
 
-use std::io::{Cursor, Read};
+use std::{
+    borrow::Cow,
+    io::{Cursor, Read},
+};
 
 use zip::{ZipArchive, read::ZipReadOptions, result::ZipError};
 
@@ -8,12 +11,12 @@ use super::limits::{MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_TOTAL_BYTES};
 use crate::{CorpusError, decode::decode};
 
 /// Whether the bytes open like a ZIP file.
-pub(super) fn is_zip(bytes: &[u8]) -> bool {
+pub(crate) fn is_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
 /// An opened ZIP file.
-pub(super) struct Package<'a> {
+pub(crate) struct Package<'a> {
     entries: Entries<'a>,
     password: Option<&'a str>,
     /// Bytes unpacked so far, of all entries together.
@@ -21,7 +24,7 @@ pub(super) struct Package<'a> {
 }
 
 enum Entries<'a> {
-    Listed(ZipArchive<Cursor<&'a [u8]>>),
+    Listed(ZipArchive<Cursor<Cow<'a, [u8]>>>),
     /// What stands whole before the place where a file without its list of entries breaks off.
     Salvaged(Vec<(String, Vec<u8>)>),
 }
@@ -31,8 +34,8 @@ impl<'a> Package<'a> {
     ///
     /// # Errors
     /// `file-damaged` where that list is missing or wrong, `file-too-large` for too many entries.
-    pub fn open(bytes: &'a [u8], password: Option<&'a str>) -> Result<Self, CorpusError> {
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| refusal(&error, password))?;
+    pub fn open(bytes: impl Into<Cow<'a, [u8]>>, password: Option<&'a str>) -> Result<Self, CorpusError> {
+        let archive = ZipArchive::new(Cursor::new(bytes.into())).map_err(|error| refusal(&error, password))?;
         if archive.len() > MAX_ENTRIES {
             let reason = format!("it holds {} files, {MAX_ENTRIES} are read", archive.len());
             return Err(CorpusError::TooLarge { reason });
@@ -57,7 +60,7 @@ impl<'a> Package<'a> {
         let mut n_unpacked = 0;
         while let Ok(Some(mut entry)) = zip::read::read_zipfile_from_stream(&mut rest) {
             let name = entry.name().ok()?.into_owned();
-            let Ok(content) = unpack(&mut entry, None, &mut n_unpacked) else {
+            let Ok(content) = unpack(&mut entry, &mut n_unpacked) else {
                 break;
             };
             found.push((name, content));
@@ -88,6 +91,34 @@ impl<'a> Package<'a> {
         }
     }
 
+    /// Bytes unpacked so far.
+    pub fn n_unpacked(&self) -> usize {
+        self.n_unpacked
+    }
+
+    pub fn is_locked(&self, index: usize) -> bool {
+        match &self.entries {
+            Entries::Listed(archive) => archive.by_index_data(index).is_ok_and(|entry| entry.encrypted()),
+            Entries::Salvaged(_) => false,
+        }
+    }
+
+    /// Tries the password on a locked entry without unpacking it.
+    ///
+    /// # Errors
+    /// `file-password` where it is missing or wrong, `file-unsupported` for locks that are not opened here.
+    pub fn check_password(&mut self, index: usize) -> Result<(), CorpusError> {
+        let password = self.password;
+        match &mut self.entries {
+            Entries::Listed(archive) => {
+                let options = ZipReadOptions::new().password(password.map(str::as_bytes));
+                archive.by_index_with_options(index, options).map_err(|error| refusal(&error, password))?;
+                Ok(())
+            }
+            Entries::Salvaged(_) => Ok(()),
+        }
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.index(name).is_some()
     }
@@ -110,7 +141,12 @@ impl<'a> Package<'a> {
                 let options = ZipReadOptions::new().password(self.password.map(str::as_bytes));
                 let mut entry =
                     archive.by_index_with_options(index, options).map_err(|error| refusal(&error, self.password))?;
-                unpack(&mut entry, self.password, &mut self.n_unpacked)
+                let is_locked = entry.encrypted();
+                unpack(&mut entry, &mut self.n_unpacked).map_err(|error| match error {
+                    // A wrong password passes the entry's own test one time in 256, and shows here.
+                    CorpusError::Damaged { .. } if is_locked => CorpusError::Password { is_wrong: true },
+                    error => error,
+                })
             }
         }
     }
@@ -142,22 +178,21 @@ impl<'a> Package<'a> {
 }
 
 /// Reads an entry to its end, counting bytes as they come: what its header claims is not asked.
-fn unpack(entry: &mut dyn Read, password: Option<&str>, n_unpacked: &mut usize) -> Result<Vec<u8>, CorpusError> {
+fn unpack(entry: &mut dyn Read, n_unpacked: &mut usize) -> Result<Vec<u8>, CorpusError> {
     let mut content = Vec::new();
     let read = entry.take(MAX_ENTRY_BYTES as u64 + 1).read_to_end(&mut content);
-    if content.len() > MAX_ENTRY_BYTES {
-        let reason = format!("a part of it unpacks to more than {} MB", MAX_ENTRY_BYTES >> 20);
-        return Err(CorpusError::TooLarge { reason });
-    }
     *n_unpacked += content.len();
+    let too_large = |what: &str, limit: usize| {
+        Err(CorpusError::TooLarge { reason: format!("{what} unpacks to more than {} MB", limit >> 20) })
+    };
+    if content.len() > MAX_ENTRY_BYTES {
+        return too_large("a part of it", MAX_ENTRY_BYTES);
+    }
     if *n_unpacked > MAX_TOTAL_BYTES {
-        let reason = format!("it unpacks to more than {} MB", MAX_TOTAL_BYTES >> 20);
-        return Err(CorpusError::TooLarge { reason });
+        return too_large("it", MAX_TOTAL_BYTES);
     }
     match read {
         Ok(_) => Ok(content),
-        // A wrong password passes the entry's own test of one byte in 256 times, and shows here.
-        Err(_) if password.is_some() => Err(CorpusError::Password { is_wrong: true }),
         Err(error) => Err(CorpusError::Damaged { reason: format!("a part of it cannot be unpacked: {error}") }),
     }
 }
@@ -174,7 +209,7 @@ fn refusal(error: &ZipError, password: Option<&str>) -> CorpusError {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::Write;
 
     use zip::{ZipWriter, write::SimpleFileOptions};
@@ -183,18 +218,33 @@ pub(super) mod tests {
 
     /// A ZIP file of these entries.
     pub fn pack(entries: &[(&str, &str)]) -> Vec<u8> {
+        let entries: Vec<(&str, &[u8])> = entries.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+        pack_bytes(&entries)
+    }
+
+    pub fn pack_bytes(entries: &[(&str, &[u8])]) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content) in entries {
             writer.start_file(*name, SimpleFileOptions::default()).unwrap();
-            writer.write_all(content.as_bytes()).unwrap();
+            writer.write_all(content).unwrap();
         }
+        writer.finish().unwrap().into_inner()
+    }
+
+    /// A ZIP file of one entry that a password locks.
+    pub fn pack_locked(name: &str, content: &[u8], password: &[u8]) -> Vec<u8> {
+        use zip::unstable::write::FileOptionsExt;
+        let options = SimpleFileOptions::default().with_deprecated_encryption(password).unwrap();
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file(name, options).unwrap();
+        writer.write_all(content).unwrap();
         writer.finish().unwrap().into_inner()
     }
 
     #[test]
     fn what_a_header_claims_is_not_believed() {
         let bytes = pack(&[("a", &"x".repeat(MAX_ENTRY_BYTES + 1)), ("b", "small")]);
-        let mut package = Package::open(&bytes, None).unwrap();
+        let mut package = Package::open(&bytes[..], None).unwrap();
         assert_eq!(package.read("a").unwrap_err().code(), "file-too-large");
         assert_eq!(package.read("b").unwrap().unwrap(), b"small");
         let mut lying = bytes.clone();
@@ -202,6 +252,6 @@ pub(super) mod tests {
         while let Some(at) = lying.windows(4).position(|window| window == size) {
             lying[at..at + 4].copy_from_slice(&9u32.to_le_bytes());
         }
-        assert!(Package::open(&lying, None).and_then(|mut package| package.read("a")).is_err());
+        assert!(Package::open(&lying[..], None).and_then(|mut package| package.read("a")).is_err());
     }
 }

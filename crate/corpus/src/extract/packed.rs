@@ -5,7 +5,7 @@ use crate::CorpusError;
 
 /// What a ZIP file is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// With the path of its main part.
     Docx(String),
     Epub,
@@ -37,7 +37,7 @@ pub(super) fn extract(bytes: &[u8]) -> Result<(Format, Extracted, Vec<String>), 
     }
 }
 
-pub(super) fn kind(package: &mut Package<'_>) -> Kind {
+pub(crate) fn kind(package: &mut Package<'_>) -> Kind {
     if package.has("META-INF/container.xml") && !package.has("META-INF/MANIFEST.MF") {
         return Kind::Epub;
     }
