@@ -26,9 +26,39 @@ const UNREAD: [&str; 18] = [
 const FURNITURE: [&str; 3] = ["nav", "footer", "menu"];
 const OUTER_FURNITURE: [&str; 2] = ["header", "aside"];
 const FURNITURE_ROLES: [&str; 5] = ["navigation", "banner", "contentinfo", "search", "complementary"];
-/// MediaWiki's and common themes' names for parts that are not the article.
-const FURNITURE_CLASSES: [&str; 9] =
-    ["mw-editsection", "mw-jump", "mw-jump-link", "navbox", "noprint", "catlinks", "toc", "printfooter", "headerlink"];
+/// MediaWiki's and common themes' classes and identifiers for parts that are not the article.
+const FURNITURE_NAMES: [&str; 28] = [
+    "mw-editsection",
+    "mw-jump",
+    "mw-jump-link",
+    "navbox",
+    "noprint",
+    "catlinks",
+    "toc",
+    "printfooter",
+    "headerlink",
+    "breadcrumb",
+    "breadcrumbs",
+    "cookie-banner",
+    "cookie-consent",
+    "cookie-notice",
+    "navbar",
+    "newsletter-signup",
+    "page-footer",
+    "page-sidebar",
+    "pagination",
+    "related-posts",
+    "sharedaddy",
+    "share-buttons",
+    "sidebar",
+    "site-footer",
+    "site-header",
+    "skip-link",
+    "skip-to-content",
+    "social-share",
+];
+/// Elements that are never furniture by their names: a page may be named after what it has.
+const UNNAMED: [&str; 4] = ["html", "body", "main", "article"];
 const BLOCKS: [&str; 31] = [
     "address",
     "article",
@@ -337,8 +367,7 @@ impl Walker {
         FURNITURE.contains(&name)
             || (OUTER_FURNITURE.contains(&name) && !is_inside)
             || attr(attrs, "role").is_some_and(|role| FURNITURE_ROLES.contains(&role))
-            || attr(attrs, "class")
-                .is_some_and(|classes| classes.split_whitespace().any(|class| FURNITURE_CLASSES.contains(&class)))
+            || (!UNNAMED.contains(&name) && has_furniture_name(attrs))
     }
 
     fn enter(&mut self, effect: Effect, name: &str, attrs: &[Attribute]) {
@@ -396,6 +425,13 @@ impl Walker {
             Effect::None | Effect::Skip | Effect::Title => {}
         }
     }
+}
+
+fn has_furniture_name(attrs: &[Attribute]) -> bool {
+    ["class", "id"]
+        .into_iter()
+        .filter_map(|key| attr(attrs, key))
+        .any(|names| names.split_whitespace().any(|name| FURNITURE_NAMES.contains(&name)))
 }
 
 /// Page numbers of the printed book, and lists of its contents.
