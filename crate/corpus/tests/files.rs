@@ -1,8 +1,12 @@
 //! The files that people drop: what the development data promises of each, and that no damage to them does harm.
 
-use std::path::PathBuf;
+use std::{
+    io::{Cursor, Read, Write},
+    path::PathBuf,
+};
 
-use lectern_corpus::{ChunkOptions, Document, Format, chunk, extract};
+use lectern_corpus::{ChunkOptions, Document, Format, chunk, expand, extract};
+use proptest::{prelude::*, sample::Index};
 use serde_json::Value;
 
 fn data() -> PathBuf {
@@ -123,4 +127,125 @@ fn a_lying_name_does_not_matter() {
     assert_eq!(extract("notes.txt", &word, None).unwrap().format, Format::Docx);
     let page = bytes("files/html-named.pdf");
     assert_eq!(extract("html-named.pdf", &page, None).unwrap().format, Format::Html);
+}
+
+/// Files that stand for their formats, small enough to be damaged many times.
+const SAMPLES: [&str; 14] = [
+    "pandoc-lists.docx",
+    "pandoc-notes.docx",
+    "pandoc-tables.docx",
+    "word-comments.docx",
+    "truncated.docx",
+    "wasteland.epub",
+    "saved-v8-blog.html",
+    "saved-rtl-1.html",
+    "spectrum-comma_in_quotes.csv",
+    "front-matter-material-blog.md",
+    "code-bisect.py",
+    "cp1251-russian.txt",
+    "utf16le-bom-chinese.txt",
+    "binary-named.txt",
+];
+/// Names under which any bytes may come.
+const NAMES: [&str; 12] =
+    ["a.md", "a.html", "a.csv", "a.json", "a.rst", "a.adoc", "a.py", "a.rs", "a.c", "a.java", "a.txt", "a"];
+
+/// One damage: where, what kind, and how much.
+type Damage = (Index, Index, u8, u8);
+
+fn damages() -> impl Strategy<Value = Vec<Damage>> {
+    prop::collection::vec((any::<Index>(), any::<Index>(), any::<u8>(), any::<u8>()), 1..6)
+}
+
+/// Flips, cuts, repeats and splices bytes.
+fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
+    for (at, other, kind, value) in damages {
+        if bytes.is_empty() {
+            break;
+        }
+        let (at, other) = (at.index(bytes.len()), other.index(bytes.len()));
+        let end = (at + usize::from(*value)).min(bytes.len());
+        match kind % 6 {
+            0 => bytes[at] ^= 1 << (value % 8),
+            1 => bytes[at] = *value,
+            2 => bytes.truncate(at),
+            3 => drop(bytes.drain(at..end)),
+            4 => {
+                let part = bytes[at..end].to_vec();
+                bytes.splice(other..other, part);
+            }
+            _ => drop(bytes.splice(at..end, b"<w:p>{\"[`|,\n".iter().copied())),
+        }
+    }
+    bytes
+}
+
+fn read_all(name: &str, bytes: &[u8]) {
+    if let Ok(document) = extract(name, bytes, None) {
+        check(&document);
+    }
+    if let Ok(files) = expand(name, bytes, Some("x")) {
+        files.take(8).for_each(drop);
+    }
+}
+
+/// The same ZIP file with one of its parts damaged and all checksums right.
+fn with_damaged_part(bytes: &[u8], part: Index, damages: &[Damage]) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let is_text = |name: &str| [".xml", ".rels", ".xhtml", ".opf"].iter().any(|end| name.ends_with(end));
+    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let texts: Vec<&String> = names.iter().filter(|name| is_text(name)).collect();
+    let chosen = texts[part.index(texts.len())];
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for name in names.iter().filter(|name| is_text(name)) {
+        let mut content = Vec::new();
+        archive.by_name(name).unwrap().read_to_end(&mut content).unwrap();
+        if name == chosen {
+            content = damaged(content, damages);
+        }
+        writer.start_file(name.as_str(), options).unwrap();
+        writer.write_all(&content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_files_never_panic(file in prop::sample::select(&SAMPLES[..]), damages in damages()) {
+        read_all(file, &damaged(bytes(&format!("files/{file}")), &damages));
+    }
+
+    #[test]
+    fn damaged_parts_never_panic(
+        file in prop::sample::select(vec!["pandoc-lists.docx", "pandoc-notes.docx", "word-comments.docx", "wasteland.epub"]),
+        part in any::<Index>(),
+        damages in damages(),
+    ) {
+        read_all(file, &with_damaged_part(&bytes(&format!("files/{file}")), part, &damages));
+    }
+
+    #[test]
+    fn files_under_another_name_never_panic(
+        file in prop::sample::select(&SAMPLES[..]),
+        name in prop::sample::select(&NAMES[..]),
+        damages in damages(),
+    ) {
+        read_all(name, &damaged(bytes(&format!("files/{file}")), &damages));
+    }
+
+    #[test]
+    fn arbitrary_syntax_never_panics(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", "\"", ":", ",", ";", "\t", "|", "\n", "\n\n", "  ", "a", "\u{e9}", "\u{65e5}\u{672c}", "1", "null",
+            "\\u00", "fn ", "class A", "def f(", "(", ")", "=> {", "impl ", "pub(", "const X = ", "func (", "//", "/*", "#[", "@x",
+            ".. ", "::", "===", "---", "+--+", "`", "``", "*", "**", "<", ">", ":ref:`", ".. code::", "- ", "1. ", "= T", "== U",
+            "----", "|===", "////", "[a]", "<<", ">>", "link:", "https://x[", "\u{200b}", "\u{a0}", "\r", "'", "sep=",
+        ]), 0..80),
+        name in prop::sample::select(&NAMES[..]),
+    ) {
+        read_all(name, parts.concat().as_bytes());
+    }
 }

@@ -1,5 +1,6 @@
 //! Bytes of a file → a [`Document`].
 
+mod asciidoc;
 mod builder;
 mod code;
 mod csv;
@@ -12,6 +13,7 @@ mod markdown;
 mod package;
 mod packed;
 mod plain;
+mod rst;
 mod xml;
 
 pub(crate) use limits::MAX_TOTAL_BYTES;
@@ -50,6 +52,8 @@ impl Format {
         match extension.as_deref() {
             Some("md" | "markdown" | "mdown" | "mkd" | "mdx" | "qmd") => Self::Markdown,
             Some("html" | "htm" | "xhtml" | "xht") => Self::Html,
+            Some("rst" | "rest") => Self::Rst,
+            Some("adoc" | "asciidoc" | "asc") => Self::AsciiDoc,
             Some("csv" | "tsv" | "tab") => Self::Csv,
             Some("json" | "jsonl" | "ndjson" | "geojson" | "ipynb") => Self::Json,
             Some("txt" | "text" | "log") => Self::Plain,
@@ -126,6 +130,8 @@ fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String
     let extracted = match format {
         Format::Markdown => markdown::extract(&decoded.text),
         Format::Html => html::extract(&decoded.text),
+        Format::Rst => rst::extract(&decoded.text),
+        Format::AsciiDoc => asciidoc::extract(&decoded.text),
         Format::Code => code::extract(name, &decoded.text),
         Format::Csv => csv::extract(&decoded.text, &mut decoded.warnings),
         Format::Json => json::extract(&decoded.text).unwrap_or_else(|| {
