@@ -1,7 +1,7 @@
 //! The files that people drop: what the development data promises of each, and that no damage to them does harm.
 
 use std::{
-    io::{Cursor, Read, Write},
+    io::{Read, Write},
     path::PathBuf,
 };
 
@@ -191,23 +191,29 @@ fn read_all(name: &str, bytes: &[u8]) {
 
 /// The same ZIP file with one of its parts damaged and all checksums right.
 fn with_damaged_part(bytes: &[u8], part: Index, damages: &[Damage]) -> Vec<u8> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
-    let is_text = |name: &str| [".xml", ".rels", ".xhtml", ".opf"].iter().any(|end| name.ends_with(end));
-    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
-    let texts: Vec<&String> = names.iter().filter(|name| is_text(name)).collect();
-    let chosen = texts[part.index(texts.len())];
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for name in names.iter().filter(|name| is_text(name)) {
-        let mut content = Vec::new();
-        archive.by_name(name).unwrap().read_to_end(&mut content).unwrap();
-        if name == chosen {
-            content = damaged(content, damages);
+    let archive = rawzip::ZipArchive::from_slice(bytes).unwrap();
+    let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut entries = archive.entries();
+    while let Some(entry) = entries.next_entry().unwrap() {
+        let name = String::from_utf8(entry.file_path().as_bytes().to_vec()).unwrap();
+        if [".xml", ".rels", ".xhtml", ".opf"].iter().any(|end| name.ends_with(end)) {
+            let mut content = Vec::new();
+            let packed = archive.get_entry(entry.wayfinder()).unwrap();
+            flate2::read::DeflateDecoder::new(packed.data()).read_to_end(&mut content).unwrap();
+            texts.push((name, content));
         }
-        writer.start_file(name.as_str(), options).unwrap();
-        writer.write_all(&content).unwrap();
     }
-    writer.finish().unwrap().into_inner()
+    let chosen = part.index(texts.len());
+    texts[chosen].1 = damaged(std::mem::take(&mut texts[chosen].1), damages);
+    let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
+    for (name, content) in texts {
+        let (mut entry, config) = archive.new_file(name.as_str()).start().unwrap();
+        let mut writer = config.wrap(&mut entry);
+        writer.write_all(&content).unwrap();
+        let (_, descriptor) = writer.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+    }
+    archive.finish().unwrap()
 }
 
 proptest! {

@@ -1,14 +1,16 @@
 //! The entries of a ZIP file, unpacked one at a time and within bounds.
 
-use std::{
-    borrow::Cow,
-    io::{Cursor, Read},
-};
+use std::{borrow::Cow, collections::HashMap, io::Read};
 
-use zip::{ZipArchive, read::ZipReadOptions, result::ZipError};
+use flate2::read::DeflateDecoder;
+use rawzip::{
+    CompressionMethod, ZipArchive, ZipArchiveEntryWayfinder, ZipFileHeaderRecord, ZipSliceArchive, zipcrypto::Decryptor,
+};
 
 use super::limits::{MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_TOTAL_BYTES};
 use crate::{CorpusError, decode::decode};
+
+mod salvage;
 
 /// Whether the bytes open like a ZIP file.
 pub(crate) fn is_zip(bytes: &[u8]) -> bool {
@@ -17,30 +19,53 @@ pub(crate) fn is_zip(bytes: &[u8]) -> bool {
 
 /// An opened ZIP file.
 pub(crate) struct Package<'a> {
-    entries: Entries<'a>,
+    content: Content<'a>,
+    names: Vec<String>,
+    /// Where each name stands in `names`; of equals, the last.
+    by_name: HashMap<String, usize>,
     password: Option<&'a str>,
     /// Bytes unpacked so far, of all entries together.
     n_unpacked: usize,
 }
 
-enum Entries<'a> {
-    Listed(ZipArchive<Cursor<Cow<'a, [u8]>>>),
+enum Content<'a> {
+    Listed(ZipSliceArchive<Cow<'a, [u8]>>, Vec<Entry>),
     /// What stands whole before the place where a file without its list of entries breaks off.
-    Salvaged(Vec<(String, Vec<u8>)>),
+    Salvaged(Vec<Vec<u8>>),
+}
+
+/// Where an entry lies and how it is packed.
+struct Entry {
+    place: ZipArchiveEntryWayfinder,
+    method: CompressionMethod,
+    is_locked: bool,
 }
 
 impl<'a> Package<'a> {
-    /// Opens a ZIP file by its list of entries.
+    /// Opens a ZIP file by its list of entries; links to other files are left out.
     ///
     /// # Errors
     /// `file-damaged` where that list is missing or wrong, `file-too-large` for too many entries.
     pub fn open(bytes: impl Into<Cow<'a, [u8]>>, password: Option<&'a str>) -> Result<Self, CorpusError> {
-        let archive = ZipArchive::new(Cursor::new(bytes.into())).map_err(|error| refusal(&error, password))?;
-        if archive.len() > MAX_ENTRIES {
-            let reason = format!("it holds {} files, {MAX_ENTRIES} are read", archive.len());
-            return Err(CorpusError::TooLarge { reason });
+        let archive = ZipArchive::from_slice(bytes.into()).map_err(|error| damaged(&error))?;
+        let (mut entries, mut names) = (Vec::new(), Vec::new());
+        let mut listed = archive.entries();
+        while let Some(record) = listed.next_entry().map_err(|error| damaged(&error))? {
+            if entries.len() >= MAX_ENTRIES {
+                let reason = format!("it holds more than {MAX_ENTRIES} files");
+                return Err(CorpusError::TooLarge { reason });
+            }
+            if !record.mode().is_symlink() {
+                names.push(String::from_utf8_lossy(record.file_path().as_bytes()).into_owned());
+                entries.push(entry(&record));
+            }
         }
-        Ok(Self { entries: Entries::Listed(archive), password, n_unpacked: 0 })
+        Ok(Self::new(Content::Listed(archive, entries), names, password))
+    }
+
+    fn new(content: Content<'a>, names: Vec<String>, password: Option<&'a str>) -> Self {
+        let by_name = names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect();
+        Self { content, names, by_name, password, n_unpacked: 0 }
     }
 
     /// Opens a ZIP file that may break off: without a list of entries, those that are whole are read in order.
@@ -49,46 +74,26 @@ impl<'a> Package<'a> {
     /// Those of [`Package::open`], where not one entry is whole.
     pub fn open_or_salvage(bytes: &'a [u8]) -> Result<Self, CorpusError> {
         match Self::open(bytes, None) {
-            Err(error @ CorpusError::Damaged { .. }) => Self::salvage(bytes).ok_or(error),
+            Err(error @ CorpusError::Damaged { .. }) => {
+                let found = salvage::whole_entries(bytes);
+                if found.is_empty() {
+                    return Err(error);
+                }
+                let (names, contents) = found.into_iter().unzip();
+                Ok(Self::new(Content::Salvaged(contents), names, None))
+            }
             opened => opened,
         }
     }
 
-    fn salvage(bytes: &'a [u8]) -> Option<Self> {
-        let mut rest = Cursor::new(bytes);
-        let mut found = Vec::new();
-        let mut n_unpacked = 0;
-        while let Ok(Some(mut entry)) = zip::read::read_zipfile_from_stream(&mut rest) {
-            let name = entry.name().ok()?.into_owned();
-            let Ok(content) = unpack(&mut entry, &mut n_unpacked) else {
-                break;
-            };
-            found.push((name, content));
-            if found.len() > MAX_ENTRIES {
-                break;
-            }
-        }
-        (!found.is_empty()).then_some(Self { entries: Entries::Salvaged(found), password: None, n_unpacked })
-    }
-
     /// Whether the file broke off, so that entries may be missing.
     pub fn is_salvaged(&self) -> bool {
-        matches!(self.entries, Entries::Salvaged(_))
+        matches!(self.content, Content::Salvaged(_))
     }
 
-    pub fn len(&self) -> usize {
-        match &self.entries {
-            Entries::Listed(archive) => archive.len(),
-            Entries::Salvaged(found) => found.len(),
-        }
-    }
-
-    /// The path of an entry as it is written in the file; `None` where it is no text.
-    pub fn name(&self, index: usize) -> Option<String> {
-        match &self.entries {
-            Entries::Listed(archive) => archive.name_for_index(index)?.ok().map(|name| name.into_owned()),
-            Entries::Salvaged(found) => found.get(index).map(|(name, _)| name.clone()),
-        }
+    /// The paths of the entries as they are written in the file.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Bytes unpacked so far.
@@ -97,37 +102,14 @@ impl<'a> Package<'a> {
     }
 
     pub fn is_locked(&self, index: usize) -> bool {
-        match &self.entries {
-            Entries::Listed(archive) => archive.by_index_data(index).is_ok_and(|entry| entry.encrypted()),
-            Entries::Salvaged(_) => false,
-        }
-    }
-
-    /// Tries the password on a locked entry without unpacking it.
-    ///
-    /// # Errors
-    /// `file-password` where it is missing or wrong, `file-unsupported` for locks that are not opened here.
-    pub fn check_password(&mut self, index: usize) -> Result<(), CorpusError> {
-        let password = self.password;
-        match &mut self.entries {
-            Entries::Listed(archive) => {
-                let options = ZipReadOptions::new().password(password.map(str::as_bytes));
-                archive.by_index_with_options(index, options).map_err(|error| refusal(&error, password))?;
-                Ok(())
-            }
-            Entries::Salvaged(_) => Ok(()),
+        match &self.content {
+            Content::Listed(_, entries) => entries.get(index).is_some_and(|entry| entry.is_locked),
+            Content::Salvaged(_) => false,
         }
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.index(name).is_some()
-    }
-
-    fn index(&self, name: &str) -> Option<usize> {
-        match &self.entries {
-            Entries::Listed(archive) => archive.index_for_name(name),
-            Entries::Salvaged(found) => found.iter().position(|(other, _)| other == name),
-        }
+        self.by_name.contains_key(name)
     }
 
     /// Unpacks an entry.
@@ -135,20 +117,34 @@ impl<'a> Package<'a> {
     /// # Errors
     /// `file-password` for a locked entry, `file-too-large` above the bounds, `file-damaged`.
     pub fn read_index(&mut self, index: usize) -> Result<Vec<u8>, CorpusError> {
-        match &mut self.entries {
-            Entries::Salvaged(found) => Ok(found.get(index).map(|(_, content)| content.clone()).unwrap_or_default()),
-            Entries::Listed(archive) => {
-                let options = ZipReadOptions::new().password(self.password.map(str::as_bytes));
-                let mut entry =
-                    archive.by_index_with_options(index, options).map_err(|error| refusal(&error, self.password))?;
-                let is_locked = entry.encrypted();
-                unpack(&mut entry, &mut self.n_unpacked).map_err(|error| match error {
-                    // A wrong password passes the entry's own test one time in 256, and shows here.
-                    CorpusError::Damaged { .. } if is_locked => CorpusError::Password { is_wrong: true },
-                    error => error,
-                })
+        let (archive, entry) = match &self.content {
+            Content::Salvaged(contents) => return Ok(contents.get(index).cloned().unwrap_or_default()),
+            Content::Listed(archive, entries) => match entries.get(index) {
+                Some(entry) => (archive, entry),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let local = archive.get_entry(entry.place).map_err(|error| damaged(&error))?;
+        let packed: Box<dyn Read + '_> = match (entry.is_locked, self.password) {
+            (false, _) => Box::new(local.data()),
+            (true, None) => return Err(CorpusError::Password { is_wrong: false }),
+            (true, Some(_)) if entry.method == CompressionMethod::AES => {
+                return Err(CorpusError::Unsupported { kind: "Zip files locked with AES" });
             }
-        }
+            (true, Some(password)) => {
+                Box::new(Decryptor::new(local.data(), password.as_bytes()).map_err(|error| damaged(&error))?)
+            }
+        };
+        let plain: Box<dyn Read + '_> = match entry.method {
+            CompressionMethod::STORE => packed,
+            CompressionMethod::DEFLATE => Box::new(DeflateDecoder::new(packed)),
+            _ => return Err(CorpusError::Unsupported { kind: "Zip files packed in an uncommon way" }),
+        };
+        unpack(&mut local.verifying_reader(plain), &mut self.n_unpacked).map_err(|error| match error {
+            // That a password is wrong shows in the content's checksum.
+            CorpusError::Damaged { .. } if entry.is_locked => CorpusError::Password { is_wrong: true },
+            error => error,
+        })
     }
 
     /// Unpacks the entry of this name; `None` where there is none.
@@ -156,7 +152,7 @@ impl<'a> Package<'a> {
     /// # Errors
     /// Those of [`Package::read_index`].
     pub fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>, CorpusError> {
-        self.index(name).map(|index| self.read_index(index)).transpose()
+        self.by_name.get(name).copied().map(|index| self.read_index(index)).transpose()
     }
 
     /// Unpacks the entry of this name as text: UTF-8 as it stands, anything else as far as it can be told.
@@ -197,22 +193,20 @@ fn unpack(entry: &mut dyn Read, n_unpacked: &mut usize) -> Result<Vec<u8>, Corpu
     }
 }
 
-fn refusal(error: &ZipError, password: Option<&str>) -> CorpusError {
-    match error {
-        ZipError::InvalidPassword => CorpusError::Password { is_wrong: password.is_some() },
-        ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => CorpusError::Password { is_wrong: false },
-        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
-            CorpusError::Unsupported { kind: "Zip files packed or locked in an uncommon way" }
-        }
-        error => CorpusError::Damaged { reason: error.to_string() },
-    }
+fn entry(record: &ZipFileHeaderRecord<'_>) -> Entry {
+    Entry { place: record.wayfinder(), method: record.compression_method(), is_locked: record.flags().is_encrypted() }
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> CorpusError {
+    CorpusError::Damaged { reason: error.to_string() }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use std::io::Write;
 
-    use zip::{ZipWriter, write::SimpleFileOptions};
+    use flate2::{Compression, write::DeflateEncoder};
+    use rawzip::{ZipArchiveWriter, path::EntryPath, zipcrypto::Encryptor};
 
     use super::*;
 
@@ -223,22 +217,32 @@ pub(crate) mod tests {
     }
 
     pub fn pack_bytes(entries: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let mut archive = ZipArchiveWriter::new(Vec::new());
         for (name, content) in entries {
-            writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+            let builder =
+                archive.new_file(EntryPath::verbatim(name.as_bytes())).compression_method(CompressionMethod::DEFLATE);
+            let (mut entry, config) = builder.start().unwrap();
+            let mut writer = config.wrap(DeflateEncoder::new(&mut entry, Compression::fast()));
             writer.write_all(content).unwrap();
+            let (encoder, descriptor) = writer.finish().unwrap();
+            encoder.finish().unwrap();
+            entry.finish(descriptor).unwrap();
         }
-        writer.finish().unwrap().into_inner()
+        archive.finish().unwrap()
     }
 
     /// A ZIP file of one entry that a password locks.
     pub fn pack_locked(name: &str, content: &[u8], password: &[u8]) -> Vec<u8> {
-        use zip::unstable::write::FileOptionsExt;
-        let options = SimpleFileOptions::default().with_deprecated_encryption(password).unwrap();
-        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-        writer.start_file(name, options).unwrap();
+        let mut archive = ZipArchiveWriter::new(Vec::new());
+        let builder = archive.new_file(name).compression_method(CompressionMethod::DEFLATE).encrypted(true);
+        let (mut entry, config) = builder.start().unwrap();
+        let lock = Encryptor::new(&mut entry, password, [7; 11], 0).unwrap();
+        let mut writer = config.wrap(DeflateEncoder::new(lock, Compression::fast()));
         writer.write_all(content).unwrap();
-        writer.finish().unwrap().into_inner()
+        let (encoder, descriptor) = writer.finish().unwrap();
+        encoder.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+        archive.finish().unwrap()
     }
 
     #[test]

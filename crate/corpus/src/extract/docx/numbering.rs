@@ -176,9 +176,9 @@ impl Parser {
 fn spell(number: u32, format: &str) -> String {
     match format {
         "lowerLetter" if (1..=MAX_SPELLED).contains(&number) => letters(number),
-        "upperLetter" if (1..=MAX_SPELLED).contains(&number) => letters(number).to_uppercase(),
+        "upperLetter" if (1..=MAX_SPELLED).contains(&number) => letters(number).to_ascii_uppercase(),
         "lowerRoman" if (1..=MAX_SPELLED).contains(&number) => roman(number),
-        "upperRoman" if (1..=MAX_SPELLED).contains(&number) => roman(number).to_uppercase(),
+        "upperRoman" if (1..=MAX_SPELLED).contains(&number) => roman(number).to_ascii_uppercase(),
         "decimalZero" => format!("{number:02}"),
         _ => number.to_string(),
     }

@@ -57,7 +57,7 @@ impl Styles {
                     current = attrs.get("styleId").map(|id| (id, Raw::default()));
                 }
                 (Node::Start("name", attrs), Some((_, raw))) => {
-                    raw.name = attrs.get("val").unwrap_or_default().to_lowercase();
+                    raw.name = attrs.get("val").unwrap_or_default().to_ascii_lowercase();
                 }
                 (Node::Start("basedOn", attrs), Some((_, raw))) => raw.based_on = attrs.get("val"),
                 (Node::Start("outlineLvl", attrs), Some((_, raw))) => raw.style.outline = attrs.number("val"),
@@ -75,7 +75,7 @@ impl Styles {
     pub fn get(&self, id: &str) -> Style {
         match self.0.get(id) {
             Some(style) => style.clone(),
-            None => by_name(&id.to_lowercase()),
+            None => by_name(&id.to_ascii_lowercase()),
         }
     }
 }

@@ -12,7 +12,7 @@ const PICTURES: [&str; 3] = ["wingdings", "webdings", "zapf dingbats"];
 /// What a `sym` element shows; none for pictures.
 pub(super) fn character(attrs: &Attrs<'_>) -> Option<char> {
     let code = u32::from_str_radix(&attrs.get("char")?, 16).ok()?;
-    let font = attrs.get("font").unwrap_or_default().to_lowercase();
+    let font = attrs.get("font").unwrap_or_default().to_ascii_lowercase();
     if PICTURES.iter().any(|name| font.starts_with(name)) {
         return None;
     }
