@@ -27,7 +27,7 @@ const MACROS: [&str; 14] = [
 ];
 
 /// Inline markup ends within this many bytes; a mark without its end must not be looked for through a whole file.
-const MAX_SPAN_BYTES: usize = 2000;
+const MAX_SPAN_BYTES: usize = 400;
 
 pub(super) fn extract(source: &str) -> Extracted {
     let mut reader = Reader { builder: TextBuilder::new(), block: Block::Text };

@@ -25,7 +25,7 @@ const UNREAD: [&str; 13] = [
 const VERBATIM: [&str; 7] = ["code", "code-block", "sourcecode", "parsed-literal", "math", "productionlist", "prompt"];
 
 /// Inline markup ends within this many bytes; a mark without its end must not be looked for through a whole file.
-const MAX_SPAN_BYTES: usize = 2000;
+const MAX_SPAN_BYTES: usize = 400;
 
 pub(super) fn extract(source: &str) -> Extracted {
     let lines: Vec<&str> = source.trim_start_matches('\u{FEFF}').split('\n').map(str::trim_end).collect();
@@ -270,6 +270,9 @@ fn span(rest: &str, before: Option<char>) -> (String, usize) {
 
 /// ``:role:`text <target>` ``, or a field's `:name:`.
 fn role(rest: &str) -> Option<(String, usize)> {
+    if !rest[1..].starts_with(char::is_alphanumeric) {
+        return None;
+    }
     let end = rest[1..].find(|c: char| !(c.is_alphanumeric() || "-_:+.".contains(c)))? + 1;
     let name = &rest[..end];
     if !name.ends_with(':') || end < 3 {
