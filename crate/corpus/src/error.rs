@@ -5,7 +5,9 @@
 pub enum CorpusError {
     #[error("The file holds no text. Choose a file with words in it.")]
     Empty,
-    #[error("The file holds pictures but no text: {what}. Have its text recognised (OCR) by another program first.")]
+    #[error(
+        "The file holds no text, only {what}. If it shows words, they are pictures: have them recognised (OCR) by another program first."
+    )]
     NoText { what: String },
     #[error("{}", if *.is_wrong { "The password does not open the file. Try another one." } else { "The file is locked. Give its password to have it read." })]
     Password { is_wrong: bool },

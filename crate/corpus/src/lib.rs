@@ -4,6 +4,7 @@
 //! guessed on the way. [`chunk()`] cuts that text into passages that fit an embedder. All offsets
 //! are UTF-8 byte offsets into [`Document::text`], the text that is stored, shown and cited.
 
+mod archive;
 mod chunk;
 mod decode;
 mod error;
@@ -11,6 +12,7 @@ mod extract;
 mod language;
 mod span;
 
+pub use archive::{Expanded, expand, is_archive, readable_path};
 pub use chunk::{Chunk, ChunkOptions, chunk};
 pub use decode::{Decoded, decode};
 pub use error::CorpusError;

@@ -33,6 +33,8 @@ impl Break {
 pub(super) struct TextBuilder {
     text: String,
     pending: Break,
+    /// White space within a preformatted line, until it is known whether the line goes on.
+    spaces: String,
     /// A list marker to write before the next word.
     marker: String,
     /// Open lists, outermost first: the next number of an ordered one.
@@ -49,6 +51,7 @@ impl TextBuilder {
         Self {
             text: String::new(),
             pending: Break::None,
+            spaces: String::new(),
             marker: String::new(),
             lists: Vec::new(),
             cells: Vec::new(),
@@ -63,6 +66,9 @@ impl TextBuilder {
     }
 
     pub fn request(&mut self, wanted: Break) {
+        if wanted >= Break::Line {
+            self.spaces.clear();
+        }
         self.pending = self.pending.max(wanted);
     }
 
@@ -77,7 +83,8 @@ impl TextBuilder {
 
     /// Running text: every run of white space counts as one space.
     pub fn push_text(&mut self, text: &str) {
-        if text.starts_with(char::is_whitespace) {
+        let has_spaces = !std::mem::take(&mut self.spaces).is_empty();
+        if has_spaces || text.starts_with(char::is_whitespace) {
             self.request(Break::Space);
         }
         for (i, word) in text.split_whitespace().enumerate() {
@@ -91,17 +98,19 @@ impl TextBuilder {
         }
     }
 
-    /// Preformatted text: white space is kept, save at its ends.
+    /// Preformatted text: white space is kept, save at line ends. A line may come in several parts.
     pub fn push_verbatim(&mut self, text: &str) {
         for (i, line) in text.split('\n').enumerate() {
             if i > 0 {
                 let seen_newline = self.pending >= Break::Line;
                 self.request(if seen_newline { Break::Blank } else { Break::Line });
             }
-            let line = line.trim_end();
-            if !line.is_empty() {
-                self.write(line);
+            let (body, spaces) = line.split_at(line.trim_end().len());
+            if !body.is_empty() {
+                let part = std::mem::take(&mut self.spaces) + body;
+                self.write(&part);
             }
+            self.spaces.push_str(spaces);
         }
     }
 
@@ -132,6 +141,11 @@ impl TextBuilder {
     pub fn end_item(&mut self) {
         self.marker.clear();
         self.request(Break::Line);
+    }
+
+    /// Sets the marker before the next word, where the document itself gives its lists' markers.
+    pub fn mark(&mut self, marker: String) {
+        self.marker = marker;
     }
 
     pub fn start_cell(&mut self) {

@@ -26,9 +26,39 @@ const UNREAD: [&str; 18] = [
 const FURNITURE: [&str; 3] = ["nav", "footer", "menu"];
 const OUTER_FURNITURE: [&str; 2] = ["header", "aside"];
 const FURNITURE_ROLES: [&str; 5] = ["navigation", "banner", "contentinfo", "search", "complementary"];
-/// MediaWiki's and common themes' names for parts that are not the article.
-const FURNITURE_CLASSES: [&str; 9] =
-    ["mw-editsection", "mw-jump", "mw-jump-link", "navbox", "noprint", "catlinks", "toc", "printfooter", "headerlink"];
+/// MediaWiki's and common themes' classes and identifiers for parts that are not the article.
+const FURNITURE_NAMES: [&str; 28] = [
+    "mw-editsection",
+    "mw-jump",
+    "mw-jump-link",
+    "navbox",
+    "noprint",
+    "catlinks",
+    "toc",
+    "printfooter",
+    "headerlink",
+    "breadcrumb",
+    "breadcrumbs",
+    "cookie-banner",
+    "cookie-consent",
+    "cookie-notice",
+    "navbar",
+    "newsletter-signup",
+    "page-footer",
+    "page-sidebar",
+    "pagination",
+    "related-posts",
+    "sharedaddy",
+    "share-buttons",
+    "sidebar",
+    "site-footer",
+    "site-header",
+    "skip-link",
+    "skip-to-content",
+    "social-share",
+];
+/// Elements that are never furniture by their names: a page may be named after what it has.
+const UNNAMED: [&str; 4] = ["html", "body", "main", "article"];
 const BLOCKS: [&str; 31] = [
     "address",
     "article",
@@ -76,6 +106,8 @@ enum Scope {
     Text,
     /// Without furniture, and only what lies in `<main>`.
     Main,
+    /// A chapter of a book, where headers and asides are the author's; page numbers and lists of contents are left out.
+    Chapter,
 }
 
 pub(super) fn extract(source: &str) -> Extracted {
@@ -91,6 +123,12 @@ pub(super) fn extract(source: &str) -> Extracted {
     let title = page.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let (text, sections) = page.builder.finish();
     Extracted { text, sections, title: (!title.is_empty()).then_some(title) }
+}
+
+/// Reads a chapter of an EPUB book. Its text may be empty.
+pub(super) fn extract_chapter(source: &str) -> Extracted {
+    let (text, sections) = read(source, Scope::Chapter).builder.finish();
+    Extracted { text, sections, title: None }
 }
 
 /// Adds the text of a fragment, such as an HTML block within Markdown, to `builder`.
@@ -299,7 +337,12 @@ impl Walker {
     }
 
     fn effect(&self, name: &str, attrs: &[Attribute]) -> Effect {
-        if UNREAD.contains(&name) || is_hidden(attrs) || (self.scope != Scope::All && self.is_furniture(name, attrs)) {
+        let is_furniture = match self.scope {
+            Scope::All => false,
+            Scope::Chapter => is_book_furniture(name, attrs),
+            Scope::Text | Scope::Main => self.is_furniture(name, attrs),
+        };
+        if is_furniture || UNREAD.contains(&name) || is_hidden(attrs) {
             return Effect::Skip;
         }
         match name {
@@ -324,8 +367,7 @@ impl Walker {
         FURNITURE.contains(&name)
             || (OUTER_FURNITURE.contains(&name) && !is_inside)
             || attr(attrs, "role").is_some_and(|role| FURNITURE_ROLES.contains(&role))
-            || attr(attrs, "class")
-                .is_some_and(|classes| classes.split_whitespace().any(|class| FURNITURE_CLASSES.contains(&class)))
+            || (!UNNAMED.contains(&name) && has_furniture_name(attrs))
     }
 
     fn enter(&mut self, effect: Effect, name: &str, attrs: &[Attribute]) {
@@ -383,6 +425,23 @@ impl Walker {
             Effect::None | Effect::Skip | Effect::Title => {}
         }
     }
+}
+
+fn has_furniture_name(attrs: &[Attribute]) -> bool {
+    ["class", "id"]
+        .into_iter()
+        .filter_map(|key| attr(attrs, key))
+        .any(|names| names.split_whitespace().any(|name| FURNITURE_NAMES.contains(&name)))
+}
+
+/// Page numbers of the printed book, and lists of its contents.
+fn is_book_furniture(name: &str, attrs: &[Attribute]) -> bool {
+    let is_part = |part: &str| matches!(part, "pagebreak" | "toc" | "landmarks" | "page-list" | "doc-pagebreak");
+    name == "nav"
+        || ["epub:type", "role"]
+            .into_iter()
+            .filter_map(|key| attr(attrs, key))
+            .any(|kinds| kinds.split_whitespace().any(is_part))
 }
 
 fn is_heading(name: &str) -> bool {

@@ -17,11 +17,16 @@ pub(super) fn extract(source: &str) -> Extracted {
         | Options::ENABLE_HEADING_ATTRIBUTES
         | Options::ENABLE_GFM;
     let mut walker = Walker { builder: TextBuilder::new(), html: None, in_code: false, hidden: None };
+    // What the author says the page is about is found by; its title is kept aside, its other words are for programs.
+    if let Some(description) = front_matter.and_then(|front_matter| front_matter_value(front_matter, "description")) {
+        walker.builder.push_text(&description);
+        walker.builder.block();
+    }
     for event in Parser::new_ext(body, options) {
         walker.event(event);
     }
     let (text, sections) = walker.builder.finish();
-    Extracted { text, sections, title: front_matter.and_then(front_matter_title) }
+    Extracted { text, sections, title: front_matter.and_then(|front_matter| front_matter_value(front_matter, "title")) }
 }
 
 struct Walker {
@@ -148,15 +153,16 @@ fn looks_like_yaml(line: &str) -> bool {
         || key.is_some_and(|key| !key.is_empty() && key.split_whitespace().count() <= 2)
 }
 
-/// The top-level `title` of YAML or TOML front matter, without its quotes.
-fn front_matter_title(front_matter: &str) -> Option<String> {
-    front_matter.lines().find_map(|line| {
-        let rest = line.strip_prefix("title")?.trim_start();
-        let value = rest.strip_prefix([':', '='])?.trim();
-        let unquoted =
-            ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
-        (!unquoted.is_empty()).then(|| unquoted.to_owned())
-    })
+/// A top-level text of YAML or TOML front matter, without its quotes; in YAML also one over several indented lines.
+fn front_matter_value(front_matter: &str, key: &str) -> Option<String> {
+    let mut lines = front_matter.lines();
+    let first = lines.find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix([':', '=']))?.trim();
+    let first = if first.trim_end_matches(['-', '+']).trim_matches(['>', '|']).is_empty() { "" } else { first };
+    let more = lines.take_while(|line| line.starts_with([' ', '\t']) && !line.trim_start().starts_with("- "));
+    let value = std::iter::once(first).chain(more).flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+    let unquoted =
+        ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(&value);
+    (!unquoted.is_empty()).then(|| unquoted.to_owned())
 }
 
 #[cfg(test)]
@@ -185,6 +191,15 @@ mod tests {
             assert_eq!(extracted.title.as_deref(), Some("The quay"));
             assert_eq!(extracted.text, "Body.");
         }
+    }
+
+    #[test]
+    fn a_description_is_the_first_paragraph() {
+        let source = "---\ndescription: >-\n  How to\n  moor.\ntitle: Quay\nicon: x\n---\n# Quay\n\nBody.";
+        let extracted = extract(source);
+        assert_eq!(extracted.text, "How to moor.\n\nQuay\n\nBody.");
+        assert_eq!(extracted.title.as_deref(), Some("Quay"));
+        assert_eq!(extract("---\ndescription: 'One: line'\n---\nBody.").text, "One: line\n\nBody.");
     }
 
     #[test]

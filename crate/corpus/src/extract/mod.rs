@@ -1,10 +1,26 @@
 //! Bytes of a file → a [`Document`].
 
+mod asciidoc;
 mod builder;
+mod code;
+mod csv;
+mod docx;
+mod epub;
 mod html;
+mod json;
+mod limits;
 mod markdown;
+mod package;
+mod packed;
 mod plain;
+mod rst;
+mod xml;
 
+pub(crate) use limits::MAX_TOTAL_BYTES;
+#[cfg(test)]
+pub(crate) use package::tests::{pack, pack_bytes, pack_locked};
+pub(crate) use package::{Package, is_zip};
+pub(crate) use packed::{Kind, kind};
 use serde::{Deserialize, Serialize};
 
 use crate::{CorpusError, Section, decode::decode, language::language};
@@ -36,7 +52,12 @@ impl Format {
         match extension.as_deref() {
             Some("md" | "markdown" | "mdown" | "mkd" | "mdx" | "qmd") => Self::Markdown,
             Some("html" | "htm" | "xhtml" | "xht") => Self::Html,
-            Some("txt" | "text" | "log" | "csv" | "tsv" | "json" | "rs" | "py" | "js" | "ts") => Self::Plain,
+            Some("rst" | "rest") => Self::Rst,
+            Some("adoc" | "asciidoc" | "asc") => Self::AsciiDoc,
+            Some("csv" | "tsv" | "tab") => Self::Csv,
+            Some("json" | "jsonl" | "ndjson" | "geojson" | "ipynb") => Self::Json,
+            Some("txt" | "text" | "log") => Self::Plain,
+            Some(extension) if code::is_code(extension) => Self::Code,
             _ if opens_like_html(bytes) => Self::Html,
             _ => Self::Plain,
         }
@@ -78,20 +99,18 @@ struct Extracted {
 /// `file-unsupported` for formats that are known and not read here.
 pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
     let _ = password;
-    if let Some(kind) = unsupported_kind(bytes) {
-        return Err(CorpusError::Unsupported { kind });
-    }
-    let decoded = decode(bytes)?;
-    let format = Format::from_name(name, decoded.text.as_bytes());
-    let extracted = match format {
-        Format::Markdown => markdown::extract(&decoded.text),
-        Format::Html => html::extract(&decoded.text),
-        _ => plain::extract(&decoded.text),
+    let (format, mut extracted, encoding, mut warnings) = if package::is_zip(bytes) {
+        let (format, extracted, warnings) = packed::extract(bytes)?;
+        (format, extracted, None, warnings)
+    } else {
+        written(name, bytes)?
     };
+    limits::cut_long_text(&mut extracted, &mut warnings);
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
     }
-    let first_heading = extracted.sections.iter().find(|section| section.level == 1);
+    // A file of code is not called after its first function.
+    let first_heading = extracted.sections.iter().find(|section| section.level == 1).filter(|_| format != Format::Code);
     Ok(Document {
         title: extracted.title.or_else(|| first_heading.map(|section| section.title.clone())),
         language: language(&extracted.text).map(str::to_owned),
@@ -99,17 +118,38 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
         sections: extracted.sections,
         pages: Vec::new(),
         format,
-        encoding: Some(decoded.encoding.to_owned()),
-        warnings: decoded.warnings,
+        encoding,
+        warnings,
     })
+}
+
+/// Reads a file that is text as it stands, with the name of its encoding and warnings.
+fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String>, Vec<String>), CorpusError> {
+    if let Some(kind) = unsupported_kind(bytes) {
+        return Err(CorpusError::Unsupported { kind });
+    }
+    let mut decoded = decode(bytes)?;
+    let format = Format::from_name(name, decoded.text.as_bytes());
+    let extracted = match format {
+        Format::Markdown => markdown::extract(&decoded.text),
+        Format::Html => html::extract(&decoded.text),
+        Format::Rst => rst::extract(&decoded.text),
+        Format::AsciiDoc => asciidoc::extract(&decoded.text),
+        Format::Code => code::extract(name, &decoded.text),
+        Format::Csv => csv::extract(&decoded.text, &mut decoded.warnings),
+        Format::Json => json::extract(&decoded.text).unwrap_or_else(|| {
+            decoded.warnings.push("The file is not valid JSON; it was read as plain text.".to_owned());
+            plain::extract(&decoded.text)
+        }),
+        _ => plain::extract(&decoded.text),
+    };
+    Ok((format, extracted, Some(decoded.encoding.to_owned()), decoded.warnings))
 }
 
 /// Formats that are told by their first bytes and read elsewhere or not at all.
 fn unsupported_kind(bytes: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 9] = [
+    const MAGIC: [(&[u8], &str); 7] = [
         (b"%PDF-", "PDF"),
-        (b"PK\x03\x04", "Zip, Word and EPUB"),
-        (b"PK\x05\x06", "Zip, Word and EPUB"),
         (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "Old Office"),
         (b"{\\rtf", "RTF"),
         (b"\x1F\x8B", "Gzip"),

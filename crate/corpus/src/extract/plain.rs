@@ -7,6 +7,13 @@ use crate::span::{Heading, sections};
 const MAX_HEADING_CHARS: usize = 80;
 
 pub(super) fn extract(source: &str) -> Extracted {
+    let text = tidy(source);
+    let headings = underlined_headings(&text);
+    Extracted { sections: sections(&text, headings), text, title: None }
+}
+
+/// A text without white space at line ends and blank lines at its ends.
+pub(super) fn tidy(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     for line in source.trim_start_matches('\u{FEFF}').split(['\n', '\x0C']) {
         text.push_str(line.trim_end());
@@ -15,8 +22,7 @@ pub(super) fn extract(source: &str) -> Extracted {
     let blank = text.len() - text.trim_start_matches('\n').len();
     text.drain(..blank);
     text.truncate(text.trim_end().len());
-    let headings = underlined_headings(&text);
-    Extracted { sections: sections(&text, headings), text, title: None }
+    text
 }
 
 /// A short line after a blank one, underlined over most of its width: `===` is level 1, `---` level 2.

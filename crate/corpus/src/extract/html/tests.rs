@@ -44,6 +44,21 @@ fn tables_lists_and_preformatted_text_keep_their_shape() {
 }
 
 #[test]
+fn preformatted_lines_in_parts_keep_their_spaces() {
+    assert_eq!(
+        text("<pre><b>int</b> <i>add</i>() {\n  <b>return</b> 0;  \n\n}</pre><p>a<pre>b </pre> <pre> c</pre>d"),
+        "int add() {\n  return 0;\n\n}\n\na\n\nb\n\n c\n\nd"
+    );
+}
+
+#[test]
+fn furniture_is_known_by_its_names() {
+    let page =
+        "<body class='sidebar'><div id=cookie-banner>Accept?</div><ol class='breadcrumb x'><li>Home</ol><p>Text.";
+    assert_eq!(text(page), "Text.");
+}
+
+#[test]
 fn xhtml_elements_may_close_themselves() {
     assert_eq!(
         text("<?xml version='1.0'?><html><head><title/><script src='a'/></head><body>seen</body></html>"),

@@ -1,0 +1,231 @@
+//! Tables of separated values → text: every row a paragraph that names its columns.
+
+use std::collections::HashSet;
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+
+use super::{Extracted, limits::MAX_TEXT_BYTES};
+
+const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+/// How much of the file the delimiter is told from, in bytes and in rows.
+const SNIFF_BYTES: usize = 64 << 10;
+const SNIFF_ROWS: usize = 200;
+/// A column's name is no longer than this (in bytes).
+const MAX_NAME_BYTES: usize = 80;
+/// A cell over more lines than this is an open quotation mark that nobody closed.
+const MAX_CELL_LINES: usize = 500;
+
+type Row = Vec<String>;
+
+/// Reads a table; warnings say where rows have more or fewer cells than the first one.
+pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
+    let (declared, body) = split_declaration(source.trim_start_matches('\u{FEFF}'));
+    let delimiter = declared.unwrap_or_else(|| sniff(body));
+    let is_quoted = !has_open_quote(body, delimiter);
+    if !is_quoted {
+        warnings.push("A quotation mark in the table is never closed; all of them were read as text.".to_owned());
+    }
+    let mut rows = Rows::new(body, delimiter, is_quoted).peekable();
+    let first = rows.peek().cloned().unwrap_or_default();
+    let n_columns = first.len();
+    let names = is_header(&first, Rows::new(body, delimiter, is_quoted).nth(1).as_ref()).then_some(first);
+    let mut text = String::new();
+    let mut n_ragged = 0;
+    for row in rows.skip(usize::from(names.is_some())) {
+        n_ragged += usize::from(row.len() != n_columns);
+        write_row(&row, names.as_deref(), &mut text);
+        if text.len() > MAX_TEXT_BYTES {
+            break;
+        }
+    }
+    if text.is_empty()
+        && let Some(names) = names
+    {
+        write_row(&names, None, &mut text);
+    }
+    if n_ragged > 0 {
+        warnings.push(format!("{n_ragged} rows have more or fewer than the {n_columns} cells of the first row."));
+    }
+    Extracted { text, sections: Vec::new(), title: None }
+}
+
+/// `Name: value` lines, or the cells side by side where the columns have no names.
+fn write_row(row: &[String], names: Option<&[String]>, text: &mut String) {
+    let cells = row.iter().enumerate().filter(|(_, cell)| !cell.is_empty());
+    for (n_written, (i, cell)) in cells.enumerate() {
+        let separator = match (n_written, names) {
+            (0, _) if text.is_empty() => "",
+            (0, _) => "\n\n",
+            (_, Some(_)) => "\n",
+            (_, None) => " | ",
+        };
+        text.push_str(separator);
+        if let Some(name) = names.and_then(|names| names.get(i)).filter(|name| !name.is_empty()) {
+            text.push_str(name);
+            text.push_str(": ");
+        }
+        text.push_str(cell);
+    }
+}
+
+/// Excel's own first line, `sep=;`.
+fn split_declaration(source: &str) -> (Option<u8>, &str) {
+    let (line, rest) = source.split_once('\n').unwrap_or((source, ""));
+    match line.trim_end().strip_prefix("sep=").map(str::as_bytes) {
+        Some(&[delimiter]) => (Some(delimiter), rest),
+        _ => (None, source),
+    }
+}
+
+/// The delimiter that gives the most rows the same number of cells, above one.
+fn sniff(source: &str) -> u8 {
+    let head = &source[..source.floor_char_boundary(SNIFF_BYTES)];
+    let score = |&delimiter: &u8| {
+        let mut rows: Vec<usize> = Rows::new(head, delimiter, true).take(SNIFF_ROWS).map(|row| row.len()).collect();
+        if rows.len() > 2 && head.len() < source.len() {
+            // The last row was cut.
+            rows.pop();
+        }
+        rows.sort_unstable();
+        let usual = rows.get(rows.len() / 2).copied().unwrap_or(0);
+        let n_alike = rows.iter().filter(|&&n| n == usual).count();
+        if usual < 2 { (0, 0) } else { (n_alike * 100 / rows.len(), usual) }
+    };
+    // Of equals, the first.
+    DELIMITERS.into_iter().rev().max_by_key(score).unwrap_or(b',')
+}
+
+fn has_open_quote(source: &str, delimiter: u8) -> bool {
+    Rows::new(source, delimiter, true).any(|row| row.iter().any(|cell| cell.lines().count() > MAX_CELL_LINES))
+}
+
+/// Whether the first row names the columns: short, all different, none a number, and not like every row below.
+fn is_header(first: &[String], second: Option<&Row>) -> bool {
+    let mut seen = HashSet::new();
+    let is_name = |cell: &String| {
+        cell.len() <= MAX_NAME_BYTES && !is_number(cell) && !cell.ends_with(['.', '?', '!']) && !cell.contains('\n')
+    };
+    let n_named = first.iter().filter(|cell| !cell.is_empty()).count();
+    second.is_some()
+        && n_named * 2 > first.len()
+        && first.iter().all(|cell| cell.is_empty() || (is_name(cell) && seen.insert(cell)))
+}
+
+/// Figures, dates, amounts of money.
+fn is_number(cell: &str) -> bool {
+    cell.contains(|c: char| c.is_ascii_digit())
+        && !cell.contains(|c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E' | 'T' | 'Z'))
+}
+
+/// Rows with a cell or more that is not empty; white space around cells is dropped.
+struct Rows<'a> {
+    rest: &'a [u8],
+    reader: Reader,
+    is_done: bool,
+}
+
+impl<'a> Rows<'a> {
+    fn new(source: &'a str, delimiter: u8, is_quoted: bool) -> Self {
+        let reader = ReaderBuilder::new().delimiter(delimiter).quoting(is_quoted).build();
+        Self { rest: source.as_bytes(), reader, is_done: false }
+    }
+
+    /// The next record, with its empty cells.
+    fn record(&mut self) -> Option<Row> {
+        let (mut cells, mut ends) = (vec![0; 256], vec![0; 16]);
+        let (mut n_bytes, mut n_ends) = (0, 0);
+        loop {
+            let (result, n_in, n_out, n_new) =
+                self.reader.read_record(self.rest, &mut cells[n_bytes..], &mut ends[n_ends..]);
+            self.rest = &self.rest[n_in..];
+            n_bytes += n_out;
+            n_ends += n_new;
+            match result {
+                // An empty rest tells the reader that the input is over.
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => cells.resize(cells.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
+                ReadRecordResult::Record => break,
+                ReadRecordResult::End => return None,
+            }
+        }
+        let mut start = 0;
+        let row = ends[..n_ends].iter().map(|&end| {
+            let cell = String::from_utf8_lossy(&cells[start..end]);
+            start = end;
+            tidy(&cell)
+        });
+        Some(row.collect())
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        while !self.is_done {
+            match self.record() {
+                Some(row) if row.iter().any(|cell| !cell.is_empty()) => return Some(row),
+                Some(_) => {}
+                None => self.is_done = true,
+            }
+        }
+        None
+    }
+}
+
+/// A cell without white space at its ends and without blank lines, which would part its row.
+fn tidy(cell: &str) -> String {
+    if !cell.contains('\n') {
+        return cell.trim().to_owned();
+    }
+    cell.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &str) -> (String, usize) {
+        let mut warnings = Vec::new();
+        let extracted = extract(source, &mut warnings);
+        (extracted.text, warnings.len())
+    }
+
+    #[test]
+    fn every_row_names_its_columns() {
+        let source = "port,fee,note\nNorth,14,\"first\n\nsecond, \"\"third\"\"\"\n\nSouth,,x\n";
+        assert_eq!(
+            read(source),
+            ("port: North\nfee: 14\nnote: first\nsecond, \"third\"\n\nport: South\nnote: x".to_owned(), 0)
+        );
+    }
+
+    #[test]
+    fn the_delimiter_is_told_from_the_rows() {
+        for delimiter in [",", ";", "\t", "|"] {
+            let source = ["name,fee", "North quay,14", "South quay,9"].join("\n").replace(',', delimiter);
+            assert_eq!(read(&source).0, "name: North quay\nfee: 14\n\nname: South quay\nfee: 9");
+        }
+        assert_eq!(
+            read("name;price\nred, green;1,50\nblue;2,50").0,
+            "name: red, green\nprice: 1,50\n\nname: blue\nprice: 2,50"
+        );
+        assert_eq!(read("sep=|\na|b\n1|2").0, "a: 1\nb: 2");
+    }
+
+    #[test]
+    fn a_table_without_names_keeps_all_its_rows() {
+        assert_eq!(read("1,2\n3,4").0, "1 | 2\n\n3 | 4");
+        assert_eq!(read("only,names").0, "only | names");
+        assert_eq!(read("x,x\ny,z").0, "x | x\n\ny | z");
+    }
+
+    #[test]
+    fn odd_rows_and_open_quotes_are_read_and_said() {
+        assert_eq!(read("a,b\n1,2,3\n4"), ("a: 1\nb: 2\n3\n\na: 4".to_owned(), 1));
+        let source = format!("a,b\n\"open,1\n{}", "x,y\n".repeat(600));
+        let (text, n_warnings) = read(&source);
+        assert!(text.starts_with("a: \"open\nb: 1\n\na: x\nb: y") && n_warnings == 1, "{}", &text[..40]);
+    }
+}

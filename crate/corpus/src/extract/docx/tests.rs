@@ -1,0 +1,123 @@
+use crate::{Document, extract, extract::package::tests::pack};
+
+const RELATIONS: &str = r#"<Relationships><Relationship Id="r" Type="http://x/officeDocument" Target="word/document.xml"/></Relationships>"#;
+
+/// A Word document with this body and these further parts.
+fn word(body: &str, parts: &[(&str, &str)]) -> Vec<u8> {
+    let main = format!(r#"<?xml version="1.0"?><w:document xmlns:w="w"><w:body>{body}</w:body></w:document>"#);
+    pack(&[&[("_rels/.rels", RELATIONS), ("word/document.xml", &main)], parts].concat())
+}
+
+fn read(body: &str, parts: &[(&str, &str)]) -> Document {
+    extract("a.docx", &word(body, parts), None).unwrap()
+}
+
+fn p(text: &str) -> String {
+    format!("<w:p><w:r><w:t>{text}</w:t></w:r></w:p>")
+}
+
+fn styled(style: &str, text: &str) -> String {
+    format!(r#"<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"#)
+}
+
+#[test]
+fn headings_are_known_by_style_in_any_language() {
+    let styles = r#"<w:styles><w:style w:type="paragraph" w:styleId="a3"><w:name w:val="Title"/></w:style>
+        <w:style w:type="paragraph" w:styleId="berschrift1"><w:name w:val="heading 1"/><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>
+        <w:style w:type="paragraph" w:styleId="Kapitel"><w:name w:val="Kapitel"/><w:basedOn w:val="Zwei"/></w:style>
+        <w:style w:type="paragraph" w:styleId="Zwei"><w:name w:val="heading 2"/></w:style>
+        <w:style w:type="paragraph" w:styleId="V1"><w:name w:val="toc 1"/></w:style></w:styles>"#;
+    let body = [
+        styled("a3", "Hafenbuch"),
+        styled("V1", "Eins 1"),
+        styled("berschrift1", "Eins"),
+        p("Text."),
+        styled("Kapitel", "Zwei"),
+        r#"<w:p><w:pPr><w:outlineLvl w:val="2"/></w:pPr><w:r><w:t>Drei</w:t></w:r></w:p>"#.to_owned(),
+    ];
+    let document = read(&body.concat(), &[("word/styles.xml", styles)]);
+    assert_eq!(document.text, "Hafenbuch\n\nEins\n\nText.\n\nZwei\n\nDrei");
+    let found: Vec<_> = document.sections.iter().map(|s| (s.title.as_str(), s.level)).collect();
+    assert_eq!(found, [("Hafenbuch", 1), ("Eins", 1), ("Zwei", 2), ("Drei", 3)]);
+    assert_eq!(document.title.as_deref(), Some("Hafenbuch"));
+}
+
+#[test]
+fn lists_keep_their_markers_and_count_on() {
+    let numbering = r#"<w:numbering>
+        <w:abstractNum w:abstractNumId="0">
+          <w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:lvlText w:val="%1."/></w:lvl>
+          <w:lvl w:ilvl="1"><w:start w:val="1"/><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="%1.%2)"/></w:lvl></w:abstractNum>
+        <w:abstractNum w:abstractNumId="1"><w:lvl w:ilvl="0"><w:numFmt w:val="bullet"/><w:lvlText w:val="x"/></w:lvl></w:abstractNum>
+        <w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num><w:num w:numId="2"><w:abstractNumId w:val="1"/></w:num>
+        <w:num w:numId="3"><w:abstractNumId w:val="0"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="7"/></w:lvlOverride></w:num>
+        </w:numbering>"#;
+    let item = |list: u8, level: u8, text: &str| {
+        format!(
+            r#"<w:p><w:pPr><w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{list}"/></w:numPr></w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"#
+        )
+    };
+    let body = [
+        p("Before"),
+        item(1, 0, "one"),
+        item(1, 1, "deep"),
+        item(1, 1, "deeper"),
+        item(1, 0, "two"),
+        p("Between"),
+        item(2, 0, "dot"),
+        item(3, 0, "seven"),
+        item(0, 0, "none"),
+    ];
+    let document = read(&body.concat(), &[("word/numbering.xml", numbering)]);
+    assert_eq!(
+        document.text,
+        "Before\n\n1. one\n  1.a) deep\n  1.b) deeper\n2. two\n\nBetween\n\n- dot\n7. seven\n\nnone"
+    );
+}
+
+#[test]
+fn tables_notes_and_boxes_read_in_order() {
+    let notes = r#"<w:footnotes><w:footnote w:type="separator" w:id="-1"><w:p><w:r><w:t>line</w:t></w:r></w:p></w:footnote>
+        <w:footnote w:id="2"><w:p><w:r><w:t>The note.</w:t></w:r></w:p></w:footnote></w:footnotes>"#;
+    let cell = |text: &str| format!("<w:tc>{}</w:tc>", p(text));
+    let body = format!(
+        r#"<w:p><w:r><w:t xml:space="preserve">High </w:t></w:r><w:r><mc:AlternateContent><mc:Choice><w:drawing><wps:txbx>
+        <w:txbxContent>{}</w:txbxContent></wps:txbx></w:drawing></mc:Choice><mc:Fallback><w:pict>{}</w:pict></mc:Fallback>
+        </mc:AlternateContent></w:r><w:r><w:t>water</w:t><w:footnoteReference w:id="2"/><w:t>.</w:t></w:r></w:p>
+        <w:tbl><w:tr>{}{}</w:tr><w:tr>{}{}</w:tr></w:tbl>{}"#,
+        p("boxed"),
+        p("boxed"),
+        cell("Port"),
+        cell("Fee"),
+        cell("North"),
+        cell("14"),
+        p("After")
+    );
+    let document = read(&body, &[("word/footnotes.xml", notes)]);
+    assert_eq!(document.text, "High water.\n\nboxed\n\nThe note.\n\nPort | Fee\nNorth | 14\n\nAfter");
+}
+
+#[test]
+fn changes_count_as_accepted_and_codes_are_not_text() {
+    let body = r#"<w:p><w:ins><w:r><w:t>New</w:t></w:r></w:ins><w:del><w:r><w:delText>Old</w:delText></w:r></w:del>
+        <w:moveFrom><w:r><w:t>Gone</w:t></w:r></w:moveFrom><w:r><w:fldChar/><w:instrText>PAGE \* X</w:instrText><w:t xml:space="preserve"> page</w:t></w:r>
+        <w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r><w:hyperlink><w:r><w:tab/><w:t>li</w:t></w:r><w:r><w:t>nk</w:t><w:br/><w:t>line</w:t></w:r></w:hyperlink></w:p>"#;
+    assert_eq!(read(body, &[]).text, "New page link\nline");
+}
+
+#[test]
+fn a_document_without_words_says_what_it_holds() {
+    let code = |body: &str| extract("a.docx", &word(body, &[]), None).unwrap_err().to_string();
+    assert!(code("<w:p><w:r><w:drawing/></w:r></w:p>").contains("pictures (1)"));
+    assert!(code("<w:tbl><w:tr><w:tc><w:p/></w:tc></w:tr></w:tbl>").contains("empty tables (1)"));
+    assert_eq!(extract("a.docx", &word("<w:p/>", &[]), None).unwrap_err().code(), "file-empty");
+}
+
+#[test]
+fn a_file_that_breaks_off_is_read_as_far_as_its_text_is_whole() {
+    let bytes = word(&p("The beacon is lit."), &[("word/media/x", &"long".repeat(400))]);
+    let cut = &bytes[..bytes.len() - 200];
+    let document = extract("a.txt", cut, None).unwrap();
+    assert_eq!((document.text.as_str(), document.warnings.len()), ("The beacon is lit.", 1));
+    assert_eq!(extract("a.docx", &bytes[..200], None).unwrap_err().code(), "file-damaged");
+}

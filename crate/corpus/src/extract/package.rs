@@ -1,0 +1,261 @@
+//! The entries of a ZIP file, unpacked one at a time and within bounds.
+
+use std::{borrow::Cow, collections::HashMap, io::Read};
+
+use flate2::read::DeflateDecoder;
+use rawzip::{
+    CompressionMethod, ZipArchive, ZipArchiveEntryWayfinder, ZipFileHeaderRecord, ZipSliceArchive, zipcrypto::Decryptor,
+};
+
+use super::limits::{MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_TOTAL_BYTES};
+use crate::{CorpusError, decode::decode};
+
+mod salvage;
+
+/// Whether the bytes open like a ZIP file.
+pub(crate) fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
+}
+
+/// An opened ZIP file.
+pub(crate) struct Package<'a> {
+    content: Content<'a>,
+    names: Vec<String>,
+    /// Where each name stands in `names`; of equals, the last.
+    by_name: HashMap<String, usize>,
+    password: Option<&'a str>,
+    /// Bytes unpacked so far, of all entries together.
+    n_unpacked: usize,
+}
+
+enum Content<'a> {
+    Listed(ZipSliceArchive<Cow<'a, [u8]>>, Vec<Entry>),
+    /// What stands whole before the place where a file without its list of entries breaks off.
+    Salvaged(Vec<Vec<u8>>),
+}
+
+/// Where an entry lies and how it is packed.
+struct Entry {
+    place: ZipArchiveEntryWayfinder,
+    method: CompressionMethod,
+    is_locked: bool,
+}
+
+impl<'a> Package<'a> {
+    /// Opens a ZIP file by its list of entries; links to other files are left out.
+    ///
+    /// # Errors
+    /// `file-damaged` where that list is missing or wrong, `file-too-large` for too many entries.
+    pub fn open(bytes: impl Into<Cow<'a, [u8]>>, password: Option<&'a str>) -> Result<Self, CorpusError> {
+        let archive = ZipArchive::from_slice(bytes.into()).map_err(|error| damaged(&error))?;
+        let (mut entries, mut names) = (Vec::new(), Vec::new());
+        let mut listed = archive.entries();
+        while let Some(record) = listed.next_entry().map_err(|error| damaged(&error))? {
+            if entries.len() >= MAX_ENTRIES {
+                let reason = format!("it holds more than {MAX_ENTRIES} files");
+                return Err(CorpusError::TooLarge { reason });
+            }
+            if !record.mode().is_symlink() {
+                names.push(String::from_utf8_lossy(record.file_path().as_bytes()).into_owned());
+                entries.push(entry(&record));
+            }
+        }
+        Ok(Self::new(Content::Listed(archive, entries), names, password))
+    }
+
+    fn new(content: Content<'a>, names: Vec<String>, password: Option<&'a str>) -> Self {
+        let by_name = names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect();
+        Self { content, names, by_name, password, n_unpacked: 0 }
+    }
+
+    /// Opens a ZIP file that may break off: without a list of entries, those that are whole are read in order.
+    ///
+    /// # Errors
+    /// Those of [`Package::open`], where not one entry is whole.
+    pub fn open_or_salvage(bytes: &'a [u8]) -> Result<Self, CorpusError> {
+        match Self::open(bytes, None) {
+            Err(error @ CorpusError::Damaged { .. }) => {
+                let found = salvage::whole_entries(bytes);
+                if found.is_empty() {
+                    return Err(error);
+                }
+                let (names, contents) = found.into_iter().unzip();
+                Ok(Self::new(Content::Salvaged(contents), names, None))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether the file broke off, so that entries may be missing.
+    pub fn is_salvaged(&self) -> bool {
+        matches!(self.content, Content::Salvaged(_))
+    }
+
+    /// The paths of the entries as they are written in the file.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Bytes unpacked so far.
+    pub fn n_unpacked(&self) -> usize {
+        self.n_unpacked
+    }
+
+    pub fn is_locked(&self, index: usize) -> bool {
+        match &self.content {
+            Content::Listed(_, entries) => entries.get(index).is_some_and(|entry| entry.is_locked),
+            Content::Salvaged(_) => false,
+        }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// Unpacks an entry.
+    ///
+    /// # Errors
+    /// `file-password` for a locked entry, `file-too-large` above the bounds, `file-damaged`.
+    pub fn read_index(&mut self, index: usize) -> Result<Vec<u8>, CorpusError> {
+        let (archive, entry) = match &self.content {
+            Content::Salvaged(contents) => return Ok(contents.get(index).cloned().unwrap_or_default()),
+            Content::Listed(archive, entries) => match entries.get(index) {
+                Some(entry) => (archive, entry),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let local = archive.get_entry(entry.place).map_err(|error| damaged(&error))?;
+        let packed: Box<dyn Read + '_> = match (entry.is_locked, self.password) {
+            (false, _) => Box::new(local.data()),
+            (true, None) => return Err(CorpusError::Password { is_wrong: false }),
+            (true, Some(_)) if entry.method == CompressionMethod::AES => {
+                return Err(CorpusError::Unsupported { kind: "Zip files locked with AES" });
+            }
+            (true, Some(password)) => {
+                Box::new(Decryptor::new(local.data(), password.as_bytes()).map_err(|error| damaged(&error))?)
+            }
+        };
+        let plain: Box<dyn Read + '_> = match entry.method {
+            CompressionMethod::STORE => packed,
+            CompressionMethod::DEFLATE => Box::new(DeflateDecoder::new(packed)),
+            _ => return Err(CorpusError::Unsupported { kind: "Zip files packed in an uncommon way" }),
+        };
+        unpack(&mut local.verifying_reader(plain), &mut self.n_unpacked).map_err(|error| match error {
+            // That a password is wrong shows in the content's checksum.
+            CorpusError::Damaged { .. } if entry.is_locked => CorpusError::Password { is_wrong: true },
+            error => error,
+        })
+    }
+
+    /// Unpacks the entry of this name; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of [`Package::read_index`].
+    pub fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>, CorpusError> {
+        self.by_name.get(name).copied().map(|index| self.read_index(index)).transpose()
+    }
+
+    /// Unpacks the entry of this name as text: UTF-8 as it stands, anything else as far as it can be told.
+    ///
+    /// # Errors
+    /// Those of [`Package::read_index`], and `file-damaged` where it is not text.
+    pub fn read_text(&mut self, name: &str) -> Result<Option<String>, CorpusError> {
+        let Some(bytes) = self.read(name)? else {
+            return Ok(None);
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => match decode(error.as_bytes()) {
+                Ok(decoded) => Ok(Some(decoded.text)),
+                Err(_) => Err(CorpusError::Damaged { reason: format!("{name} is not text") }),
+            },
+        }
+    }
+}
+
+/// Reads an entry to its end, counting bytes as they come: what its header claims is not asked.
+fn unpack(entry: &mut dyn Read, n_unpacked: &mut usize) -> Result<Vec<u8>, CorpusError> {
+    let mut content = Vec::new();
+    let read = entry.take(MAX_ENTRY_BYTES as u64 + 1).read_to_end(&mut content);
+    *n_unpacked += content.len();
+    let too_large = |what: &str, limit: usize| {
+        Err(CorpusError::TooLarge { reason: format!("{what} unpacks to more than {} MB", limit >> 20) })
+    };
+    if content.len() > MAX_ENTRY_BYTES {
+        return too_large("a part of it", MAX_ENTRY_BYTES);
+    }
+    if *n_unpacked > MAX_TOTAL_BYTES {
+        return too_large("it", MAX_TOTAL_BYTES);
+    }
+    match read {
+        Ok(_) => Ok(content),
+        Err(error) => Err(CorpusError::Damaged { reason: format!("a part of it cannot be unpacked: {error}") }),
+    }
+}
+
+fn entry(record: &ZipFileHeaderRecord<'_>) -> Entry {
+    Entry { place: record.wayfinder(), method: record.compression_method(), is_locked: record.flags().is_encrypted() }
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> CorpusError {
+    CorpusError::Damaged { reason: error.to_string() }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::DeflateEncoder};
+    use rawzip::{ZipArchiveWriter, path::EntryPath, zipcrypto::Encryptor};
+
+    use super::*;
+
+    /// A ZIP file of these entries.
+    pub fn pack(entries: &[(&str, &str)]) -> Vec<u8> {
+        let entries: Vec<(&str, &[u8])> = entries.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+        pack_bytes(&entries)
+    }
+
+    pub fn pack_bytes(entries: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = ZipArchiveWriter::new(Vec::new());
+        for (name, content) in entries {
+            let builder =
+                archive.new_file(EntryPath::verbatim(name.as_bytes())).compression_method(CompressionMethod::DEFLATE);
+            let (mut entry, config) = builder.start().unwrap();
+            let mut writer = config.wrap(DeflateEncoder::new(&mut entry, Compression::fast()));
+            writer.write_all(content).unwrap();
+            let (encoder, descriptor) = writer.finish().unwrap();
+            encoder.finish().unwrap();
+            entry.finish(descriptor).unwrap();
+        }
+        archive.finish().unwrap()
+    }
+
+    /// A ZIP file of one entry that a password locks.
+    pub fn pack_locked(name: &str, content: &[u8], password: &[u8]) -> Vec<u8> {
+        let mut archive = ZipArchiveWriter::new(Vec::new());
+        let builder = archive.new_file(name).compression_method(CompressionMethod::DEFLATE).encrypted(true);
+        let (mut entry, config) = builder.start().unwrap();
+        let lock = Encryptor::new(&mut entry, password, [7; 11], 0).unwrap();
+        let mut writer = config.wrap(DeflateEncoder::new(lock, Compression::fast()));
+        writer.write_all(content).unwrap();
+        let (encoder, descriptor) = writer.finish().unwrap();
+        encoder.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+        archive.finish().unwrap()
+    }
+
+    #[test]
+    fn what_a_header_claims_is_not_believed() {
+        let bytes = pack(&[("a", &"x".repeat(MAX_ENTRY_BYTES + 1)), ("b", "small")]);
+        let mut package = Package::open(&bytes[..], None).unwrap();
+        assert_eq!(package.read("a").unwrap_err().code(), "file-too-large");
+        assert_eq!(package.read("b").unwrap().unwrap(), b"small");
+        let mut lying = bytes.clone();
+        let size = ((MAX_ENTRY_BYTES + 1) as u32).to_le_bytes();
+        while let Some(at) = lying.windows(4).position(|window| window == size) {
+            lying[at..at + 4].copy_from_slice(&9u32.to_le_bytes());
+        }
+        assert!(Package::open(&lying[..], None).and_then(|mut package| package.read("a")).is_err());
+    }
+}
