@@ -11,6 +11,7 @@ use hayro_syntax::{
 use super::{
     fonts::{Fonts, TextFont},
     glyph::{Glyph, PageGlyphs, Turn},
+    inline,
     matrix::Matrix,
     stream::{Budget, Failure},
 };
@@ -62,7 +63,7 @@ impl<'a> Reader<'a> {
             depth: 0,
         };
         let data = walker.page_data(page);
-        walker.run(&data, page.resources());
+        walker.run(data, page.resources());
         walker.run_annotations(page);
         let n_used = share - walker.n_left;
         let content = walker.content;
@@ -165,8 +166,9 @@ impl<'a> Walker<'_, 'a> {
         data
     }
 
-    fn run(&mut self, data: &[u8], resources: &Resources<'a>) {
-        let mut operators = UntypedIter::new(data);
+    fn run(&mut self, mut data: Vec<u8>, resources: &Resources<'a>) {
+        self.content.has_drawings |= inline::blank(&mut data);
+        let mut operators = UntypedIter::new(&data);
         while let Some(instruction) = operators.next() {
             if self.n_left == 0 || self.content.glyphs.len() >= MAX_GLYPHS {
                 self.content.is_cut = true;
@@ -226,7 +228,7 @@ impl<'a> Walker<'_, 'a> {
                     self.show_array(array);
                 }
             }
-            b"BI" | b"f" | b"F" | b"f*" | b"B" | b"B*" | b"b" | b"b*" | b"S" | b"s" | b"sh" => {
+            b"f" | b"F" | b"f*" | b"B" | b"B*" | b"b" | b"b*" | b"S" | b"s" | b"sh" => {
                 self.content.has_drawings = true;
             }
             b"Do" => self.draw(operands, resources),
@@ -356,7 +358,7 @@ impl<'a> Walker<'_, 'a> {
         }
         let resources = stream.dict().get::<Dict<'a>>("Resources").map(Resources::new);
         self.depth += 1;
-        self.run(&data, resources.as_ref().unwrap_or(parent));
+        self.run(data.into_owned(), resources.as_ref().unwrap_or(parent));
         self.depth -= 1;
         self.states = saved_states;
         self.state = saved;

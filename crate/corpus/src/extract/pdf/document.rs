@@ -132,7 +132,7 @@ fn can_head(paragraph: &Paragraph) -> bool {
     let text = &paragraph.text;
     text.len() <= MAX_HEADING_BYTES
         && paragraph.n_lines <= MAX_HEADING_LINES
-        && !text.contains(" | ")
+        && !paragraph.is_row
         && text.chars().filter(|c| c.is_alphabetic()).count() >= 2
 }
 

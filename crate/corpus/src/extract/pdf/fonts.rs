@@ -135,9 +135,21 @@ fn is_bounded(dict: &Dict<'_>, descendant: Option<&Dict<'_>>, budget: &mut Budge
             .all(|key| !font.contains_key(key) || (0..=MAX_CODE).contains(&number(font, key)))
     });
     codes_are_small
+        && has_small_differences(dict)
         && fonts().all(|font| has_small_streams(font, &["ToUnicode", "Encoding", "CIDToGIDMap"]))
         && descriptors.iter().all(|descriptor| has_small_streams(descriptor, &["FontFile", "FontFile2", "FontFile3"]))
         && descendant.is_none_or(|font| has_few_widths(font, "W", 1) && has_few_widths(font, "W2", 3))
+}
+
+/// `/Differences` lists codes and the names of the glyphs from there on.
+fn has_small_differences(font: &Dict<'_>) -> bool {
+    let differences = font.get::<Dict<'_>>("Encoding").and_then(|encoding| encoding.get::<Array<'_>>("Differences"));
+    differences.is_none_or(|differences| {
+        differences.iter::<Object<'_>>().all(|object| match object {
+            Object::Number(code) => (-MAX_CODE..=MAX_CODE).contains(&code.as_i64()),
+            _ => true,
+        })
+    })
 }
 
 fn number(dict: &Dict<'_>, key: &str) -> i64 {

@@ -6,6 +6,7 @@ mod document;
 mod fonts;
 mod furniture;
 mod glyph;
+mod inline;
 mod letters;
 mod line;
 mod matrix;
@@ -53,6 +54,7 @@ pub(super) fn extract(bytes: &[u8], password: Option<&str>) -> Result<Document, 
         }
     }
     report.n_read = pages.len();
+    report.is_exceeded = reader.budget.is_exceeded;
     furniture::remove(&mut pages);
     let words = Words::of(pages.iter().flatten());
     let Assembled { text, sections, pages } = document::assemble(pages, &words, &meta::outline(&pdf));
@@ -80,6 +82,7 @@ struct Report {
     unknown: Vec<usize>,
     has_drawings: bool,
     n_read: usize,
+    is_exceeded: bool,
 }
 
 impl Report {
@@ -98,7 +101,11 @@ impl Report {
     /// Why there is no text at all.
     fn refusal(&self, n_pages: usize) -> CorpusError {
         let pages = if n_pages == 1 { "one page".to_owned() } else { format!("{n_pages} pages") };
-        if !self.cut.is_empty() {
+        if self.is_exceeded {
+            CorpusError::TooLarge {
+                reason: format!("unpacked, a page has more than {} MB", stream::MAX_STREAM_BYTES >> 20),
+            }
+        } else if !self.cut.is_empty() {
             CorpusError::Damaged { reason: format!("nothing on its {pages} could be read") }
         } else if !self.unknown.is_empty() {
             CorpusError::NoText {
@@ -114,7 +121,10 @@ impl Report {
     fn warnings(&self, n_pages: usize) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.cut.is_empty() {
-            warnings.push(format!("{} could not be read in full; the file may be damaged.", named(&self.cut)));
+            warnings.push(format!(
+                "{} could not be read in full: the file is damaged there, or too large.",
+                named(&self.cut)
+            ));
         }
         if !self.unknown.is_empty() {
             warnings.push(format!(

@@ -11,6 +11,9 @@ const MAX_JUNK_BYTES: usize = 1024;
 const MAX_OBJECT_BYTES: usize = 96 << 20;
 /// How far before its data the dictionary of a stream is looked for, in bytes.
 const MAX_DICTIONARY_BYTES: usize = 4096;
+/// The most that dictionaries may lie within one another, summed over all of them: where they never end, the parser
+/// reads each to the end of the file.
+const MAX_NESTING: usize = 20_000_000;
 
 /// Where the PDF begins in a file, none for a file that is something else. A text that quotes a header within its first
 /// lines is no PDF unless its name says so.
@@ -28,11 +31,15 @@ pub(super) fn open(bytes: &[u8], password: Option<&str>) -> Result<Pdf, CorpusEr
         let reason = format!("unpacked, its tables have more than {} MB", MAX_OBJECT_BYTES >> 20);
         return Err(CorpusError::TooLarge { reason });
     }
+    if !is_nested_within_bounds(bytes) {
+        return Err(damaged("its dictionaries have no end"));
+    }
+    let locked = || CorpusError::Password { is_wrong: password.is_some_and(|password| !password.is_empty()) };
     let pdf = Pdf::new_with_password(bytes.to_vec(), password.unwrap_or_default()).map_err(|error| match error {
-        LoadPdfError::Decryption(DecryptionError::PasswordProtected) => {
-            CorpusError::Password { is_wrong: password.is_some_and(|password| !password.is_empty()) }
-        }
+        LoadPdfError::Decryption(DecryptionError::PasswordProtected) => locked(),
         LoadPdfError::Decryption(_) => damaged("it is locked in a way that is not known here"),
+        // Where the parser had to mend the file it does not tell a wrong password from damage.
+        LoadPdfError::Invalid if find(bytes, b"/Encrypt").is_some() => locked(),
         LoadPdfError::Invalid => damaged("no pages were found in it"),
     })?;
     if pdf.pages().is_empty() {
@@ -49,15 +56,16 @@ fn damaged(reason: &str) -> CorpusError {
 fn packed_bytes(bytes: &[u8]) -> usize {
     let mut n_bytes = 0;
     let mut at = 0;
-    let mut end_of_last = 0;
+    // The dictionary follows the last such word.
+    let mut last = 0;
     while let Some(found) = find(&bytes[at..], b"stream") {
         let start = at + found;
         at = start + b"stream".len();
-        if bytes[..start].ends_with(b"end") {
-            end_of_last = at;
+        let dictionary = &bytes[last.max(start.saturating_sub(MAX_DICTIONARY_BYTES))..start];
+        last = at;
+        if dictionary.ends_with(b"end") {
             continue;
         }
-        let dictionary = &bytes[end_of_last.max(start.saturating_sub(MAX_DICTIONARY_BYTES))..start];
         if is_opened_first(dictionary) {
             let data = bytes[at..].trim_ascii_start();
             let n_filters = count(dictionary, b"Decode") - count(dictionary, b"DecodeParms");
@@ -70,6 +78,33 @@ fn packed_bytes(bytes: &[u8]) -> usize {
         }
     }
     n_bytes
+}
+
+/// Whether the sum over all dictionaries of how many are open around them is within bounds.
+fn is_nested_within_bounds(bytes: &[u8]) -> bool {
+    let mut n_open = 0usize;
+    let mut sum = 0usize;
+    let mut at = 0;
+    while at < bytes.len() && sum <= MAX_NESTING {
+        let rest = &bytes[at..];
+        match bytes[at] {
+            b'<' if rest.starts_with(b"<<") => {
+                n_open += 1;
+                sum += n_open;
+                at += 2;
+            }
+            b'>' if rest.starts_with(b">>") => {
+                n_open = n_open.saturating_sub(1);
+                at += 2;
+            }
+            b'e' if rest.starts_with(b"endobj") => {
+                n_open = 0;
+                at += 6;
+            }
+            _ => at += 1,
+        }
+    }
+    sum <= MAX_NESTING
 }
 
 /// Whether the dictionary is, or with an escaped name may be, that of packed objects or of the table of objects.

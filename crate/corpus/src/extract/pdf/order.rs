@@ -11,6 +11,9 @@ const MAX_LEADING: f32 = 2.2;
 /// A table's cells are no longer than this, in characters, in the middle of all.
 const MAX_CELL_CHARS: usize = 22;
 
+/// What stands between the cells of a table's row.
+pub(super) const CELL: &str = " | ";
+
 /// Lines that follow one another in one column.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Block {
@@ -96,7 +99,7 @@ fn table_len(rows: &[Vec<Line>]) -> usize {
 fn join_row(row: &[Line]) -> Line {
     let mut joined = row[0].clone();
     for cell in &row[1..] {
-        joined.text += " | ";
+        joined.text += CELL;
         joined.text += &cell.text;
         joined.n_chars += cell.n_chars;
         joined.x0 = joined.x0.min(cell.x0);

@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{letters::is_unspaced, line::Line, order::Block};
+use super::{
+    letters::is_unspaced,
+    line::Line,
+    order::{Block, CELL},
+};
 
 /// More space between lines than this, in units of the block's usual distance, parts paragraphs.
 const PARAGRAPH_GAP: f32 = 1.3;
@@ -20,6 +24,8 @@ pub(super) struct Paragraph {
     pub size: f32,
     pub is_bold: bool,
     pub n_lines: usize,
+    /// It is a row of a table.
+    pub is_row: bool,
 }
 
 /// Words of a document, to tell a hyphen that parts a word from one that belongs to it.
@@ -71,6 +77,7 @@ pub(super) fn paragraphs(blocks: &[Block], page: usize, words: &Words) -> Vec<Pa
                     size: line.size,
                     is_bold: line.is_bold,
                     n_lines: 1,
+                    is_row: line.text.contains(CELL),
                 }),
             }
             above = Some(line);
@@ -97,9 +104,7 @@ fn edges(lines: &[Line]) -> (f32, f32) {
 fn starts_paragraph(above: &Line, line: &Line, leading: f32, column: &Column) -> bool {
     let Column { left, right, full } = *column;
     let distance = above.y - line.y;
-    if distance > PARAGRAPH_GAP * leading.max(line.size * 0.8)
-        || above.text.contains(" | ")
-        || line.text.contains(" | ")
+    if distance > PARAGRAPH_GAP * leading.max(line.size * 0.8) || above.text.contains(CELL) || line.text.contains(CELL)
     {
         return true;
     }
@@ -179,7 +184,7 @@ fn runs_on(above: &Paragraph, below: &Paragraph, body_size: f32) -> bool {
     let alike = (above.size - below.size).abs() < 0.1 * body_size && above.is_bold == below.is_bold;
     let is_body = (above.size - body_size).abs() < 0.1 * body_size;
     let goes_on = below.text.starts_with(|c: char| c.is_lowercase());
-    let is_open = !ends_sentence(&above.text) && !above.text.contains(" | ");
+    let is_open = !ends_sentence(&above.text) && !above.is_row;
     alike && is_body && is_open && goes_on && above.n_lines > 1 && !starts_item(&below.text)
 }
 

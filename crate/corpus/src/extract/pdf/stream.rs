@@ -29,11 +29,13 @@ pub(super) struct Budget {
     n_left: usize,
     /// Streams of which only a beginning could be read.
     pub n_damaged: usize,
+    /// A stream was refused since it would decode to too much.
+    pub is_exceeded: bool,
 }
 
 impl Budget {
     pub fn new() -> Self {
-        Self { n_left: MAX_TOTAL_BYTES, n_damaged: 0 }
+        Self { n_left: MAX_TOTAL_BYTES, n_damaged: 0, is_exceeded: false }
     }
 
     /// The stream's bytes with all filters undone; of damaged data, those before the damage.
@@ -50,6 +52,7 @@ impl Budget {
             Err(Failure::Broken) => 0,
         };
         self.n_left -= n_spent;
+        self.is_exceeded |= matches!(decoded, Err(Failure::TooLarge));
         decoded
     }
 
