@@ -12,6 +12,7 @@ mod limits;
 mod markdown;
 mod package;
 mod packed;
+mod pdf;
 mod plain;
 mod rst;
 mod xml;
@@ -98,7 +99,9 @@ struct Extracted {
 /// and a password that is missing or wrong, `file-damaged`, `file-too-large`, `file-binary`, `file-undecodable`, and
 /// `file-unsupported` for formats that are known and not read here.
 pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
-    let _ = password;
+    if let Some(start) = pdf::start(name, bytes) {
+        return pdf::extract(&bytes[start..], password).map(numbered);
+    }
     let (format, mut extracted, encoding, mut warnings) = if package::is_zip(bytes) {
         let (format, extracted, warnings) = packed::extract(bytes)?;
         (format, extracted, None, warnings)
@@ -146,10 +149,20 @@ fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String
     Ok((format, extracted, Some(decoded.encoding.to_owned()), decoded.warnings))
 }
 
+/// Gives each section the page that it begins on, and the document a title where it has none.
+fn numbered(mut document: Document) -> Document {
+    for section in &mut document.sections {
+        let n = document.pages.partition_point(|&start| start <= section.span.start);
+        section.page = u32::try_from(n).ok().filter(|&n| n > 0);
+    }
+    let first_heading = document.sections.iter().find(|section| section.level == 1);
+    document.title = document.title.or_else(|| first_heading.map(|section| section.title.clone()));
+    document
+}
+
 /// Formats that are told by their first bytes and read elsewhere or not at all.
 fn unsupported_kind(bytes: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 7] = [
-        (b"%PDF-", "PDF"),
+    const MAGIC: [(&[u8], &str); 6] = [
         (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "Old Office"),
         (b"{\\rtf", "RTF"),
         (b"\x1F\x8B", "Gzip"),
@@ -187,7 +200,7 @@ mod tests {
         assert_eq!(code("a.md", b" \n\t\n "), "file-empty");
         assert_eq!(code("a.html", b"<script>1</script><img src=x>"), "file-empty");
         assert_eq!(code("a.txt", b""), "file-empty");
-        assert_eq!(code("a.pdf", b"%PDF-1.7"), "file-unsupported");
+        assert_eq!(code("a.pdf", b"%PDF-1.7"), "file-damaged");
         assert_eq!(code("a.txt", &[7; 90]), "file-binary");
         assert_eq!(code("a.txt", b"\xFF\xFE\x00\xD8\x00\xD8\x00\xD8\x00\xD8"), "file-undecodable");
     }
