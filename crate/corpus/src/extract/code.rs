@@ -1,6 +1,6 @@
 //! Source code: the text as it stands, with its definitions as sections, told line by line.
 
-use super::{Extracted, plain};
+use super::{Extracted, limits::MAX_DEFINITIONS, plain};
 use crate::span::{Heading, sections};
 use rules::{Body, Methods, Rules, rules};
 
@@ -61,6 +61,9 @@ fn definitions(text: &str, rules: &Rules) -> Vec<Heading> {
     for (i, line) in lines.iter().enumerate() {
         if line.text.is_empty() {
             continue;
+        }
+        if headings.len() >= MAX_DEFINITIONS {
+            break;
         }
         let indent = line.indent();
         let n_around = open.iter().take_while(|around| around.indent < indent).count();

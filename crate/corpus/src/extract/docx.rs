@@ -36,7 +36,7 @@ pub(super) fn extract(package: &mut Package<'_>, main: &str) -> Result<Extracted
         None => Numbering::default(),
     };
     let notes = notes(package, &parts)?;
-    let mut body = Body::new(&styles, numbering, &notes);
+    let mut body = Body::new(&styles, numbering, notes);
     walk(&source, &mut |node| body.node(node))?;
     if body.builder.len() == 0 {
         return Err(no_text(&body));

@@ -16,6 +16,9 @@ pub(super) const MAX_JSON_DEPTH: usize = 256;
 /// Bytes of text in one document: some 2,500 pages, which is more than an index of one tab searches well.
 pub(super) const MAX_TEXT_BYTES: usize = 16 << 20;
 
+/// Definitions in one file of code: a section costs more than the few bytes that a hostile line makes it from.
+pub(super) const MAX_DEFINITIONS: usize = 50_000;
+
 /// Cuts a text that is too long at the end of a paragraph, and says so.
 pub(super) fn cut_long_text(extracted: &mut Extracted, warnings: &mut Vec<String>) {
     let n_bytes = extracted.text.len();
@@ -34,4 +37,24 @@ pub(super) fn cut_long_text(extracted: &mut Extracted, warnings: &mut Vec<String
         "The text is longer than {} MB; only its beginning was read. Split the file to have the rest read too.",
         MAX_TEXT_BYTES >> 20
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::{Section, Span};
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut_between_paragraphs_and_that_is_said() {
+        let paragraph = format!("{}\u{e9}\n\n", "word ".repeat(1000));
+        let text = paragraph.repeat(MAX_TEXT_BYTES / paragraph.len() + 2);
+        let section = |start, end| Section { title: "x".into(), level: 1, span: Span::new(start, end), page: None };
+        let sections = vec![section(0, text.len()), section(text.len() - 9, text.len())];
+        let mut extracted = Extracted { text, sections, title: None };
+        let mut warnings = Vec::new();
+        cut_long_text(&mut extracted, &mut warnings);
+        assert!(extracted.text.len() <= MAX_TEXT_BYTES && extracted.text.ends_with('\u{e9}'));
+        assert_eq!(extracted.sections, [section(0, extracted.text.len())]);
+        assert_eq!(warnings.len(), 1);
+    }
 }

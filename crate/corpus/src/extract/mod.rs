@@ -170,7 +170,16 @@ fn unsupported_kind(bytes: &[u8]) -> Option<&'static str> {
         (b"\xFF\xD8\xFF", "Picture"),
         (b"GIF8", "Picture"),
     ];
-    MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, kind)| kind)
+    match MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        Some((_, "Old Office")) if is_locked_office(bytes) => Some("Password-protected Office"),
+        found => found.map(|&(_, kind)| kind),
+    }
+}
+
+/// A new Office document under a password is an old one that holds a stream of this name.
+fn is_locked_office(bytes: &[u8]) -> bool {
+    let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    bytes.windows(name.len()).any(|window| window == name)
 }
 
 fn opens_like_html(bytes: &[u8]) -> bool {

@@ -36,7 +36,8 @@ pub(super) struct Body<'a> {
     pub builder: TextBuilder,
     styles: &'a Styles,
     numbering: Numbering,
-    notes: &'a Notes,
+    /// Notes that no paragraph has shown yet: each is read once, however often it is referred to.
+    notes: Notes,
     /// Open paragraphs, outermost first: a text box holds its own.
     open: Vec<Paragraph>,
     /// Open elements within an unread one.
@@ -65,7 +66,7 @@ struct Paragraph {
 }
 
 impl<'a> Body<'a> {
-    pub fn new(styles: &'a Styles, numbering: Numbering, notes: &'a Notes) -> Self {
+    pub fn new(styles: &'a Styles, numbering: Numbering, notes: Notes) -> Self {
         Self {
             builder: TextBuilder::new(),
             styles,
@@ -175,9 +176,9 @@ impl<'a> Body<'a> {
     }
 
     fn note(&mut self, kind: &'static str, attrs: &Attrs<'_>) {
-        let note = attrs.get("id").and_then(|id| self.notes.get(&(kind, id)));
+        let note = attrs.get("id").and_then(|id| self.notes.remove(&(kind, id)));
         if let (Some(note), Some(paragraph)) = (note, self.open.last_mut()) {
-            paragraph.notes.push(note.clone());
+            paragraph.notes.push(note);
         }
     }
 

@@ -12,6 +12,8 @@ use crate::{
 
 /// Levels that a list has.
 const N_LEVELS: usize = 9;
+/// A longer pattern of a marker is none: it would be written before every paragraph of its list.
+const MAX_MARKER_BYTES: usize = 64;
 /// Roman numbers and repeated letters stop here; beyond, digits.
 const MAX_SPELLED: u32 = 400;
 
@@ -156,7 +158,9 @@ impl Parser {
             let level = &mut look.levels[self.level];
             match name {
                 "numFmt" => level.format = attrs.get("val").unwrap_or_default(),
-                "lvlText" => level.text = attrs.get("val").unwrap_or_default(),
+                "lvlText" => {
+                    level.text = attrs.get("val").filter(|text| text.len() <= MAX_MARKER_BYTES).unwrap_or_default();
+                }
                 "start" => level.start = attrs.number("val"),
                 "pStyle" => level.style = attrs.get("val"),
                 "styleLink" => look.style_link = attrs.get("val"),

@@ -114,6 +114,23 @@ fn a_document_without_words_says_what_it_holds() {
 }
 
 #[test]
+fn a_document_under_a_password_is_told_from_an_old_one() {
+    let stream: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let old = b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
+    let message = |bytes: &[u8]| extract("a.docx", bytes, None).unwrap_err().to_string();
+    assert!(message(&[&old[..], &stream].concat()).starts_with("Password-protected Office"));
+    assert!(message(old).starts_with("Old Office"));
+}
+
+#[test]
+fn a_note_is_read_once_however_often_it_is_referred_to() {
+    let notes =
+        r#"<w:footnotes><w:footnote w:id="1"><w:p><w:r><w:t>Note.</w:t></w:r></w:p></w:footnote></w:footnotes>"#;
+    let reference = r#"<w:p><w:r><w:t>x</w:t><w:footnoteReference w:id="1"/></w:r></w:p>"#;
+    assert_eq!(read(&reference.repeat(3), &[("word/footnotes.xml", notes)]).text, "x\n\nNote.\n\nx\n\nx");
+}
+
+#[test]
 fn a_file_that_breaks_off_is_read_as_far_as_its_text_is_whole() {
     let bytes = word(&p("The beacon is lit."), &[("word/media/x", &"long".repeat(400))]);
     let cut = &bytes[..bytes.len() - 200];
