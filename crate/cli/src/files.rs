@@ -82,12 +82,7 @@ pub enum Told<'a> {
 }
 
 /// Lays a file down, or the files of an archive. What cannot be read is told and left out.
-pub fn lay_down_file(
-    session: &mut Session<Terminal>,
-    name: &str,
-    bytes: &[u8],
-    tell: &mut dyn FnMut(&str, Told<'_>),
-) {
+pub fn lay_down_file(session: &mut Session<Terminal>, name: &str, bytes: &[u8], tell: &mut dyn FnMut(&str, Told<'_>)) {
     let files = match expand(name, bytes, None) {
         None => return lay_down_plain(session, name, bytes, tell),
         Some(Err(error)) => return tell(name, Told::LeftOut(&error)),
@@ -101,13 +96,9 @@ pub fn lay_down_file(
     }
 }
 
-fn lay_down_plain(
-    session: &mut Session<Terminal>,
-    name: &str,
-    bytes: &[u8],
-    tell: &mut dyn FnMut(&str, Told<'_>),
-) {
-    if let Err(error) = pollster::block_on(session.add_source(name, bytes, &mut |event| tell(name, Told::Event(event)))) {
+fn lay_down_plain(session: &mut Session<Terminal>, name: &str, bytes: &[u8], tell: &mut dyn FnMut(&str, Told<'_>)) {
+    if let Err(error) = pollster::block_on(session.add_source(name, bytes, &mut |event| tell(name, Told::Event(event))))
+    {
         tell(name, Told::LeftOut(&error));
     }
 }

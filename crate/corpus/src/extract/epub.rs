@@ -27,17 +27,18 @@ pub(super) fn extract(package: &mut Package<'_>, warnings: &mut Vec<String>) -> 
     let source = package.read_text(&book)?.ok_or_else(|| missing(&book))?;
     let chapters = reading_order(&source, folder_of(&book))?;
     let protected = protected(package)?;
-    if chapters.iter().any(|path| protected.contains(path)) {
+    if chapters.iter().any(|part| protected.contains(&part.path)) {
         return Err(CorpusError::Unsupported { kind: "Copy-protected EPUB" });
     }
     let mut text = String::new();
     let mut sections = Vec::new();
     let mut n_lost = 0;
-    for path in &chapters {
+    for Part { path, is_contents } in &chapters {
         if text.len() > MAX_TEXT_BYTES {
             break;
         }
         match package.read_text(path) {
+            Ok(Some(source)) if *is_contents => add(html::extract_contents(&source), &mut text, &mut sections),
             Ok(Some(source)) => add(html::extract_chapter(&source), &mut text, &mut sections),
             Err(error @ CorpusError::TooLarge { .. }) => return Err(error),
             Ok(None) | Err(_) => n_lost += 1,
@@ -85,9 +86,16 @@ fn package_path(package: &mut Package<'_>) -> Result<String, CorpusError> {
     path.ok_or_else(|| missing("the book's description"))
 }
 
-/// The paths of the chapters in reading order, without the table of contents.
-fn reading_order(source: &str, folder: &str) -> Result<Vec<String>, CorpusError> {
-    let mut items: HashMap<String, String> = HashMap::new();
+/// A part of the book: its path, and whether it is the list of contents.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Part {
+    path: String,
+    is_contents: bool,
+}
+
+/// The parts in reading order. The list of contents is among them where the author has given it a place to be read at.
+fn reading_order(source: &str, folder: &str) -> Result<Vec<Part>, CorpusError> {
+    let mut items: HashMap<String, Part> = HashMap::new();
     let mut chapters = Vec::new();
     let mut seen = HashSet::new();
     walk(source, &mut |node| {
@@ -95,13 +103,13 @@ fn reading_order(source: &str, folder: &str) -> Result<Vec<String>, CorpusError>
             Node::Start("item", attrs) => {
                 let is_contents = attrs.get("properties").is_some_and(|all| all.split_whitespace().any(|p| p == "nav"));
                 let is_text = attrs.get("media-type").is_none_or(|kind| kind.contains("html") || kind.contains("xml"));
-                if let (Some(id), Some(href), true) = (attrs.get("id"), attrs.get("href"), is_text && !is_contents) {
-                    items.insert(id, resolve(folder, &href));
+                if let (Some(id), Some(href), true) = (attrs.get("id"), attrs.get("href"), is_text) {
+                    items.insert(id, Part { path: resolve(folder, &href), is_contents });
                 }
             }
             Node::Start("itemref", attrs) => {
-                let path = attrs.get("idref").and_then(|id| items.get(&id));
-                chapters.extend(path.filter(|&path| seen.insert(path.clone())).cloned());
+                let part = attrs.get("idref").and_then(|id| items.get(&id));
+                chapters.extend(part.filter(|&part| seen.insert(part.clone())).cloned());
             }
             _ => {}
         }

@@ -108,6 +108,8 @@ enum Scope {
     Main,
     /// A chapter of a book, where headers and asides are the author's; page numbers and lists of contents are left out.
     Chapter,
+    /// A book's list of contents, what is folded away in it too.
+    Contents,
 }
 
 pub(super) fn extract(source: &str) -> Extracted {
@@ -128,6 +130,12 @@ pub(super) fn extract(source: &str) -> Extracted {
 /// Reads a chapter of an EPUB book. Its text may be empty.
 pub(super) fn extract_chapter(source: &str) -> Extracted {
     let (text, sections) = read(source, Scope::Chapter).builder.finish();
+    Extracted { text, sections, title: None }
+}
+
+/// Reads the list of contents of an EPUB book. Its text may be empty.
+pub(super) fn extract_contents(source: &str) -> Extracted {
+    let (text, sections) = read(source, Scope::Contents).builder.finish();
     Extracted { text, sections, title: None }
 }
 
@@ -340,9 +348,10 @@ impl Walker {
         let is_furniture = match self.scope {
             Scope::All => false,
             Scope::Chapter => is_book_furniture(name, attrs),
+            Scope::Contents => name == "nav" && attr(attrs, "epub:type").is_some_and(|kind| kind != "toc"),
             Scope::Text | Scope::Main => self.is_furniture(name, attrs),
         };
-        if is_furniture || UNREAD.contains(&name) || is_hidden(attrs) {
+        if is_furniture || UNREAD.contains(&name) || (self.scope != Scope::Contents && is_hidden(attrs)) {
             return Effect::Skip;
         }
         match name {

@@ -10,8 +10,6 @@ use rawzip::{
 use super::limits::{MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_TOTAL_BYTES};
 use crate::{CorpusError, decode::decode};
 
-mod salvage;
-
 /// Whether the bytes open like a ZIP file.
 pub(crate) fn is_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
@@ -19,19 +17,15 @@ pub(crate) fn is_zip(bytes: &[u8]) -> bool {
 
 /// An opened ZIP file.
 pub(crate) struct Package<'a> {
-    content: Content<'a>,
+    archive: ZipSliceArchive<Cow<'a, [u8]>>,
+    entries: Vec<Entry>,
+    /// Paths as they are written in the file, by entry.
     names: Vec<String>,
     /// Where each name stands in `names`; of equals, the last.
     by_name: HashMap<String, usize>,
     password: Option<&'a str>,
     /// Bytes unpacked so far, of all entries together.
     n_unpacked: usize,
-}
-
-enum Content<'a> {
-    Listed(ZipSliceArchive<Cow<'a, [u8]>>, Vec<Entry>),
-    /// What stands whole before the place where a file without its list of entries breaks off.
-    Salvaged(Vec<Vec<u8>>),
 }
 
 /// Where an entry lies and how it is packed.
@@ -60,35 +54,8 @@ impl<'a> Package<'a> {
                 entries.push(entry(&record));
             }
         }
-        Ok(Self::new(Content::Listed(archive, entries), names, password))
-    }
-
-    fn new(content: Content<'a>, names: Vec<String>, password: Option<&'a str>) -> Self {
         let by_name = names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect();
-        Self { content, names, by_name, password, n_unpacked: 0 }
-    }
-
-    /// Opens a ZIP file that may break off: without a list of entries, those that are whole are read in order.
-    ///
-    /// # Errors
-    /// Those of [`Package::open`], where not one entry is whole.
-    pub fn open_or_salvage(bytes: &'a [u8]) -> Result<Self, CorpusError> {
-        match Self::open(bytes, None) {
-            Err(error @ CorpusError::Damaged { .. }) => {
-                let found = salvage::whole_entries(bytes);
-                if found.is_empty() {
-                    return Err(error);
-                }
-                let (names, contents) = found.into_iter().unzip();
-                Ok(Self::new(Content::Salvaged(contents), names, None))
-            }
-            opened => opened,
-        }
-    }
-
-    /// Whether the file broke off, so that entries may be missing.
-    pub fn is_salvaged(&self) -> bool {
-        matches!(self.content, Content::Salvaged(_))
+        Ok(Self { archive, entries, names, by_name, password, n_unpacked: 0 })
     }
 
     /// The paths of the entries as they are written in the file.
@@ -102,10 +69,7 @@ impl<'a> Package<'a> {
     }
 
     pub fn is_locked(&self, index: usize) -> bool {
-        match &self.content {
-            Content::Listed(_, entries) => entries.get(index).is_some_and(|entry| entry.is_locked),
-            Content::Salvaged(_) => false,
-        }
+        self.entries.get(index).is_some_and(|entry| entry.is_locked)
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -117,14 +81,8 @@ impl<'a> Package<'a> {
     /// # Errors
     /// `file-password` for a locked entry, `file-too-large` above the bounds, `file-damaged`.
     pub fn read_index(&mut self, index: usize) -> Result<Vec<u8>, CorpusError> {
-        let (archive, entry) = match &self.content {
-            Content::Salvaged(contents) => return Ok(contents.get(index).cloned().unwrap_or_default()),
-            Content::Listed(archive, entries) => match entries.get(index) {
-                Some(entry) => (archive, entry),
-                None => return Ok(Vec::new()),
-            },
-        };
-        let local = archive.get_entry(entry.place).map_err(|error| damaged(&error))?;
+        let Some(entry) = self.entries.get(index) else { return Ok(Vec::new()) };
+        let local = self.archive.get_entry(entry.place).map_err(|error| damaged(&error))?;
         let packed: Box<dyn Read + '_> = match (entry.is_locked, self.password) {
             (false, _) => Box::new(local.data()),
             (true, None) => return Err(CorpusError::Password { is_wrong: false }),

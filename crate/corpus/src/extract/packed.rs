@@ -15,23 +15,17 @@ pub(crate) enum Kind {
     Archive,
 }
 
-/// Reads a document that is a ZIP file, with warnings for what broke off.
+/// Reads a document that is a ZIP file, with warnings for what is missing.
 ///
 /// # Errors
 /// `file-unsupported` for other documents and for archives, which [`crate::expand`] takes apart, and those of the
 /// format.
 pub(super) fn extract(bytes: &[u8]) -> Result<(Format, Extracted, Vec<String>), CorpusError> {
-    let mut package = Package::open_or_salvage(bytes)?;
+    let mut package = Package::open(bytes, None)?;
     let mut warnings = Vec::new();
-    if package.is_salvaged() {
-        warnings.push("The file breaks off. What stands before that was read; the rest is missing.".to_owned());
-    }
     match kind(&mut package) {
         Kind::Docx(main) => Ok((Format::Docx, docx::extract(&mut package, &main)?, warnings)),
         Kind::Epub => Ok((Format::Epub, epub::extract(&mut package, &mut warnings)?, warnings)),
-        Kind::Archive if package.is_salvaged() => {
-            Err(CorpusError::Damaged { reason: "the list of what it holds is missing".to_owned() })
-        }
         Kind::Archive => Err(CorpusError::Unsupported { kind: "Zip archive" }),
         Kind::Foreign(kind) => Err(CorpusError::Unsupported { kind }),
     }

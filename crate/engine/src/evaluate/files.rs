@@ -132,7 +132,8 @@ fn text_fault(row: &FileRow, outcome: &Outcome, reference: Option<&str>) -> Opti
     }
     // What could not be known from the bytes may be guessed wrong, if the person is told that it is a guess.
     let differs = reference.is_some_and(|reference| words(reference.trim_start_matches('\u{feff}')) != text);
-    (differs && outcome.warnings.is_empty()).then(|| "its text differs from the reference, without a warning".to_owned())
+    (differs && outcome.warnings.is_empty())
+        .then(|| "its text differs from the reference, without a warning".to_owned())
 }
 
 #[cfg(test)]

@@ -129,12 +129,3 @@ fn a_note_is_read_once_however_often_it_is_referred_to() {
     let reference = r#"<w:p><w:r><w:t>x</w:t><w:footnoteReference w:id="1"/></w:r></w:p>"#;
     assert_eq!(read(&reference.repeat(3), &[("word/footnotes.xml", notes)]).text, "x\n\nNote.\n\nx\n\nx");
 }
-
-#[test]
-fn a_file_that_breaks_off_is_read_as_far_as_its_text_is_whole() {
-    let bytes = word(&p("The beacon is lit."), &[("word/media/x", &"long".repeat(400))]);
-    let cut = &bytes[..bytes.len() - 200];
-    let document = extract("a.txt", cut, None).unwrap();
-    assert_eq!((document.text.as_str(), document.warnings.len()), ("The beacon is lit.", 1));
-    assert_eq!(extract("a.docx", &bytes[..200], None).unwrap_err().code(), "file-damaged");
-}

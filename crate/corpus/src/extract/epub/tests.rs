@@ -14,7 +14,7 @@ const BOOK: (&str, &str) = (
      <spine><itemref idref='n'/><itemref idref='a'/><itemref idref='b'/><itemref idref='c'/></spine></package>",
 );
 const CHAPTERS: [(&str, &str); 3] = [
-    ("OPS/nav.xhtml", "<html><body><nav>Contents</nav></body></html>"),
+    ("OPS/nav.xhtml", "<html><body><nav epub:type='toc'>Contents<ol hidden=''><li>One</li></ol></nav><nav epub:type='page-list'>12</nav></body></html>"),
     (
         "OPS/one.xhtml",
         "<?xml version='1.0'?><html><head><title>x</title></head><body><header><h1>One</h1></header>
@@ -30,11 +30,11 @@ fn read(more: &[(&str, &str)]) -> Result<Document, CorpusError> {
 #[test]
 fn chapters_are_read_in_the_order_of_the_book() {
     let document = read(&[]).unwrap();
-    assert_eq!(document.text, "One\n\nFirst.\n\nA note.\n\nTwo\n\nSecond.");
+    assert_eq!(document.text, "Contents\n\n1. One\n\nOne\n\nFirst.\n\nA note.\n\nTwo\n\nSecond.");
     assert_eq!(document.title.as_deref(), Some("The Quay"));
     let found: Vec<_> = document.sections.iter().map(|s| s.span.of(&document.text).unwrap()).collect();
     assert_eq!(found, ["One\n\nFirst.\n\nA note.", "Two\n\nSecond."]);
-    assert_eq!(document.warnings, ["1 of 3 chapters could not be read."]);
+    assert_eq!(document.warnings, ["1 of 4 chapters could not be read."]);
 }
 
 #[test]
