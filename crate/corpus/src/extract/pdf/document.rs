@@ -100,18 +100,15 @@ fn levels(paragraphs: &[Paragraph], body_size: f32, outline: &[Bookmark]) -> Vec
 
 fn levels_by_outline(paragraphs: &[Paragraph], outline: &[Bookmark]) -> Vec<Option<u8>> {
     let mut levels = vec![None; paragraphs.len()];
-    let names: Vec<String> =
-        paragraphs.iter().map(|p| if can_head(p) { letters(&p.text) } else { String::new() }).collect();
-    let mut from = 0;
+    let names: Vec<(usize, String)> =
+        paragraphs.iter().enumerate().filter(|(_, p)| can_head(p)).map(|(i, p)| (i, letters(&p.text))).collect();
+    let mut rest = names.as_slice();
     for bookmark in outline {
         let title = letters(&bookmark.title);
-        if title.is_empty() {
-            continue;
-        }
-        let found = (from..paragraphs.len()).find(|&i| is_titled(&names[i], &title));
-        if let Some(i) = found {
-            levels[i] = Some(bookmark.level);
-            from = i + 1;
+        let found = rest.iter().position(|(_, name)| !title.is_empty() && is_titled(name, &title));
+        if let Some(at) = found {
+            levels[rest[at].0] = Some(bookmark.level);
+            rest = &rest[at + 1..];
         }
     }
     levels

@@ -35,6 +35,11 @@ pub(super) fn is_right_to_left(c: char) -> bool {
         && !matches!(c, '\u{660}'..='\u{669}' | '\u{6F0}'..='\u{6F9}')
 }
 
+/// A list's sign.
+pub(super) fn is_bullet(text: &str) -> bool {
+    matches!(text, "•" | "▪" | "‣" | "◦" | "●" | "○" | "■" | "–" | "-" | "*" | "·" | "➢" | "✓")
+}
+
 /// Chinese, Japanese: written without spaces between words.
 pub(super) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{2E80}'..='\u{303E}' | '\u{3041}'..='\u{31FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'

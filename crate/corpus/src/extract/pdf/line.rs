@@ -2,7 +2,7 @@
 
 use super::{
     glyph::{Glyph, PageGlyphs, Turn},
-    letters::{accented, is_right_to_left, is_unspaced},
+    letters::{accented, is_bullet, is_right_to_left, is_unspaced},
 };
 
 /// A gap (in units of the font size) that is a space.
@@ -13,10 +13,15 @@ const UNSPACED_SPACE: f32 = 0.6;
 const WIDE_GAP: f32 = 1.8;
 /// The least gap that ends a line's part where it lies in a gutter.
 const GUTTER_GAP: f32 = 0.6;
+/// What stands for the dots between an entry of a table of contents and its page, and how many they are at least.
+pub(super) const LEADER: &str = "…";
+const MIN_LEADER: usize = 5;
+/// The gap after a bullet or a number, which belong to what follows.
+const MARKER_GAP: f32 = 4.0;
 /// As many lines in a row make a gutter.
 const GUTTER_ROWS: usize = 6;
 /// More words than these on a page are not searched for gutters.
-const MAX_WORDS: usize = 40_000;
+const MAX_WORDS: usize = 10_000;
 
 /// A line, or the part of one that lies in a column. Coordinates are those of its direction.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +55,7 @@ pub(super) fn lines(page: &PageGlyphs) -> Vec<Line> {
         let gutters = gutters(&rows);
         for (i, row) in rows.into_iter().enumerate() {
             let in_columns = gutters.iter().any(|gutter| gutter.rows.contains(&i));
-            for part in parts(row, &gutters, i) {
+            for part in parts(page, row, &gutters, i) {
                 lines.extend(line(page, turn, part).map(|line| Line { row: n_rows, in_columns, ..line }));
             }
             n_rows += 1;
@@ -206,7 +211,7 @@ fn crosses(row: &Row<'_>, left: f32, right: f32) -> bool {
     row.iter().any(|word| word.x0 < right && word.x1 > left) || ends == (true, true)
 }
 
-fn parts<'a>(row: Row<'a>, gutters: &[Gutter], i: usize) -> Vec<Row<'a>> {
+fn parts<'a>(page: &PageGlyphs, row: Row<'a>, gutters: &[Gutter], i: usize) -> Vec<Row<'a>> {
     let mut parts: Vec<Row<'a>> = Vec::new();
     let mut reach = f32::MIN;
     for word in row {
@@ -215,7 +220,12 @@ fn parts<'a>(row: Row<'a>, gutters: &[Gutter], i: usize) -> Vec<Row<'a>> {
             gap > GUTTER_GAP * word.size
                 && gutters.iter().any(|gutter| gutter.rows.contains(&i) && reach <= gutter.x && gutter.x <= word.x0)
         };
-        let starts_part = parts.is_empty() || gap > WIDE_GAP * word.size || in_gutter();
+        let is_apart = gap > WIDE_GAP * word.size || in_gutter();
+        let after_marker = || {
+            gap < MARKER_GAP * word.size
+                && matches!(parts.as_slice(), [part] if matches!(part.as_slice(), [marker] if marks(page, marker, &word)))
+        };
+        let starts_part = parts.is_empty() || (is_apart && !after_marker());
         reach = reach.max(word.x1);
         match parts.last_mut() {
             Some(part) if !starts_part => part.push(word),
@@ -223,6 +233,17 @@ fn parts<'a>(row: Row<'a>, gutters: &[Gutter], i: usize) -> Vec<Row<'a>> {
         }
     }
     parts
+}
+
+/// Whether a row's first word is the bullet or the number of what follows.
+fn marks(page: &PageGlyphs, marker: &Word<'_>, next: &Word<'_>) -> bool {
+    let text = |word: &Word<'_>| word.glyphs.iter().map(|glyph| page.text(glyph)).collect::<String>();
+    if marker.glyphs.len() > 6 {
+        return false;
+    }
+    let marker = text(marker);
+    let is_number = marker.starts_with(|c: char| c.is_ascii_digit() || c == '(') && marker.contains(['.', ')']);
+    is_bullet(&marker) || (is_number && text(next).starts_with(char::is_alphabetic))
 }
 
 /// Text with the place of each glyph on the line.
@@ -257,10 +278,28 @@ fn line(page: &PageGlyphs, turn: Turn, words: Row<'_>) -> Option<Line> {
     (n_chars > 0).then_some(line)
 }
 
-/// One space between words, and soft hyphens only where the line ends.
+/// One space between words, soft hyphens only where the line ends, and one sign for a row of dots.
 fn tidied(text: &str) -> String {
     let ends_soft = text.trim_end().ends_with('\u{AD}');
-    let mut text = text.replace('\u{AD}', "").split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.replace('\u{AD}', "");
+    let is_dots = |word: &str| word.bytes().all(|byte| byte == b'.');
+    let mut words: Vec<&str> = Vec::new();
+    let mut rest = text.split_whitespace().peekable();
+    while let Some(word) = rest.next() {
+        let mut n_dots = if is_dots(word) { word.len() } else { 0 };
+        let first = words.len();
+        words.push(word);
+        while n_dots > 0
+            && let Some(more) = rest.next_if(|word| is_dots(word))
+        {
+            n_dots += more.len();
+            words.push(more);
+        }
+        if n_dots >= MIN_LEADER {
+            words.splice(first.., [LEADER]);
+        }
+    }
+    let mut text = words.join(" ");
     if ends_soft {
         text.push('\u{AD}');
     }

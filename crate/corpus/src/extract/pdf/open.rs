@@ -34,8 +34,12 @@ pub(super) fn open(bytes: &[u8], password: Option<&str>) -> Result<Pdf, CorpusEr
     if !is_nested_within_bounds(bytes) {
         return Err(damaged("its dictionaries have no end"));
     }
-    let locked = || CorpusError::Password { is_wrong: password.is_some_and(|password| !password.is_empty()) };
-    let pdf = Pdf::new_with_password(bytes.to_vec(), password.unwrap_or_default()).map_err(|error| match error {
+    let password = password.filter(|password| !password.is_empty());
+    let load = |password: &str| Pdf::new_with_password(bytes.to_vec(), password);
+    // A file that needs no password is not refused for a wrong one.
+    let loaded = password.map_or_else(|| load(""), |password| load(password).or_else(|_| load("")));
+    let locked = || CorpusError::Password { is_wrong: password.is_some() };
+    let pdf = loaded.map_err(|error| match error {
         LoadPdfError::Decryption(DecryptionError::PasswordProtected) => locked(),
         LoadPdfError::Decryption(_) => damaged("it is locked in a way that is not known here"),
         // Where the parser had to mend the file it does not tell a wrong password from damage.

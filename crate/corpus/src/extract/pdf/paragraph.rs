@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    letters::is_unspaced,
-    line::Line,
+    letters::{is_bullet, is_unspaced},
+    line::{LEADER, Line},
     order::{Block, CELL},
 };
 
@@ -114,6 +114,10 @@ fn starts_paragraph(above: &Line, line: &Line, leading: f32, column: &Column) ->
     if indent > INDENT * line.size && (above.x0 - left) < 0.5 * indent && indent < 0.3 * (right - left) && is_closed {
         return true;
     }
+    // Every line of a table of contents is one of its own.
+    if above.text.split(' ').any(|word| word == LEADER) {
+        return true;
+    }
     if starts_item(&line.text) && (line.x0 < above.x0 + 0.3 * line.size) {
         return true;
     }
@@ -154,12 +158,11 @@ fn starts_item(text: &str) -> bool {
     let Some((marker, _)) = text.split_once(' ') else {
         return false;
     };
-    let is_bullet = matches!(marker, "•" | "▪" | "‣" | "◦" | "●" | "○" | "■" | "–" | "-" | "*" | "·" | "➢" | "✓");
     let number = marker.trim_start_matches('(').trim_end_matches(['.', ')']);
     let is_number = marker.ends_with(['.', ')']) && (1..=4).contains(&number.len());
     let is_roman = || number.bytes().all(|b| b"ivx".contains(&b));
     let is_letter = || number.len() == 1 && number.is_ascii();
-    is_bullet || (is_number && (number.bytes().all(|b| b.is_ascii_digit()) || is_roman() || is_letter()))
+    is_bullet(marker) || (is_number && (number.bytes().all(|b| b.is_ascii_digit()) || is_roman() || is_letter()))
 }
 
 /// Joins what a column or page end parts, where the second plainly goes on.

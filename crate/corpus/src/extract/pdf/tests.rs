@@ -133,6 +133,22 @@ fn paragraphs_part_at_gaps_indents_and_short_lines() {
 }
 
 #[test]
+fn items_and_entries_are_paragraphs_and_keep_their_marks() {
+    let items = ["Bring a lamp.", "Bring a rope of", "Bring bread.", "Bring water.", "Bring a map.", "Bring time."];
+    let mut content = String::new();
+    for (i, item) in items.iter().enumerate() {
+        let y = 700.0 - 12.0 * i as f32;
+        content += &(show("F1", 10.0, 50.0, y, "\\267") + &show("F1", 10.0, 62.0, y, item));
+    }
+    content += &lines(50.0, 500.0, &["1 Tides . . . . . . . . . . . . . . 3", "2 Currents ................... 12"]);
+    let font = HELVETICA.replace(">>", "/Encoding<</Differences[183/bullet]>>>>");
+    let content = content.replace("/F1 10 Tf 1 0 0 1 50", "/F3 10 Tf 1 0 0 1 50");
+    let document = read(&pages_with(&[stream("", content.as_bytes())], &font, b"null".to_vec()));
+    let items = items.map(|item| format!("• {item}")).join("\n\n");
+    assert_eq!(document.text, format!("{items}\n\n1 Tides … 3\n\n2 Currents … 12"));
+}
+
+#[test]
 fn furniture_is_left_out_and_pages_begin_where_their_text_does() {
     let page = |n: usize, body: &[&str]| {
         show("F1", 8.0, 50.0, 780.0, "Harbours of the North")
@@ -160,6 +176,22 @@ fn headings_are_what_is_larger_or_bold_and_know_their_page() {
         found,
         [("Tides", 1, Some(1)), ("At new moon", 3, Some(1)), ("Currents", 2, Some(2)), ("In the sound", 3, Some(2))]
     );
+}
+
+#[test]
+fn the_outline_tells_the_headings_where_there_is_one() {
+    let page = show("F1", 24.0, 50.0, 740.0, "Harbours")
+        + &lines(50.0, 700.0, &PROSE)
+        + &lines(50.0, 590.0, &["1. Tides"])
+        + &lines(50.0, 560.0, &PROSE)
+        + &lines(50.0, 440.0, &["1.1 Neap tides"])
+        + &show("F2", 10.0, 50.0, 410.0, "A bold line")
+        + &lines(50.0, 390.0, &PROSE);
+    let outline = "<</Type/Catalog/Pages 2 0 R/Outlines<</First<</Title(Tides)/First<</Title(Neap tides)>>>>>>>>";
+    let bytes = String::from_utf8(pages(&[page])).unwrap().replacen("<</Type/Catalog/Pages 2 0 R>>", outline, 1);
+    let document = read(bytes.as_bytes());
+    let found: Vec<_> = document.sections.iter().map(|s| (s.title.as_str(), s.level)).collect();
+    assert_eq!(found, [("Harbours", 1), ("1. Tides", 1), ("1.1 Neap tides", 2)]);
 }
 
 #[test]
@@ -215,7 +247,7 @@ fn refusals_say_what_is_wrong() {
     assert_eq!(mixed.text, "Words");
     assert!(mixed.warnings[0].starts_with("Pages 1, 3–4 hold no text"), "{:?}", mixed.warnings);
 
-    let junk = [b"From: me\r\n\r\n", &pages(&[text.clone()])[..]].concat();
+    let junk = [b"From: me\r\n\r\n", &pages(std::slice::from_ref(&text))[..]].concat();
     assert_eq!(read(&junk).text, "Words");
     assert_eq!(crate::extract("a.pdf", b"<!doctype html><p>14 crowns", None).unwrap().format, Format::Html);
 }
