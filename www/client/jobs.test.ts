@@ -37,7 +37,7 @@ describe('jobs', () => {
   it('are done one after the other by one worker', async () => {
     const { workers, all } = stubs();
     const jobs = new Jobs(workers);
-    jobs.start();
+    jobs.start('jobs');
     const [first, second] = [jobs.extract({ name: 'a', file, password: null }, never), jobs.extract({ name: 'b', file, password: null }, never)];
     await turn();
     expect(at(all, 0).asked.map(({ type }) => type)).toEqual(['start', 'extract']);
@@ -77,7 +77,7 @@ describe('jobs', () => {
   ])('have a new worker after one %s', async (_, fail, isBefore) => {
     const { workers, all } = stubs();
     const jobs = new Jobs(workers);
-    jobs.start();
+    jobs.start('jobs');
     if (isBefore) fail(at(all, 0));
     else {
       const lost = jobs.extract({ name: 'a', file, password: null }, never);

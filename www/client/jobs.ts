@@ -1,4 +1,5 @@
 /** A worker for long calls that need no engine: one at a time. One that is stopped or fails is ended, and the next has a new worker. */
+import type { JobsKind } from '../worker/package';
 import type { ExpandedFile, Job, JobResult, Opening, ReadDocument } from '../worker/protocol';
 import { LecternError, toError } from './errors';
 import type { JobsWorker, Workers } from './workers';
@@ -19,9 +20,9 @@ export class Jobs {
   }
 
   /** Fetches what the jobs need, so that nothing is fetched later, in the middle of someone's work. */
-  start(): void {
+  start(kind: JobsKind): void {
     this.#worker ??= this.#spawn();
-    this.#worker.postMessage({ type: 'start' }, []);
+    this.#worker.postMessage({ type: 'start', kind }, []);
   }
 
   async extract(opening: Opening, signal: AbortSignal): Promise<ReadDocument> {

@@ -85,7 +85,7 @@ export class Lectern {
   async start(device: Device): Promise<ExecutorInfo> {
     this.#device = device;
     // The other one builds graphs, and there are none to build for most people.
-    this.#reader.start();
+    this.#reader.start('jobs');
     try {
       const info = await this.#call('open', { device, restarted: false }).result;
       this.#emit('executor', info);
@@ -117,6 +117,8 @@ export class Lectern {
       this.#embedder = model;
       // Those that run have another one.
       this.#helpers.close();
+      // What reads PDF files is fetched now that nobody waits, so that nothing is fetched later.
+      this.#reader.start('pdf');
     });
   }
 

@@ -6,12 +6,12 @@ import type { ExpandedFile, Job, JobResult } from './protocol';
 
 export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Transferable[]]> {
   try {
-    const pkg = await start();
     if (job.type === 'build') {
-      const built = pkg.build_segment(job.job);
+      const built = (await start('jobs')).build_segment(job.job);
       return [{ built }, [built.buffer as ArrayBuffer]];
     }
     const bytes = await bytesOf(job.name, job.file);
+    const pkg = await start(isPdf(bytes) ? 'pdf' : 'jobs');
     if (job.type === 'extract') return [{ document: pkg.extract(job.name, bytes, job.password ?? undefined) }, []];
     const files: ExpandedFile[] = [];
     // Each leaves the module's memory as it comes, for the browser to keep where it likes.
@@ -27,6 +27,13 @@ export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Tr
 function died(job: Job, why: string): ErrorInfo {
   const what = job.type === 'build' ? 'A graph could not be built' : `${job.name}: The file could not be read`;
   return { code: 'worker-died', message: `${what}: its worker stopped (${why}). Try again${job.type === 'build' ? '' : ', or save it in another form'}.` };
+}
+
+/** A PDF may have other bytes before its first line. */
+const PDF_BEGINS_WITHIN = 1024;
+
+function isPdf(bytes: Uint8Array): boolean {
+  return new TextDecoder('latin1').decode(bytes.subarray(0, PDF_BEGINS_WITHIN + 5)).includes('%PDF-');
 }
 
 /** Larger files are no pages. */

@@ -2,6 +2,7 @@
 import cpuUrl from './pkg/cpu/lectern_wasm_bg.wasm?url';
 import gpuUrl from './pkg/gpu/lectern_wasm_bg.wasm?url';
 import jobsUrl from './pkg/jobs/lectern_wasm_bg.wasm?url';
+import pdfUrl from './pkg/pdf/lectern_wasm_bg.wasm?url';
 import kernelsUrl from './pkg/lectern_kernels.wasm?url';
 import { CodedError } from './errors';
 import type { EnginePackage, StartJobs, StartPackage } from './package';
@@ -22,8 +23,11 @@ export const startPackage: StartPackage = async (kind) => {
   return { pkg, nBytes: () => memory.buffer.byteLength };
 };
 
-export const startJobs: StartJobs = async () => {
-  const [jobs, module] = await Promise.all([fetched(import('./pkg/jobs/lectern_wasm.js')), compile(new URL(jobsUrl, import.meta.url))]);
+export const startJobs: StartJobs = async (kind) => {
+  const [jobs, module] = await Promise.all([
+    fetched(kind === 'jobs' ? import('./pkg/jobs/lectern_wasm.js') : import('./pkg/pdf/lectern_wasm.js')),
+    compile(new URL(kind === 'jobs' ? jobsUrl : pdfUrl, import.meta.url)),
+  ]);
   await jobs.default({ module_or_path: module });
   return jobs;
 };

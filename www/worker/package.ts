@@ -72,4 +72,6 @@ export interface StartedPackage {
 }
 
 export type StartPackage = (kind: PackageKind) => Promise<StartedPackage>;
-export type StartJobs = () => Promise<JobsPackage>;
+/** The jobs with those of PDF files have three times the bytes. */
+export type JobsKind = 'jobs' | 'pdf';
+export type StartJobs = (kind: JobsKind) => Promise<JobsPackage>;

@@ -6,6 +6,7 @@ declare module '*/lectern_wasm.js' {
   export const Engine: import('./package').EnginePackage['Engine'];
   export const ModelFile: import('./package').EnginePackage['ModelFile'];
   export const extract: import('./package').JobsPackage['extract'];
+  export const expand: import('./package').JobsPackage['expand'];
   export const build_segment: import('./package').JobsPackage['build_segment'];
 }
 declare module '*?url' {

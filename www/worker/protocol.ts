@@ -7,6 +7,7 @@ import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent,
   ModelInfo, Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
+import type { JobsKind } from './package';
 
 /** A file of the site; hashes are lower-case hex. */
 export interface SiteFile {
@@ -135,5 +136,5 @@ export interface Opening {
 /** For a worker beside the engine, one at a time: a file to read, an archive to unpack, a graph to build. */
 export type Job = ({ type: 'extract' } & Opening) | ({ type: 'expand' } & Opening) | { type: 'build'; job: Uint8Array };
 /** `start`: to fetch what jobs need, before there is one. */
-export type JobRequest = { type: 'start' } | Job;
+export type JobRequest = { type: 'start'; kind: JobsKind } | Job;
 export type JobResult = { document: ReadDocument } | { files: ExpandedFile[] | null } | { built: Uint8Array } | { error: ErrorInfo };

@@ -33,8 +33,8 @@ pub enum Optimize {
 }
 
 /// Features of `lectern-wasm`: the engine without and with the GPU executor, of which a page fetches the second, of twice
-/// the bytes, where there is a GPU; and the jobs beside it.
-const PACKAGES: [(&str, &str); 3] = [("cpu", "engine"), ("gpu", "gpu"), ("jobs", "jobs")];
+/// the bytes, where there is a GPU; and the jobs beside it, without and with those of PDF files.
+const PACKAGES: [(&str, &str); 4] = [("cpu", "engine"), ("gpu", "gpu"), ("jobs", "jobs"), ("pdf", "pdf")];
 
 /// Builds `lectern-wasm` into `www/worker/pkg`.
 ///

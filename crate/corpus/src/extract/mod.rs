@@ -12,6 +12,7 @@ mod limits;
 mod markdown;
 mod package;
 mod packed;
+#[cfg(feature = "pdf")]
 mod pdf;
 mod plain;
 mod rst;
@@ -99,18 +100,16 @@ struct Extracted {
 /// and a password that is missing or wrong, `file-damaged`, `file-too-large`, `file-binary`, `file-undecodable`, and
 /// `file-unsupported` for formats that are known and not read here.
 pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
-    if let Some(start) = pdf::start(name, bytes) {
-        return pdf::extract(&bytes[start..], password).map(numbered);
-    }
-    let (format, mut extracted, encoding, mut warnings) = if package::is_zip(bytes) {
-        let (format, extracted, warnings) = packed::extract(bytes)?;
-        (format, extracted, None, warnings)
-    } else {
-        written(name, bytes)?
-    };
+    let Read { format, mut extracted, mut pages, encoding, mut warnings } = read(name, bytes, password)?;
     limits::cut_long_text(&mut extracted, &mut warnings);
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
+    }
+    let n_bytes = extracted.text.len();
+    pages.iter_mut().for_each(|start| *start = (*start).min(n_bytes));
+    for section in &mut extracted.sections {
+        let n = pages.partition_point(|&start| start <= section.span.start);
+        section.page = u32::try_from(n).ok().filter(|&n| n > 0);
     }
     // A file of code is not called after its first function.
     let first_heading = extracted.sections.iter().find(|section| section.level == 1).filter(|_| format != Format::Code);
@@ -119,15 +118,37 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
         language: language(&extracted.text).map(str::to_owned),
         text: extracted.text,
         sections: extracted.sections,
-        pages: Vec::new(),
+        pages,
         format,
         encoding,
         warnings,
     })
 }
 
+/// What one of the readers makes of a file.
+struct Read {
+    format: Format,
+    extracted: Extracted,
+    pages: Vec<usize>,
+    encoding: Option<String>,
+    warnings: Vec<String>,
+}
+
+#[cfg_attr(not(feature = "pdf"), allow(unused_variables, reason = "only PDF files are opened by a password"))]
+fn read(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Read, CorpusError> {
+    #[cfg(feature = "pdf")]
+    if let Some(start) = pdf::start(name, bytes) {
+        return pdf::extract(&bytes[start..], password);
+    }
+    if package::is_zip(bytes) {
+        let (format, extracted, warnings) = packed::extract(bytes)?;
+        return Ok(Read { format, extracted, pages: Vec::new(), encoding: None, warnings });
+    }
+    written(name, bytes)
+}
+
 /// Reads a file that is text as it stands, with the name of its encoding and warnings.
-fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String>, Vec<String>), CorpusError> {
+fn written(name: &str, bytes: &[u8]) -> Result<Read, CorpusError> {
     if let Some(kind) = unsupported_kind(bytes) {
         return Err(CorpusError::Unsupported { kind });
     }
@@ -146,23 +167,15 @@ fn written(name: &str, bytes: &[u8]) -> Result<(Format, Extracted, Option<String
         }),
         _ => plain::extract(&decoded.text),
     };
-    Ok((format, extracted, Some(decoded.encoding.to_owned()), decoded.warnings))
-}
-
-/// Gives each section the page that it begins on, and the document a title where it has none.
-fn numbered(mut document: Document) -> Document {
-    for section in &mut document.sections {
-        let n = document.pages.partition_point(|&start| start <= section.span.start);
-        section.page = u32::try_from(n).ok().filter(|&n| n > 0);
-    }
-    let first_heading = document.sections.iter().find(|section| section.level == 1);
-    document.title = document.title.or_else(|| first_heading.map(|section| section.title.clone()));
-    document
+    let encoding = Some(decoded.encoding.to_owned());
+    Ok(Read { format, extracted, pages: Vec::new(), encoding, warnings: decoded.warnings })
 }
 
 /// Formats that are told by their first bytes and read elsewhere or not at all.
 fn unsupported_kind(bytes: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 6] = [
+    const MAGIC: [(&[u8], &str); 7] = [
+        // Where it is read, it never comes here.
+        (b"%PDF-", "PDF"),
         (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "Old Office"),
         (b"{\\rtf", "RTF"),
         (b"\x1F\x8B", "Gzip"),

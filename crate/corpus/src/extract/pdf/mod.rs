@@ -31,8 +31,8 @@ mod paragraph;
 mod stream;
 
 use self::{content::Reader, document::Assembled, line::Line, paragraph::Words};
-use super::{Document, Format};
-use crate::{CorpusError, language::language};
+use super::{Extracted, Format, Read};
+use crate::CorpusError;
 
 pub(super) use self::open::start;
 
@@ -48,7 +48,7 @@ const UNKNOWN_SHARE: usize = 4;
 /// # Errors
 /// `file-password`, `file-damaged`, `file-too-large`; `file-no-text` where its pages hold only pictures, and `file-empty`
 /// where they hold nothing.
-pub(super) fn extract(bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
+pub(super) fn extract(bytes: &[u8], password: Option<&str>) -> Result<Read, CorpusError> {
     let pdf = open::open(bytes, password)?;
     let n_pages = pdf.pages().len();
     let mut reader = Reader::new();
@@ -77,13 +77,10 @@ pub(super) fn extract(bytes: &[u8], password: Option<&str>) -> Result<Document, 
     }
     let mut pages = pages;
     pages.resize(n_pages, text.len());
-    Ok(Document {
-        title,
-        language: language(&text).map(str::to_owned),
-        text,
-        sections,
-        pages,
+    Ok(Read {
         format: Format::Pdf,
+        extracted: Extracted { text, sections, title },
+        pages,
         encoding: None,
         warnings: report.warnings(n_pages),
     })

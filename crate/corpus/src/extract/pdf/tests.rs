@@ -1,4 +1,5 @@
 use super::*;
+use crate::Document;
 
 const HELVETICA: &str = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>";
 const PROSE: [&str; 8] = [
