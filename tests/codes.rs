@@ -43,6 +43,10 @@ fn every_code_is_what_it_was() {
     });
     let corpus = codes!(CorpusError {
         CorpusError::Empty => CorpusError::Empty,
+        CorpusError::NoText { .. } => CorpusError::NoText { what: text() },
+        CorpusError::Password { .. } => CorpusError::Password { is_wrong: false },
+        CorpusError::Damaged { .. } => CorpusError::Damaged { reason: text() },
+        CorpusError::TooLarge { .. } => CorpusError::TooLarge { reason: text() },
         CorpusError::Binary { .. } => CorpusError::Binary { n_controls: 1, n_bytes: 1 },
         CorpusError::Undecodable { .. } => CorpusError::Undecodable { guess: "x", n_errors: 1 },
         CorpusError::Unsupported { .. } => CorpusError::Unsupported { kind: "x" },
@@ -87,6 +91,10 @@ fn every_code_is_what_it_was() {
         adapter-shape
         adapter-no-effect
         file-empty
+        file-no-text
+        file-password
+        file-damaged
+        file-too-large
         file-binary
         file-undecodable
         file-unsupported

@@ -163,7 +163,7 @@ fn graphs_find_what_a_scan_finds() {
     let job = index.next_segment_job(&every).expect("all chunks make a segment");
     index.install_segment(&build_segment(&job).unwrap()).unwrap();
     for question in ["Who built the lighthouse?", "What does a ticket cost?", "When are the apples ripe?"] {
-        let mut found = |dense| block_on(retrieve(&library, &mut embedder, question, 5, dense, &host)).unwrap();
+        let mut found = |dense| block_on(retrieve(&library, &mut embedder, question, None, 5, dense, &host)).unwrap();
         let (graph, exact) = (found(DenseMode::Graph), found(DenseMode::Exact));
         assert_eq!((graph.dense_path, exact.dense_path), (DensePath::Graph, DensePath::Exact));
         let spans = |hits: &[lectern_engine::Hit]| {
@@ -394,7 +394,7 @@ fn vectors_made_elsewhere_give_the_same_library() {
     lay(&mut whole, "log.md", text.as_bytes()).unwrap();
     let (mut session, _) = laid();
     let (mut helper, _) = laid();
-    let document = extract("log.md", text.as_bytes()).unwrap();
+    let document = extract("log.md", text.as_bytes(), None).unwrap();
     let source = block_on(session.cut_source("log.md", text.len(), document.clone(), &mut |_| ())).unwrap();
     assert!(source.texts.iter().any(|text| text.contains("nine barrels")));
     let vectors = block_on(helper.embed(&source.texts)).unwrap();
@@ -418,7 +418,8 @@ fn a_bad_file_is_refused_with_its_code_and_the_others_stay() {
         ("picture.html", b"<img src=x><script>1</script>", "file-empty"),
         ("noise.txt", &noise, "file-binary"),
         ("half.txt", b"\xff\xfe\x00\xd8\x00\xd8\x00\xd8\x00\xd8", "file-undecodable"),
-        ("paper.pdf", b"%PDF-1.7 ...", "file-unsupported"),
+        ("paper.pdf", b"%PDF-1.7 ...", "file-damaged"),
+        ("old.doc", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "file-unsupported"),
     ] {
         let error = lay(&mut session, name, bytes).unwrap_err();
         assert_eq!(error.code(), code, "{name}: {error}");

@@ -163,8 +163,10 @@ mod tests {
 
     #[test]
     fn what_a_person_expects_is_met_or_named() {
+        fn met(expect: Expect, outcome: &Outcome, unlocked: Option<&Outcome>) -> bool {
+            judge(&row(expect), outcome, unlocked, None).is_none()
+        }
         let read = outcome("text", "It costs nine\nshillings.");
-        let met = |expect, outcome: &Outcome, unlocked| judge(&row(expect), outcome, unlocked, None).is_none();
         assert!(met(Expect::Text, &read, None));
         assert!(!met(Expect::Text, &outcome("text", "It costs ten."), None));
         assert!(!met(Expect::Text, &outcome("damaged", ""), None));
