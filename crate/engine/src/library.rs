@@ -289,7 +289,7 @@ impl Library {
     /// graphs are put to use.
     ///
     /// # Errors
-    /// `collection-invalid` for another kind of file.
+    /// `collection-invalid` for another kind of file, and one of whose pages none can be read; `index-model-mismatch`.
     pub fn open(&mut self, bytes: &[u8], model_hash: Option<&str>) -> Result<Opened, EngineError> {
         let mut opened = Opened::default();
         let mut graphs = Vec::new();
@@ -300,9 +300,12 @@ impl Library {
             }
             match self.restore(part, model_hash) {
                 Ok(info) => opened.ids.push(info.id),
-                Err(error @ EngineError::Index(_)) => return Err(error),
-                Err(error) => opened.lost.push(error.to_string()),
+                Err(EngineError::Collection(why)) => opened.lost.push(why),
+                Err(error) => return Err(error),
             }
+        }
+        if opened.ids.is_empty() && !opened.lost.is_empty() {
+            return Err(EngineError::Collection(opened.lost.swap_remove(0)));
         }
         for graph in graphs {
             if let Some(Err(error)) = self.index.as_mut().map(|index| index.install_segment(graph)) {
