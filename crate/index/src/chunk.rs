@@ -20,6 +20,9 @@ pub(crate) type Row = u32;
 pub(crate) struct Rows {
     by_source: HashMap<u32, Range<Row>>,
     chunks: Vec<ChunkId>,
+    /// By row: the how many-eth source that was added.
+    source_rows: Vec<Row>,
+    n_sources: Row,
 }
 
 impl Rows {
@@ -27,6 +30,8 @@ impl Rows {
     pub fn add(&mut self, source: u32, n: usize) {
         let start = self.chunks.len() as Row;
         self.chunks.extend((0..n as u32).map(|ordinal| ChunkId { source, ordinal }));
+        self.source_rows.resize(self.chunks.len(), self.n_sources);
+        self.n_sources += 1;
         self.by_source.insert(source, start..self.chunks.len() as Row);
     }
 
@@ -46,6 +51,11 @@ impl Rows {
     pub fn row(&self, chunk: ChunkId) -> Option<Row> {
         let rows = self.by_source.get(&chunk.source)?;
         rows.start.checked_add(chunk.ordinal).filter(|row| rows.contains(row))
+    }
+
+    /// The source of a row, as rows count sources.
+    pub fn source_row(&self, row: Row) -> Option<Row> {
+        self.source_rows.get(row as usize).copied()
     }
 
     pub fn chunk(&self, row: Row) -> ChunkId {

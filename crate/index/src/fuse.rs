@@ -21,18 +21,21 @@ pub struct Weights {
     pub dense: f32,
     pub text: f32,
     pub names: f32,
+    /// Of the words of the chunk's whole source. Beside vectors it gains nothing.
+    pub source: f32,
 }
 
 impl Weights {
-    /// By words alone.
-    pub const WORDS: Self = Self { dense: 0.0, text: 1.0, names: 0.3 };
+    /// By words alone. SciFact's documents, of four or five chunks each, have an nDCG@10 of 0.683 by the best chunk
+    /// and of 0.697 with the source.
+    pub const WORDS: Self = Self { dense: 0.0, text: 1.0, names: 0.3, source: 0.4 };
     /// By vectors alone.
-    pub const VECTORS: Self = Self { dense: 1.0, text: 0.0, names: 0.0 };
+    pub const VECTORS: Self = Self { dense: 1.0, text: 0.0, names: 0.0, source: 0.0 };
 }
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { dense: 1.0, text: 1.0, names: 0.3 }
+        Self { dense: 1.0, text: 1.0, names: 0.3, source: 0.0 }
     }
 }
 

@@ -136,6 +136,8 @@ pub struct Index {
     dense: Dense,
     text: Bm25,
     names: Bm25,
+    /// By source instead of by chunk.
+    sources: Bm25,
     /// Those of the chunks, each once.
     languages: Vec<Language>,
 }
@@ -150,6 +152,7 @@ impl Index {
             dense: Dense::new(n_dims),
             text: Bm25::default(),
             names: Bm25::default(),
+            sources: Bm25::default(),
             languages: Vec::new(),
         }
     }
@@ -162,14 +165,18 @@ impl Index {
         entries.iter().try_for_each(|entry| self.dense.check(entry.vector))?;
         self.remove(source);
         self.rows.add(source, entries.len());
+        let mut whole = Vec::new();
         for entry in entries {
             self.dense.add(entry.vector);
-            self.text.add(terms(entry.text, entry.language));
+            let text = terms(entry.text, entry.language);
+            whole.extend_from_slice(&text);
+            self.text.add(text);
             self.names.add(terms(entry.names, entry.language));
             if !self.languages.contains(&entry.language) {
                 self.languages.push(entry.language);
             }
         }
+        self.sources.add(whole);
         Ok(())
     }
 
@@ -177,6 +184,7 @@ impl Index {
     pub fn remove(&mut self, source: u32) {
         let rows = self.rows.remove(source);
         rows.clone().for_each(|row| self.dense.remove(row));
+        self.sources.remove(self.rows.source_row(rows.start).filter(|_| !rows.is_empty()));
         self.text.remove(rows.clone());
         self.names.remove(rows);
     }
@@ -231,11 +239,10 @@ impl Index {
             |row| self.rows.is_live(row) && options.filter.is_none_or(|filter| filter(self.rows.chunk(row)));
         let readings = Readings::new(self, query.text);
         let before = query.context.map(|(text, _)| Readings::new(self, text));
-        let words = |row| match &before {
-            None => readings.share(row, &weights),
-            Some(before) => {
-                (1.0 - CONTEXT_WEIGHT) * readings.share(row, &weights) + CONTEXT_WEIGHT * before.share(row, &weights)
-            }
+        let words = |row| {
+            let own = readings.share(row, self.rows.source_row(row), &weights);
+            let Some(before) = &before else { return own };
+            (1.0 - CONTEXT_WEIGHT) * own + CONTEXT_WEIGHT * before.share(row, self.rows.source_row(row), &weights)
         };
         // Cosines add up as vectors do.
         let mixed = query.vector.map(|vector| match query.context {
@@ -260,7 +267,7 @@ impl Index {
         candidates.dedup();
 
         let has_dense = dense_path != DensePath::None;
-        let whole = weights.text + weights.names + if has_dense { weights.dense } else { 0.0 };
+        let whole = weights.text + weights.names + weights.source + if has_dense { weights.dense } else { 0.0 };
         let cosine = |vector: Option<&[f32]>, row| vector.and_then(|vector| self.dense.score(vector, row));
         let score = |row| {
             let near = cosine(mixed.as_deref(), row).unwrap_or(0.0).max(0.0);
@@ -309,17 +316,24 @@ impl Index {
 struct Readings {
     text: Scores,
     names: Scores,
+    sources: Scores,
     has_words: bool,
 }
 
 impl Readings {
     fn new(index: &Index, text: &str) -> Self {
         let terms = query_terms(text, &index.languages);
-        Self { text: index.text.scores(&terms), names: index.names.scores(&terms), has_words: !terms.is_empty() }
+        Self {
+            text: index.text.scores(&terms),
+            names: index.names.scores(&terms),
+            sources: index.sources.scores(&terms),
+            has_words: !terms.is_empty(),
+        }
     }
 
-    fn share(&self, row: Row, weights: &Weights) -> f32 {
-        weights.text * self.text.share(row) + weights.names * self.names.share(row)
+    fn share(&self, row: Row, source: Option<Row>, weights: &Weights) -> f32 {
+        let source = source.map_or(0.0, |source| self.sources.share(source));
+        weights.text * self.text.share(row) + weights.names * self.names.share(row) + weights.source * source
     }
 
     /// All rows there ever were.
