@@ -8,6 +8,7 @@ mod tiny_checkpoint;
 mod adapters;
 mod chat;
 mod codes;
+mod collection;
 mod decoder;
 mod embeddings;
 mod engine;

@@ -56,6 +56,8 @@ export class Lectern {
   /** The last exported collection, and the changes made since. */
   #snapshot: Uint8Array | null = null;
   #snapshotIds: number[] = [];
+  /** Those built over the passages since, oldest first. */
+  #graphs: Uint8Array[] = [];
   #unsaved = new Map<number, Opening>();
   #stale = false;
   /** Settles when a restart in progress is over; calls wait for it. */
@@ -71,7 +73,10 @@ export class Lectern {
     this.#builder = new Jobs(workers);
     this.#segments = new Segments(this.#builder, {
       next: () => this.#call('next_segment_job', {}).result,
-      install: async (built) => { await this.#call('install_segment', { built }).result; },
+      install: async (built) => {
+        await this.#call('install_segment', { built }).result;
+        this.#graphs.push(built);
+      },
       failed: (error) => { this.#emit('notice', error); },
     });
   }
@@ -199,7 +204,7 @@ export class Lectern {
   }
 
   exportCollection(): Promise<Uint8Array> {
-    return this.#call('export_collection', {}).result;
+    return this.#call('export_collection', { graphs: this.#graphs }).result;
   }
 
   /** Replaces what is on the desk with what `lectern index` or {@link exportCollection} wrote. */
@@ -207,6 +212,7 @@ export class Lectern {
     const added = await this.#call('import_collection', { bytes }).result;
     this.#unsaved.clear();
     this.#texts.clear();
+    this.#graphs = [];
     this.#remember(added);
     this.#changed();
     return added.map(({ info }) => info);

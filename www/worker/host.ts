@@ -142,9 +142,12 @@ export class EngineHost {
     ask: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.ask(question, options, emit)),
     read_ahead: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.read_ahead(question, options, emit)),
     generate: ({ messages, options }, emit, signal) => this.#run(signal, (engine) => engine.generate(messages, options, emit)),
-    export_collection: (_params, _emit, signal) => this.#run(signal, (engine) => engine.export_collection()),
-    import_collection: ({ bytes }, _emit, signal) => this.#run(signal, (engine) =>
-      engine.import_collection(bytes).map((info): AddedSource => ({ info, text: engine.source_text(info.id) }))),
+    export_collection: ({ graphs }, _emit, signal) => this.#run(signal, (engine) => engine.export_collection(graphs)),
+    import_collection: ({ bytes }, _emit, signal) => this.#run(signal, (engine) => {
+      const { sources, lost } = engine.import_collection(bytes);
+      for (const message of lost) this.#post({ type: 'notice', notice: { code: 'collection-invalid', message } });
+      return sources.map((info): AddedSource => ({ info, text: engine.source_text(info.id) }));
+    }),
     embed: ({ texts }, _emit, signal) => this.#run(signal, (engine) => engine.embed(texts)),
     next_segment_job: (_params, _emit, signal) => this.#run(signal, (engine) => engine.next_segment_job() ?? null),
     install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => { engine.install_segment(built); return null; }),

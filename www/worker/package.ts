@@ -1,6 +1,6 @@
 /** What the wasm package offers, as the rest of the worker sees it. */
 import type {
-  Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo,
+  Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo, OpenedCollection,
   Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
 import type { ChatMessage, ReadDocument } from './protocol';
@@ -21,15 +21,18 @@ export interface Engine {
   sources(): SourceInfo[];
   source_text(id: number): SourceText;
   next_segment_job(): Uint8Array | undefined;
-  install_segment(built: Uint8Array): void;
+  /** False where too few of its passages are still here. */
+  install_segment(built: Uint8Array): boolean;
   search(query: string, top_k: number): Promise<SearchResult>;
   ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer>;
   read_ahead(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<number>;
   /** Throws without a language model. */
   measure_reading(): Reading;
   generate(messages: ChatMessage[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation>;
-  export_collection(): Uint8Array;
-  import_collection(bytes: Uint8Array): SourceInfo[];
+  page_bytes(id: number): Uint8Array;
+  restore_page(bytes: Uint8Array): SourceInfo;
+  export_collection(graphs: Uint8Array[]): Uint8Array;
+  import_collection(bytes: Uint8Array): OpenedCollection;
   embed(texts: string[]): Promise<Float32Array[]>;
   cancel(): void;
   gpu_failed(message: string): void;

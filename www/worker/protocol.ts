@@ -94,7 +94,7 @@ export interface Calls {
   /** Reads what the answer to a question that is still being written begins with; how many tokens. */
   read_ahead: { params: { question: string; options: AskOptions }; result: number; event: AskEvent };
   generate: { params: { messages: ChatMessage[]; options: GenerateOptions }; result: Generation; event: AskEvent };
-  export_collection: { params: Record<string, never>; result: Uint8Array; event: never };
+  export_collection: { params: { graphs: Uint8Array[] }; result: Uint8Array; event: never };
   import_collection: { params: { bytes: Uint8Array }; result: AddedSource[]; event: never };
   embed: { params: { texts: string[] }; result: Float32Array[]; event: never };
   next_segment_job: { params: Record<string, never>; result: Uint8Array | null; event: never };

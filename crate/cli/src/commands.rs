@@ -11,7 +11,7 @@ use lectern_engine::{AskEvent, AskOptions, GenerateRequest};
 use serde_json::json;
 
 use crate::error::CliError;
-use crate::files::{COLLECTION, lay_down, read, read_text, write};
+use crate::files::{COLLECTION, lay_down, open_collection, read, read_text, write};
 use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -189,9 +189,9 @@ pub fn embed(models: &ModelArgs) -> Result<(), CliError> {
 pub fn index(paths: &[PathBuf], out: &Path, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
     let mut session = session(models, false);
     load_embedder(&mut session, models)?;
-    lay_down(&mut session, paths)?;
+    let graphs = lay_down(&mut session, paths)?;
     std::fs::create_dir_all(out).map_err(|error| CliError::Write { path: out.to_owned(), error })?;
-    let bytes = session.export_collection()?;
+    let bytes = session.export_collection(&graphs);
     write(&out.join(COLLECTION), &bytes)?;
     let (n_sources, n_chunks) = (session.library().sources().len(), session.library().index().map_or(0, |i| i.len()));
     if as_json {
@@ -205,7 +205,7 @@ pub fn index(paths: &[PathBuf], out: &Path, as_json: bool, models: &ModelArgs) -
 pub fn search(dir: &Path, query: &str, top_k: usize, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
     let mut session = session(models, true);
     load_embedder(&mut session, models)?;
-    session.import_collection(&read(&dir.join(COLLECTION))?)?;
+    open_collection(&mut session, &dir.join(COLLECTION))?;
     let found = pollster::block_on(session.search(query, None, top_k, DenseMode::Auto))?;
     if as_json {
         return print_json(&json!({ "hits": found.hits, "dense_path": found.dense_path }));

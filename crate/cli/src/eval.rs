@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::commands::print_json;
 use crate::error::CliError;
-use crate::files::{Told, lay_down_file, read, read_text, walk, write};
+use crate::files::{Told, lay_down_file, open_collection, read, read_text, walk, write};
 use crate::host::Terminal;
 use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
 use report::{Report, print_table};
@@ -180,13 +180,13 @@ fn run_retrieval(args: &RetrievalArgs, models: &ModelArgs) -> Result<(), CliErro
     load_embedder(&mut session, models)?;
     let mut report = Report::new(args.common.run.as_deref())?;
     if let Some(file) = args.collection.as_deref().filter(|file| file.is_file()) {
-        session.import_collection(&read(file)?)?;
+        open_collection(&mut session, file)?;
     }
     let n_before = session.library().sources().len();
     pollster::block_on(retrieval::lay_down(&mut session, &corpus, &mut |event| report.on(event)))?;
-    args.dense.prepare(&mut session)?;
+    let graphs = args.dense.prepare(&mut session)?;
     if let Some(file) = args.collection.as_deref().filter(|_| session.library().sources().len() > n_before) {
-        write(file, &session.export_collection()?)?;
+        write(file, &session.export_collection(&graphs))?;
     }
     let seed = args.common.seed;
     let dense = args.dense.mode();
@@ -336,9 +336,9 @@ impl Dense {
         }
     }
 
-    fn prepare(self, session: &mut Session<Terminal>) -> Result<(), CliError> {
+    fn prepare(self, session: &mut Session<Terminal>) -> Result<Vec<Vec<u8>>, CliError> {
         match self {
-            Self::Exact => Ok(()),
+            Self::Exact => Ok(Vec::new()),
             Self::Auto | Self::Graph => Ok(session.build_segments()?),
         }
     }

@@ -104,15 +104,16 @@ fn lay_down_plain(session: &mut Session<Terminal>, name: &str, bytes: &[u8], tel
 }
 
 /// Lays files and folders down; a folder made by `lectern index` is taken as it is. A file that
-/// cannot be read is named on stderr and left out.
+/// cannot be read is named on stderr and left out. Gives the graphs that were built.
 ///
 /// # Errors
 /// When nothing could be laid down.
-pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<(), CliError> {
+pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, CliError> {
     if let [dir] = paths
         && dir.join(COLLECTION).is_file()
     {
-        return Ok(session.import_collection(&read(&dir.join(COLLECTION))?)?);
+        open_collection(session, &dir.join(COLLECTION))?;
+        return Ok(Vec::new());
     }
     for (name, file) in named(paths)? {
         let bytes = match read(&file) {
@@ -134,6 +135,14 @@ pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<()
         return Err(CliError::NoSources);
     }
     Ok(session.build_segments()?)
+}
+
+/// Opens a collection file; what of it cannot be read is named on stderr.
+pub fn open_collection(session: &mut Session<Terminal>, path: &Path) -> Result<(), CliError> {
+    for lost in session.import_collection(&read(path)?)?.lost {
+        eprintln!("{}: {lost}; left out", path.display());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

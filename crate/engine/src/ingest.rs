@@ -1,12 +1,12 @@
 //! File bytes → text → passages → vectors → the library.
 
-use lectern_corpus::{ChunkOptions, Document, Span, chunk};
+use lectern_corpus::{ChunkOptions, Document, chunk};
 use lectern_index::IndexError;
 use lectern_model::host::Host;
 
 use crate::embedder::Embedder;
 use crate::error::EngineError;
-use crate::library::{Library, Read, SourceInfo};
+use crate::library::{Library, Passage, Source, SourceInfo};
 
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,9 @@ pub enum IngestEvent {
 
 /// A file that was read and cut into passages; what is missing are their vectors, which may be made elsewhere.
 pub struct ReadSource {
-    name: String,
-    n_bytes: usize,
-    document: Document,
-    passages: Vec<(Span, Vec<String>)>,
+    source: Source,
     /// What each passage is found by.
     pub texts: Vec<String>,
-    /// What each passage is called.
-    names: Vec<String>,
     /// Of the embedder that counted the tokens.
     model_hash: String,
 }
@@ -53,16 +48,7 @@ impl ReadSource {
         if let Some(odd) = vectors.iter().find(|vector| vector.len() != n_dims) {
             return Err(IndexError::Dimension { expected: n_dims, found: odd.len() }.into());
         }
-        let read = Read {
-            name: self.name,
-            n_bytes: self.n_bytes,
-            document: self.document,
-            passages: self.passages,
-            texts: &self.texts,
-            names: &self.names,
-            vectors,
-        };
-        library.add(read, &self.model_hash)
+        library.add(self.source, vectors, &self.model_hash)
     }
 }
 
@@ -115,18 +101,10 @@ pub async fn cut<H: Host>(
     let chunks = chunk(&document, &ChunkOptions::default(), &|text| embedder.n_tokens(text));
     on_event(IngestEvent::Chunked { n_chunks: chunks.len() });
     host.breathe().await;
-    let texts =
-        chunks.iter().map(|c| search_text(&document, &c.headings, &document.text[c.span.start..c.span.end])).collect();
-    let names = chunks.iter().map(|c| search_names(name, &document, &c.headings)).collect();
-    ReadSource {
-        name: name.to_owned(),
-        n_bytes,
-        document,
-        names,
-        passages: chunks.into_iter().map(|c| (c.span, c.headings)).collect(),
-        texts,
-        model_hash: embedder.hash.clone(),
-    }
+    let passages = chunks.into_iter().map(|c| Passage { span: c.span, headings: c.headings }).collect();
+    let source = Source::new(name, n_bytes, document, passages);
+    let texts = source.passages.iter().map(|passage| source.search_text(passage)).collect();
+    ReadSource { source, texts, model_hash: embedder.hash.clone() }
 }
 
 /// Reads a file into the library. Nothing is added unless all of it succeeds.
@@ -146,30 +124,4 @@ pub async fn ingest<H: Host>(
     let mut on_batch = |done| on_event(IngestEvent::Embedded { done, total });
     let vectors = embedder.embed(&source.texts, host, &mut on_batch).await?;
     source.lay_down(library, embedder, &vectors)
-}
-
-/// What a passage is called: the words of its file's path, of its document's title and of its headings.
-fn search_names(name: &str, document: &Document, headings: &[String]) -> String {
-    let stem = match name.rsplit_once('.') {
-        Some((stem, extension)) if extension.chars().all(char::is_alphanumeric) => stem,
-        _ => name,
-    };
-    // Every folder has one of these.
-    let path = ["README", "index"].iter().find_map(|common| stem.strip_suffix(common)).unwrap_or(stem);
-    let path = path.split(|c: char| !c.is_alphanumeric());
-    let titles = document.title.iter().chain(headings).map(String::as_str);
-    path.chain(titles).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// What a passage is found by: its text under the headings it stands below.
-pub fn search_text(document: &Document, headings: &[String], text: &str) -> String {
-    let mut path: Vec<&str> = headings.iter().map(String::as_str).collect();
-    if let Some(title) = document.title.as_deref().filter(|title| !path.contains(title)) {
-        path.insert(0, title);
-    }
-    path.retain(|heading| !text.starts_with(heading));
-    if path.is_empty() {
-        return text.to_owned();
-    }
-    format!("{}\n{text}", path.join(" – "))
 }

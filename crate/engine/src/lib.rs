@@ -13,13 +13,14 @@ pub mod prompt;
 pub mod reader;
 pub mod retrieve;
 pub mod session;
+mod stored;
 
 pub use answer::{Answer, AskEvent, AskOptions, Ending, Timings, Usage};
 pub use cite::Citation;
 pub use error::EngineError;
 pub use executor::{ExecutorInfo, Gpu, Preference};
 pub use ingest::{IngestEvent, ReadSource};
-pub use library::{Library, SourceInfo};
+pub use library::{Library, Opened, SourceInfo};
 pub use model_file::{Hash, ModelFile};
 pub use retrieve::{Exchange, Hit, Retrieval};
 pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Reading, Session};

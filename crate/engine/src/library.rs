@@ -1,4 +1,9 @@
-//! The pages a person laid down: texts, passages and their index, and the file that holds them.
+//! The pages a person laid down: texts, passages and their index, and how they are stored.
+//!
+//! A page is stored by itself, with the vectors of its passages, so that one that is damaged takes no other with it;
+//! a graph over many of them likewise. A collection file is all of them, one after the other.
+
+use std::collections::BTreeMap;
 
 use lectern_corpus::{Document, Format, Section, Span};
 use lectern_index::{ChunkId, Entry, Index, Language};
@@ -6,17 +11,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
+use crate::stored::{self, Kind};
 
-const MAGIC: &[u8; 8] = b"LECTERN\0";
-const VERSION: u32 = 2;
-
-/// A file or page, read.
+/// A file or page, read and cut into passages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
+    /// The same for the same name and text.
     pub id: u32,
     pub name: String,
     pub title: Option<String>,
     pub format: Format,
+    /// ISO 639-1 code, where it is certain.
+    pub language: Option<String>,
     /// Bytes of the file.
     pub n_bytes: usize,
     /// The extracted text that spans refer to.
@@ -25,7 +31,15 @@ pub struct Source {
     /// Where each page begins in `text`; empty where the format has no pages.
     pub pages: Vec<usize>,
     pub warnings: Vec<String>,
-    pub chunks: Vec<ChunkId>,
+    pub passages: Vec<Passage>,
+}
+
+/// A passage: a span of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passage {
+    pub span: Span,
+    /// Titles of the sections it lies in, outermost first.
+    pub headings: Vec<String>,
 }
 
 /// What is said of a source without its text.
@@ -40,45 +54,105 @@ pub struct SourceInfo {
     pub warnings: Vec<String>,
 }
 
-/// A passage: a span of a source.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Passage {
-    pub source_id: u32,
-    pub span: Span,
-    pub headings: Vec<String>,
-}
+impl Source {
+    pub fn new(name: &str, n_bytes: usize, document: Document, passages: Vec<Passage>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(name);
+        hash.update([0]);
+        hash.update(&document.text);
+        let hash = hash.finalize();
+        Self {
+            id: u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]),
+            name: name.to_owned(),
+            title: document.title,
+            format: document.format,
+            language: document.language,
+            n_bytes,
+            text: document.text,
+            sections: document.sections,
+            pages: document.pages,
+            warnings: document.warnings,
+            passages,
+        }
+    }
 
-/// A page that was read, cut and embedded: passages, what they are found by and their vectors go together.
-pub struct Read<'a> {
-    pub name: String,
-    /// Bytes of the file.
-    pub n_bytes: usize,
-    pub document: Document,
-    pub passages: Vec<(Span, Vec<String>)>,
-    /// By passage: its text under its headings.
-    pub texts: &'a [String],
-    /// By passage: what it is called.
-    pub names: &'a [String],
-    /// By passage, of unit length.
-    pub vectors: &'a [Vec<f32>],
+    pub fn info(&self) -> SourceInfo {
+        SourceInfo {
+            id: self.id,
+            name: self.name.clone(),
+            format: self.format,
+            title: self.title.clone(),
+            n_bytes: self.n_bytes,
+            n_chunks: self.passages.len(),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    /// The number of the page that holds the byte at `at` of the text, from 1 on.
+    pub fn page(&self, at: usize) -> Option<u32> {
+        let number = self.pages.partition_point(|&start| start <= at);
+        (number > 0).then_some(number as u32)
+    }
+
+    /// What a passage is found by: its text under the headings it stands below.
+    pub fn search_text(&self, passage: &Passage) -> String {
+        let text = passage.span.of(&self.text).unwrap_or_default();
+        let mut path: Vec<&str> = passage.headings.iter().map(String::as_str).collect();
+        if let Some(title) = self.title.as_deref().filter(|title| !path.contains(title)) {
+            path.insert(0, title);
+        }
+        path.retain(|heading| !text.starts_with(heading));
+        if path.is_empty() {
+            return text.to_owned();
+        }
+        format!("{}\n{text}", path.join(" – "))
+    }
+
+    /// What a passage is called: the words of the file's path, of the document's title and of the passage's headings.
+    fn search_names(&self, passage: &Passage) -> String {
+        let stem = match self.name.rsplit_once('.') {
+            Some((stem, extension)) if extension.chars().all(char::is_alphanumeric) => stem,
+            _ => &self.name,
+        };
+        // Every folder has one of these.
+        let path = ["README", "index"].iter().find_map(|common| stem.strip_suffix(common)).unwrap_or(stem);
+        let path = path.split(|c: char| !c.is_alphanumeric());
+        let titles = self.title.iter().chain(&passage.headings).map(String::as_str);
+        path.chain(titles).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether spans lie in the text, as those of a stored page may not.
+    fn is_sound(&self) -> bool {
+        let lies_within = |span: &Span| span.of(&self.text).is_some();
+        self.passages.iter().all(|passage| lies_within(&passage.span))
+            && self.sections.iter().all(|section| lies_within(&section.span))
+            && self.pages.is_sorted()
+            && self.pages.iter().all(|&at| self.text.is_char_boundary(at))
+    }
 }
 
 /// Sources indexed together.
 #[derive(Default)]
 pub struct Library {
     sources: Vec<Source>,
-    /// By [`ChunkId`], those of removed sources included.
-    passages: Vec<Passage>,
     index: Option<Index>,
-    next_id: u32,
 }
 
+/// What is stored of a page beside its vectors.
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    sources: Vec<Source>,
-    passages: Vec<Passage>,
-    index: Option<Vec<u8>>,
-    next_id: u32,
+struct StoredPage {
+    source: Source,
+    model_hash: String,
+    n_dims: usize,
+}
+
+/// What became of a collection that was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Pages that are there now.
+    pub ids: Vec<u32>,
+    /// Why a page or a graph is not; graphs are built anew by themselves.
+    pub lost: Vec<String>,
 }
 
 impl Library {
@@ -97,8 +171,8 @@ impl Library {
     }
 
     pub fn passage(&self, chunk: ChunkId) -> Option<(&Source, &Passage)> {
-        let passage = self.passages.get(chunk as usize)?;
-        Some((self.source(passage.source_id).ok()?, passage))
+        let source = self.source(chunk.source).ok()?;
+        Some((source, source.passages.get(chunk.ordinal as usize)?))
     }
 
     pub fn index(&self) -> Option<&Index> {
@@ -109,106 +183,135 @@ impl Library {
         self.index.as_mut()
     }
 
-    /// Adds a page.
+    /// Adds a page with the vectors of its passages, in the place of one of the same name.
     ///
     /// # Errors
-    /// `index-dimension`, `index-model-mismatch`.
-    pub fn add(&mut self, read: Read<'_>, model_hash: &str) -> Result<SourceInfo, EngineError> {
-        let Read { name, n_bytes, document, passages, texts, names, vectors } = read;
-        let n_dims = vectors.first().map_or(0, Vec::len);
-        let index = self.index.get_or_insert_with(|| Index::new(n_dims, model_hash));
+    /// `index-dimension`, `index-not-unit`, `index-model-mismatch`; nothing has changed then.
+    pub fn add(
+        &mut self,
+        mut source: Source,
+        vectors: &[impl AsRef<[f32]>],
+        model_hash: &str,
+    ) -> Result<SourceInfo, EngineError> {
+        let n_dims = vectors.first().map_or(0, |vector| vector.as_ref().len());
+        let mut fresh = None;
+        let index = match &mut self.index {
+            Some(index) => index,
+            None => fresh.insert(Index::new(n_dims, model_hash)),
+        };
         index.check_model(model_hash)?;
-        let id = self.next_id;
-        let mut chunks = Vec::with_capacity(passages.len());
-        let language = Language::from_code(document.language.as_deref());
-        for ((((span, headings), text), names), vector) in passages.into_iter().zip(texts).zip(names).zip(vectors) {
-            chunks.push(index.add(&Entry { text, names, language, vector })?);
-            self.passages.push(Passage { source_id: id, span, headings });
+        let namesake = self.sources.iter().position(|other| other.name == source.name);
+        // Two texts of one number are as likely as one in four thousand millions.
+        while self.sources.iter().any(|other| other.id == source.id && other.name != source.name) {
+            source.id = source.id.wrapping_add(1);
         }
-        self.next_id += 1;
-        self.sources.push(Source {
-            id,
-            name,
-            title: document.title,
-            format: document.format,
-            n_bytes,
-            text: document.text,
-            sections: document.sections,
-            pages: document.pages,
-            warnings: document.warnings,
-            chunks,
-        });
-        Ok(self.sources[self.sources.len() - 1].info())
+        let language = Language::from_code(source.language.as_deref());
+        let words: Vec<(String, String)> =
+            source.passages.iter().map(|p| (source.search_text(p), source.search_names(p))).collect();
+        let entries: Vec<Entry<'_>> = words
+            .iter()
+            .zip(vectors)
+            .map(|((text, names), vector)| Entry { text, names, language, vector: vector.as_ref() })
+            .collect();
+        index.add(source.id, &entries)?;
+        if let Some(at) = namesake {
+            let old = self.sources.remove(at);
+            if old.id != source.id {
+                index.remove(old.id);
+            }
+        }
+        if let Some(index) = fresh {
+            self.index = Some(index);
+        }
+        let info = source.info();
+        self.sources.push(source);
+        Ok(info)
     }
 
     /// # Errors
     /// `source-unknown`.
     pub fn remove(&mut self, id: u32) -> Result<(), EngineError> {
         let at = self.sources.iter().position(|s| s.id == id).ok_or(EngineError::SourceUnknown(id))?;
-        let source = self.sources.remove(at);
+        self.sources.remove(at);
         if let Some(index) = &mut self.index {
-            index.remove(&source.chunks);
+            index.remove(id);
         }
         if self.sources.is_empty() {
-            *self = Self { next_id: self.next_id, ..Self::default() };
+            *self = Self::default();
         }
         Ok(())
     }
 
-    /// The whole collection as one file: magic, version, SHA-256 of the rest, the rest.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, EngineError> {
-        let stored = Stored {
-            sources: self.sources.clone(),
-            passages: self.passages.clone(),
-            index: self.index.as_ref().map(Index::to_bytes),
-            next_id: self.next_id,
-        };
-        let body = postcard::to_allocvec(&stored).map_err(|e| EngineError::Collection(e.to_string()))?;
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(Sha256::digest(&body));
-        bytes.extend(body);
-        Ok(bytes)
-    }
-
+    /// A page as it is stored: [`Self::restore`] brings it back without reading or embedding anything.
+    ///
     /// # Errors
-    /// `collection-invalid` for another or a damaged file, `index-…` for its index.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, EngineError> {
-        let fail = |why: &str| EngineError::Collection(why.to_owned());
-        let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| fail("it is not a collection of this program"))?;
-        let (version, rest) = rest.split_first_chunk::<4>().ok_or_else(|| fail("it ends early"))?;
-        if u32::from_le_bytes(*version) != VERSION {
-            return Err(fail("it was written by another version of this program"));
-        }
-        let (hash, body) = rest.split_first_chunk::<32>().ok_or_else(|| fail("it ends early"))?;
-        if Sha256::digest(body).as_slice() != hash {
-            return Err(fail("it is damaged"));
-        }
-        let stored: Stored = postcard::from_bytes(body).map_err(|e| fail(&e.to_string()))?;
-        let index = stored.index.as_deref().map(Index::from_bytes).transpose()?;
-        if index.as_ref().map_or(0, Index::n_chunks) != stored.passages.len() {
-            return Err(fail("its index and its pages do not belong together"));
-        }
-        Ok(Self { sources: stored.sources, passages: stored.passages, index, next_id: stored.next_id })
-    }
-}
-
-impl Source {
-    /// The number of the page that holds the byte at `at` of the text, from 1 on.
-    pub fn page(&self, at: usize) -> Option<u32> {
-        let number = self.pages.partition_point(|&start| start <= at);
-        (number > 0).then_some(number as u32)
+    /// `source-unknown`.
+    pub fn page_bytes(&self, id: u32) -> Result<Vec<u8>, EngineError> {
+        let source = self.source(id)?.clone();
+        let index = self.index.as_ref().ok_or(EngineError::SourceUnknown(id))?;
+        let n = source.passages.len() as u32;
+        let vectors = (0..n).filter_map(|ordinal| index.vector(ChunkId { source: id, ordinal }));
+        let vectors: Vec<u8> = vectors.flatten().flat_map(|value| value.to_le_bytes()).collect();
+        let page = StoredPage { source, model_hash: index.model_hash().to_owned(), n_dims: index.n_dims() };
+        Ok(stored::encode(Kind::Page, &page, &vectors))
     }
 
-    pub fn info(&self) -> SourceInfo {
-        SourceInfo {
-            id: self.id,
-            name: self.name.clone(),
-            format: self.format,
-            title: self.title.clone(),
-            n_bytes: self.n_bytes,
-            n_chunks: self.chunks.len(),
-            warnings: self.warnings.clone(),
+    /// Takes in a page that was stored.
+    ///
+    /// # Errors
+    /// `collection-invalid` for one that is damaged or of another version, `index-model-mismatch` for one that another
+    /// embedder has read, where `model_hash` is that of the one in use.
+    pub fn restore(&mut self, bytes: &[u8], model_hash: Option<&str>) -> Result<SourceInfo, EngineError> {
+        let (page, vectors) = stored::decode::<StoredPage>(Kind::Page, bytes)?;
+        let (numbers, rest) = vectors.as_chunks::<4>();
+        let numbers: Vec<f32> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let n_wanted = page.n_dims.checked_mul(page.source.passages.len());
+        if !rest.is_empty() || n_wanted != Some(numbers.len()) || page.n_dims == 0 || !page.source.is_sound() {
+            return Err(EngineError::Collection(format!("{} does not fit together", page.source.name)));
         }
+        if let Some(expected) = model_hash.filter(|&expected| expected != page.model_hash) {
+            let (found, expected) = (page.model_hash, expected.to_owned());
+            return Err(lectern_index::IndexError::ModelMismatch { found, expected }.into());
+        }
+        let vectors: Vec<&[f32]> = numbers.chunks_exact(page.n_dims).collect();
+        self.add(page.source, &vectors, &page.model_hash)
+    }
+
+    /// The whole collection as one file: its pages, and `graphs` that were built over them.
+    pub fn to_bytes(&self, graphs: &[Vec<u8>]) -> Vec<u8> {
+        // By number, so that the same pages give the same file in whatever order they were laid down.
+        let pages: BTreeMap<u32, Vec<u8>> =
+            self.sources.iter().filter_map(|s| Some((s.id, self.page_bytes(s.id).ok()?))).collect();
+        stored::join(pages.values().chain(graphs))
+    }
+
+    /// Takes in a collection file beside what is here; what of it cannot be read is told, and the rest is here. Its
+    /// graphs are put to use.
+    ///
+    /// # Errors
+    /// `collection-invalid` for another kind of file, and one of whose pages none can be read; `index-model-mismatch`.
+    pub fn open(&mut self, bytes: &[u8], model_hash: Option<&str>) -> Result<Opened, EngineError> {
+        let mut opened = Opened::default();
+        let mut graphs = Vec::new();
+        for part in stored::split(bytes)? {
+            if !stored::is_page(part) {
+                graphs.push(part);
+                continue;
+            }
+            match self.restore(part, model_hash) {
+                Ok(info) => opened.ids.push(info.id),
+                Err(EngineError::Collection(why)) => opened.lost.push(why),
+                Err(error) => return Err(error),
+            }
+        }
+        if opened.ids.is_empty() && !opened.lost.is_empty() {
+            return Err(EngineError::Collection(opened.lost.swap_remove(0)));
+        }
+        for graph in graphs {
+            if let Some(Err(error)) = self.index.as_mut().map(|index| index.install_segment(graph)) {
+                opened.lost.push(error.to_string());
+            }
+        }
+        Ok(opened)
     }
 }

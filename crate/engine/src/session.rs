@@ -17,7 +17,7 @@ use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, candidate, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
-use crate::library::{Library, SourceInfo};
+use crate::library::{Library, Opened, SourceInfo};
 use crate::model_file::{ModelFile, WholeFile};
 use crate::reader::Reader;
 use crate::retrieve::{Exchange, Retrieval, retrieve};
@@ -311,22 +311,25 @@ impl<H: Host> Session<H> {
 
     /// # Errors
     /// `index-corrupt` when it was built from other vectors.
-    pub fn install_segment(&mut self, built: &[u8]) -> Result<(), EngineError> {
+    pub fn install_segment(&mut self, built: &[u8]) -> Result<bool, EngineError> {
         match self.library.index_mut() {
             Some(index) => Ok(index.install_segment(built)?),
-            None => Ok(()),
+            None => Ok(false),
         }
     }
 
-    /// Builds all waiting graphs here and now; for hosts where nobody waits meanwhile.
+    /// Builds all waiting graphs here and now, and gives them to be stored; for hosts where nobody waits meanwhile.
     ///
     /// # Errors
     /// None that building and installing do not have.
-    pub fn build_segments(&mut self) -> Result<(), EngineError> {
+    pub fn build_segments(&mut self) -> Result<Vec<Vec<u8>>, EngineError> {
+        let mut graphs = Vec::new();
         while let Some(job) = self.next_segment_job() {
-            self.install_segment(&build_segment(&job)?)?;
+            let built = build_segment(&job)?;
+            self.install_segment(&built)?;
+            graphs.push(built);
         }
-        Ok(())
+        Ok(graphs)
     }
 
     /// The best passages for a question, without an answer. `before` is as in [`AskOptions`].
@@ -433,25 +436,36 @@ impl<H: Host> Session<H> {
         embedder.embed(texts, &self.host, &mut |_| ()).await
     }
 
-    /// The pages and their index as one file.
+    /// A page as it is stored, for [`Self::restore_page`].
     ///
     /// # Errors
-    /// `collection-invalid` when it cannot be written.
-    pub fn export_collection(&self) -> Result<Vec<u8>, EngineError> {
-        self.library.to_bytes()
+    /// `source-unknown`.
+    pub fn page_bytes(&self, id: u32) -> Result<Vec<u8>, EngineError> {
+        self.library.page_bytes(id)
     }
 
-    /// Replaces the pages by those of a file.
+    /// Takes in a page that was stored, beside those that are here.
     ///
     /// # Errors
-    /// `collection-invalid`; `index-model-mismatch` when they were read by another embedder.
-    pub fn import_collection(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
-        let library = Library::from_bytes(bytes)?;
-        if let (Some(index), Some(embedder)) = (library.index(), &self.embedder) {
-            index.check_model(&embedder.hash)?;
-        }
+    /// As [`Library::restore`].
+    pub fn restore_page(&mut self, bytes: &[u8]) -> Result<SourceInfo, EngineError> {
+        self.library.restore(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))
+    }
+
+    /// The pages as one file, with the graphs that were built over them.
+    pub fn export_collection(&self, graphs: &[Vec<u8>]) -> Vec<u8> {
+        self.library.to_bytes(graphs)
+    }
+
+    /// Replaces the pages by those of a file; what of it cannot be read is told.
+    ///
+    /// # Errors
+    /// `collection-invalid` for another kind of file; `index-model-mismatch` when they were read by another embedder.
+    pub fn import_collection(&mut self, bytes: &[u8]) -> Result<Opened, EngineError> {
+        let mut library = Library::default();
+        let opened = library.open(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))?;
         self.library = library;
-        Ok(())
+        Ok(opened)
     }
 }
 

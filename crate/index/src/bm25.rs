@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{ChunkId, IndexError};
+use crate::chunk::Row;
 
 /// Term frequency saturation, and how much a chunk's length counts: the values Anserini and BEIR use
 /// for passages.
@@ -15,21 +13,15 @@ const MAX_DEAD_SHARE: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 struct Posting {
-    chunk: ChunkId,
+    row: Row,
     term_freq: u32,
 }
 
-/// A term's number and how often it stands in a chunk.
-type TermFreq = (u32, u32);
-
-/// A chunk's terms; each once, ascending.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Words(Vec<TermFreq>);
-
-impl Words {
-    fn len(&self) -> u32 {
-        self.0.iter().map(|&(_, term_freq)| term_freq).sum()
-    }
+/// A chunk's words: each term's number, once and ascending.
+#[derive(Debug)]
+struct Words {
+    terms: Box<[u32]>,
+    n_words: u32,
 }
 
 /// An inverted index. Chunks are added and removed in the time that their own words take, but that now and then
@@ -37,30 +29,22 @@ impl Words {
 #[derive(Debug, Default)]
 pub(crate) struct Bm25 {
     terms: HashMap<String, u32>,
-    /// By term; ascending by chunk, removed ones among them.
+    /// By term; ascending by row, removed ones among them.
     postings: Vec<Vec<Posting>>,
     /// By term: the chunks not removed that hold it.
     doc_freqs: Vec<u32>,
-    /// By chunk; `None` once it is removed.
+    /// By row; `None` once it is removed.
     chunks: Vec<Option<Words>>,
-    lengths: Vec<u32>,
     n_live: usize,
-    n_live_terms: u64,
+    n_live_words: u64,
     /// Removed chunks that the lists still hold.
     n_dead: usize,
 }
 
-/// What is stored of a [`Bm25`].
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredBm25 {
-    terms: Vec<String>,
-    chunks: Vec<Option<Words>>,
-}
-
 /// How much of a query's terms chunks hold.
 pub(crate) struct Scores {
-    /// By chunk; 0 where no term is shared.
-    pub by_chunk: Vec<f32>,
+    /// By row; 0 where no term is shared.
+    pub by_row: Vec<f32>,
     /// What a chunk that said nothing but the query's terms, without end, would score: no chunk scores more.
     pub ideal: f32,
 }
@@ -68,8 +52,8 @@ pub(crate) struct Scores {
 impl Scores {
     /// The share of the query that a chunk holds, from 0 to 1: unlike the score itself, it does not grow with
     /// the collection or with the query.
-    pub fn share(&self, chunk: ChunkId) -> f32 {
-        let score = self.by_chunk.get(chunk as usize).copied().unwrap_or(0.0);
+    pub fn share(&self, row: Row) -> f32 {
+        let score = self.by_row.get(row as usize).copied().unwrap_or(0.0);
         if self.ideal > 0.0 { (score / self.ideal).min(1.0) } else { 0.0 }
     }
 }
@@ -82,39 +66,36 @@ impl Bm25 {
             let n_terms = self.terms.len() as u32;
             *term_freqs.entry(*self.terms.entry(term).or_insert(n_terms)).or_default() += 1;
         }
-        let mut words: Vec<TermFreq> = term_freqs.into_iter().collect();
-        words.sort_unstable();
-        self.add_words(Words(words));
-    }
-
-    fn add_words(&mut self, words: Words) {
-        let chunk = self.chunks.len() as ChunkId;
         self.postings.resize_with(self.terms.len(), Vec::new);
         self.doc_freqs.resize(self.terms.len(), 0);
-        for &(term, term_freq) in &words.0 {
-            self.postings[term as usize].push(Posting { chunk, term_freq });
+        let row = self.chunks.len() as Row;
+        let mut words = Words { terms: term_freqs.keys().copied().collect(), n_words: 0 };
+        words.terms.sort_unstable();
+        for &term in &words.terms {
+            let term_freq = term_freqs[&term];
+            self.postings[term as usize].push(Posting { row, term_freq });
             self.doc_freqs[term as usize] += 1;
+            words.n_words += term_freq;
         }
-        self.lengths.push(words.len());
         self.n_live += 1;
-        self.n_live_terms += u64::from(words.len());
+        self.n_live_words += u64::from(words.n_words);
         self.chunks.push(Some(words));
     }
 
     /// Takes chunks out; their statistics go with them.
-    pub fn remove(&mut self, chunks: &[ChunkId]) {
-        for &chunk in chunks {
-            let Some(words) = self.chunks.get_mut(chunk as usize).and_then(Option::take) else { continue };
+    pub fn remove(&mut self, rows: impl IntoIterator<Item = Row>) {
+        for row in rows {
+            let Some(words) = self.chunks.get_mut(row as usize).and_then(Option::take) else { continue };
             self.n_live -= 1;
-            self.n_live_terms -= u64::from(words.len());
+            self.n_live_words -= u64::from(words.n_words);
             self.n_dead += 1;
-            for (term, _) in words.0 {
+            for term in words.terms {
                 self.doc_freqs[term as usize] -= 1;
             }
         }
         if self.n_dead * MAX_DEAD_SHARE > self.n_live + self.n_dead {
             for postings in &mut self.postings {
-                postings.retain(|posting| self.chunks[posting.chunk as usize].is_some());
+                postings.retain(|posting| self.chunks[posting.row as usize].is_some());
             }
             self.n_dead = 0;
         }
@@ -122,86 +103,34 @@ impl Bm25 {
 
     /// Scores every chunk for a query, each of whose terms may have several spellings.
     pub fn scores(&self, query: &[Vec<String>]) -> Scores {
-        let mut by_chunk = vec![0.0; self.chunks.len()];
+        let mut by_row = vec![0.0; self.chunks.len()];
         let mut ideal = 0.0;
-        let mean_length = (self.n_live_terms as f32 / self.n_live.max(1) as f32).max(1.0);
+        let mean_length = (self.n_live_words as f32 / self.n_live.max(1) as f32).max(1.0);
         for spellings in query {
             let mut most = if spellings.is_empty() { 0.0 } else { self.idf(0) };
-            for term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
-                let weight = self.idf(self.doc_freqs[*term as usize]);
-                most = if self.doc_freqs[*term as usize] > 0 { weight } else { most };
-                for posting in &self.postings[*term as usize] {
-                    let length = self.lengths[posting.chunk as usize] as f32;
+            for &term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
+                let doc_freq = self.doc_freqs[term as usize];
+                if doc_freq == 0 {
+                    continue;
+                }
+                let weight = self.idf(doc_freq);
+                most = weight;
+                for posting in &self.postings[term as usize] {
+                    let Some(words) = &self.chunks[posting.row as usize] else { continue };
                     let term_freq = posting.term_freq as f32;
-                    by_chunk[posting.chunk as usize] +=
-                        weight * term_freq / (term_freq + K1 * (1.0 - B + B * length / mean_length));
+                    let length = words.n_words as f32 / mean_length;
+                    by_row[posting.row as usize] += weight * term_freq / (term_freq + K1 * (1.0 - B + B * length));
                 }
             }
             ideal += most;
         }
-        for (score, chunk) in by_chunk.iter_mut().zip(&self.chunks) {
-            if chunk.is_none() {
-                *score = 0.0;
-            }
-        }
-        Scores { by_chunk, ideal }
+        Scores { by_row, ideal }
     }
 
     /// Inverse document frequency, never negative (Lucene's `BM25Similarity`).
     fn idf(&self, doc_freq: u32) -> f32 {
         let (doc_freq, n_docs) = (doc_freq as f32, self.n_live as f32);
         (1.0 + (n_docs - doc_freq + 0.5) / (doc_freq + 0.5)).ln()
-    }
-
-    pub fn to_stored(&self) -> StoredBm25 {
-        let mut terms = vec![String::new(); self.terms.len()];
-        for (term, &id) in &self.terms {
-            terms[id as usize].clone_from(term);
-        }
-        StoredBm25 { terms, chunks: self.chunks.clone() }
-    }
-
-    /// # Errors
-    /// `index-corrupt` when chunks refer to terms that are not there.
-    pub fn from_stored(stored: StoredBm25) -> Result<Self, IndexError> {
-        let n_terms = stored.terms.len();
-        let terms: HashMap<String, u32> =
-            stored.terms.into_iter().enumerate().map(|(id, term)| (term, id as u32)).collect();
-        let is_sound = |words: &Words| {
-            words.0.is_sorted_by(|a, b| a.0 < b.0)
-                && words.0.last().is_none_or(|&(term, _)| (term as usize) < n_terms)
-                && words.0.iter().try_fold(0u32, |sum, &(_, term_freq)| sum.checked_add(term_freq)).is_some()
-        };
-        if terms.len() != n_terms || !stored.chunks.iter().flatten().all(is_sound) {
-            return Err(IndexError::Corrupt { reason: "word lists do not fit" });
-        }
-        let mut bm25 = Self { terms, ..Self::default() };
-        for words in stored.chunks {
-            match words {
-                Some(words) => bm25.add_words(words),
-                None => {
-                    bm25.chunks.push(None);
-                    bm25.lengths.push(0);
-                }
-            }
-        }
-        bm25.postings.resize_with(n_terms, Vec::new);
-        bm25.doc_freqs.resize(n_terms, 0);
-        Ok(bm25)
-    }
-
-    /// Chunks ever added.
-    pub fn n_chunks(&self) -> usize {
-        self.chunks.len()
-    }
-
-    /// Chunks not removed.
-    pub fn n_live(&self) -> usize {
-        self.n_live
-    }
-
-    pub fn is_live(&self, chunk: ChunkId) -> bool {
-        matches!(self.chunks.get(chunk as usize), Some(Some(_)))
     }
 }
 
@@ -241,7 +170,7 @@ mod tests {
             bm25.add(terms("keeper of the light"));
             (0..n).for_each(|i| bm25.add(terms(&format!("page {i}"))));
             let scores = bm25.scores(&query("keeper light nowhere"));
-            (scores.share(0), scores.by_chunk[0])
+            (scores.share(0), scores.by_row[0])
         };
         let ((small, low), (large, high)) = (share(10), share(1_000));
         assert!(high > 2.0 * low, "{low} {high}");
@@ -254,7 +183,7 @@ mod tests {
         bm25.add(terms("haus am meer"));
         bm25.add(terms("hous by the sea"));
         let scores = bm25.scores(&[vec!["haus".into(), "hous".into()]]);
-        assert!(scores.by_chunk.iter().all(|&score| score > 0.0));
+        assert!(scores.by_row.iter().all(|&score| score > 0.0));
     }
 
     proptest! {
@@ -266,17 +195,14 @@ mod tests {
         ) {
             let mut bm25 = Bm25::default();
             texts.iter().for_each(|text| bm25.add(terms(text)));
-            bm25.remove(&removed);
+            bm25.remove(removed.iter().copied());
             let is_live = |i: usize| !removed.contains(&(i as u32));
             let live: Vec<&str> =
                 texts.iter().enumerate().filter(|(i, _)| is_live(*i)).map(|(_, text)| text.as_str()).collect();
             let scores = bm25.scores(&query(&asked));
-            let again = Bm25::from_stored(bm25.to_stored()).unwrap().scores(&query(&asked));
-            prop_assert_eq!(&again.by_chunk, &scores.by_chunk);
-            prop_assert_eq!(again.ideal, scores.ideal);
             for (i, text) in texts.iter().enumerate() {
                 let expected = if is_live(i) { naive_score(&asked, text, &live) } else { 0.0 };
-                let got = scores.by_chunk[i];
+                let got = scores.by_row[i];
                 prop_assert!((got - expected).abs() < 1e-4, "{} against {}", got, expected);
                 prop_assert!((0.0..=1.0).contains(&scores.share(i as u32)));
             }

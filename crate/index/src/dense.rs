@@ -1,68 +1,28 @@
-//! Nearest vectors by cosine: an exact scan, or HNSW graphs (Malkov and Yashunin 2018) of a fixed
-//! number of vectors each, built by instant-distance.
+//! Nearest vectors by cosine: an exact scan, or HNSW graphs (Malkov and Yashunin 2018) built by instant-distance.
 //!
-//! A built graph never changes, so vectors are gathered into segments: chunks `0..SEGMENT_LEN` are
-//! the first, and so on. Vectors after the last built segment are loose and always scanned.
-
-use instant_distance::{Builder, Hnsw, PointId, Search};
-use serde::{Deserialize, Serialize};
+//! A built graph never changes, so vectors are loose at first and scanned; when there are many, they move into a
+//! graph, whose building is a job for another thread. A removed vector leaves a hole in its graph. Small graphs and
+//! those of many holes are merged by further jobs.
 
 use crate::{
-    ChunkId, DenseMode, DensePath, IndexError,
-    format::{self, Kind},
+    DenseMode, DensePath, IndexError, SegmentOptions,
+    chunk::Row,
     fuse::top,
+    segment::{Built, Segment},
 };
 
-/// Vectors in one graph. Every graph is searched for every query, so few large ones win: over
-/// 10,000 × 384 clustered vectors a query takes 3.3–5.0 ms as an exact scan, 8.3 ms through five graphs
-/// of 2,000 and 2.0 ms through one of 10,000, whose build takes 17 s against 5 s (`ef` 64, recall@10
-/// 1.0; x86-64 with SSE2, one thread on two cores under load, means of 100 queries).
-pub const SEGMENT_LEN: usize = 10_000;
-/// Live chunks from which graphs are built and, by default, searched: below it a scan takes
-/// milliseconds (see [`SEGMENT_LEN`]), less than embedding the query does.
+/// Live vectors from which graphs are built and, by default, searched. Below it a scan takes milliseconds, less than
+/// embedding the query does: of 10,000 × 384 clustered vectors a query takes 3.3–5.0 ms as a scan, 8.3 ms through five
+/// graphs of 2,000 and 2.0 ms through one of 10,000 (`ef` 64, recall@10 1.0; x86-64 with SSE2, one thread on two cores
+/// under load, means of 100 queries).
 pub const GRAPH_THRESHOLD: usize = 10_000;
-/// A segment with fewer live chunks than one in this many is scanned: its graph would spend its
-/// candidates on removed ones.
+/// A graph with fewer live vectors than one in this many is scanned: its search would spend its candidates on holes.
 const MIN_LIVE_SHARE: usize = 2;
-/// Makes a graph the same wherever it is built.
-const SEED: u64 = 0x4C65_6374_6572_6E31;
-/// Bound on what a job may ask for.
-const MAX_EF: usize = 4_096;
 /// Rounding allowed in a unit vector's squared length.
 const UNIT_TOLERANCE: f32 = 1e-2;
 
-/// How a graph is built. instant-distance fixes `ef_search` with the graph, so it is set here and
-/// not with each search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentOptions {
-    /// Vectors in one graph.
-    pub segment_len: usize,
-    /// Live chunks below which no graph is built.
-    pub min_chunks: usize,
-    /// Candidates kept while searching; also the most hits one segment can give.
-    pub ef_search: usize,
-    /// Candidates kept while inserting.
-    pub ef_construction: usize,
-}
-
-impl Default for SegmentOptions {
-    fn default() -> Self {
-        Self { segment_len: SEGMENT_LEN, min_chunks: GRAPH_THRESHOLD, ef_search: 64, ef_construction: 64 }
-    }
-}
-
-/// A vector as a graph sees it: unit length, at distance `1 - cosine`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Point(Vec<f32>);
-
-impl instant_distance::Point for Point {
-    fn distance(&self, other: &Self) -> f32 {
-        1.0 - dot(&self.0, &other.0)
-    }
-}
-
 /// Inner product; over unit vectors the cosine.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
@@ -76,105 +36,9 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-#[derive(Serialize, Deserialize)]
-struct SegmentJob {
-    first: ChunkId,
-    n_dims: usize,
-    ef_search: usize,
-    ef_construction: usize,
-    vectors: Vec<f32>,
-}
-
-/// A graph over chunks `first..first + offsets.len()`; `G` is the graph, or its shape to be checked.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredSegment<G> {
-    first: ChunkId,
-    /// By point of the graph: its chunk, counted from `first`.
-    offsets: Vec<u32>,
-    graph: G,
-}
-
-/// The wire format of `Hnsw<Point>`, to be looked at before the library trusts it: it indexes by
-/// what it reads.
-#[derive(Deserialize)]
-pub(crate) struct GraphShape {
-    ef_search: usize,
-    points: Vec<Point>,
-    /// 64 neighbours a point, `u32::MAX` where there are fewer.
-    zero: Vec<([u32; 32], [u32; 32])>,
-    layers: Vec<Vec<[u32; 32]>>,
-}
-
-impl StoredSegment<GraphShape> {
-    /// Whether every reference within the graph leads somewhere.
-    fn check(&self, n_dims: usize) -> Result<(), IndexError> {
-        let n_points = self.offsets.len();
-        let graph = &self.graph;
-        let mut is_seen = vec![false; n_points];
-        let is_permutation = self
-            .offsets
-            .iter()
-            .all(|&offset| is_seen.get_mut(offset as usize).is_some_and(|seen| !std::mem::replace(seen, true)));
-        let leads = |ids: &[u32], n: usize| ids.iter().all(|&id| id == u32::MAX || (id as usize) < n);
-        let sound = n_points > 0
-            && is_permutation
-            && (1..=MAX_EF).contains(&graph.ef_search)
-            && graph.points.len() == n_points
-            && graph.zero.len() == n_points
-            && graph.points.iter().all(|point| point.0.len() == n_dims && check_unit(&point.0).is_ok())
-            && graph.zero.iter().all(|(a, b)| leads(a, n_points) && leads(b, n_points))
-            && graph.layers.is_sorted_by_key(|layer| std::cmp::Reverse(layer.len()))
-            && graph
-                .layers
-                .iter()
-                .all(|layer| (1..=n_points).contains(&layer.len()) && layer.iter().all(|ids| leads(ids, layer.len())));
-        if sound { Ok(()) } else { Err(IndexError::Corrupt { reason: "a graph does not fit" }) }
-    }
-}
-
-/// Builds a graph from what [`crate::Index::next_segment_job`] gave, for
-/// [`crate::Index::install_segment`]. Long (a second or more) and pure: run it where nobody waits.
-/// The same job gives the same bytes.
-///
-/// # Errors
-/// `index-corrupt` or `index-version` when `job` is no job of this version.
-pub fn build_segment(job: &[u8]) -> Result<Vec<u8>, IndexError> {
-    let job: SegmentJob = format::decode(Kind::SegmentJob, job)?;
-    let is_sound = job.n_dims > 0
-        && !job.vectors.is_empty()
-        && job.vectors.len().is_multiple_of(job.n_dims)
-        && (1..=MAX_EF).contains(&job.ef_search)
-        && (1..=MAX_EF).contains(&job.ef_construction)
-        && job.vectors.chunks_exact(job.n_dims).all(|vector| check_unit(vector).is_ok());
-    if !is_sound {
-        return Err(IndexError::Corrupt { reason: "a segment job does not fit" });
-    }
-    let points: Vec<Point> = job.vectors.chunks_exact(job.n_dims).map(|v| Point(v.to_vec())).collect();
-    let build = || {
-        Builder::default()
-            .seed(SEED)
-            // Neighbour selection by heuristic costs 10 × the build time and gained no recall.
-            .select_heuristic(None)
-            .ef_search(job.ef_search)
-            .ef_construction(job.ef_construction)
-            .build_hnsw(points)
-    };
-    // Threads insert in an order of their own: with one of them the graph is always the same. Where
-    // there are no threads at all, as in a page, rayon runs everything in place.
-    let (graph, point_ids) = match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
-        Ok(pool) => pool.install(build),
-        Err(_) => build(),
-    };
-    let mut offsets = vec![0; point_ids.len()];
-    for (offset, point) in point_ids.into_iter().enumerate() {
-        offsets[point.into_inner() as usize] = offset as u32;
-    }
-    Ok(format::encode(Kind::Segment, &StoredSegment { first: job.first, offsets, graph }))
-}
-
 /// # Errors
 /// `index-not-unit` for a vector that is not finite or not of length 1.
-fn check_unit(vector: &[f32]) -> Result<(), IndexError> {
+pub(crate) fn check_unit(vector: &[f32]) -> Result<(), IndexError> {
     let squared = dot(vector, vector);
     if !squared.is_finite() {
         return Err(IndexError::NotUnit { what: "it holds a number that is not finite" });
@@ -185,49 +49,29 @@ fn check_unit(vector: &[f32]) -> Result<(), IndexError> {
     Ok(())
 }
 
-struct Segment {
-    first: ChunkId,
-    graph: Hnsw<Point>,
-    /// By point: its chunk, counted from `first`.
-    offsets: Vec<u32>,
-    /// The inverse of `offsets`.
-    points: Vec<PointId>,
+/// Where a row's vector is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Removed,
+    Loose(usize),
+    /// Segment and point.
+    Graph(usize, u32),
 }
 
-impl Segment {
-    fn new(stored: StoredSegment<Hnsw<Point>>) -> Self {
-        let mut points = vec![PointId::default(); stored.offsets.len()];
-        for (point, _) in stored.graph.iter() {
-            points[stored.offsets[point.into_inner() as usize] as usize] = point;
-        }
-        Self { first: stored.first, graph: stored.graph, offsets: stored.offsets, points }
-    }
-
-    fn vector(&self, offset: usize) -> &[f32] {
-        &self.graph[self.points[offset]].0
-    }
-}
-
-/// The vectors of an index, by chunk.
+/// The vectors of an index, by row.
 pub(crate) struct Dense {
     n_dims: usize,
-    /// One after the other from chunk 0.
-    segments: Vec<Segment>,
-    /// Vectors after the last segment, end to end.
+    places: Vec<Place>,
+    /// `None` where it was merged into another or has no live vector left.
+    segments: Vec<Option<Segment>>,
+    /// Vectors in no graph and their rows, in no order.
     loose: Vec<f32>,
-}
-
-/// What is stored of a [`Dense`].
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredDense<S> {
-    n_dims: usize,
-    segments: Vec<S>,
-    loose: Vec<f32>,
+    loose_rows: Vec<Row>,
 }
 
 impl Dense {
     pub fn new(n_dims: usize) -> Self {
-        Self { n_dims, segments: Vec::new(), loose: Vec::new() }
+        Self { n_dims, places: Vec::new(), segments: Vec::new(), loose: Vec::new(), loose_rows: Vec::new() }
     }
 
     /// # Errors
@@ -239,81 +83,91 @@ impl Dense {
         check_unit(vector)
     }
 
-    /// Adds the next chunk's vector, which [`Dense::check`] has passed.
+    /// Adds the next row's vector, which [`Dense::check`] has passed.
     pub fn add(&mut self, vector: &[f32]) {
+        self.places.push(Place::Loose(self.loose_rows.len()));
+        self.loose_rows.push((self.places.len() - 1) as Row);
         self.loose.extend_from_slice(vector);
     }
 
-    /// Chunks that segments hold.
-    fn n_segmented(&self) -> usize {
-        self.segments.last().map_or(0, |segment| segment.first as usize + segment.offsets.len())
+    pub fn remove(&mut self, row: Row) {
+        match std::mem::replace(&mut self.places[row as usize], Place::Removed) {
+            Place::Removed => {}
+            Place::Loose(slot) => self.drop_loose(slot),
+            Place::Graph(segment, point) => self.leave(segment, point),
+        }
     }
 
-    fn n_loose(&self) -> usize {
-        self.loose.len().checked_div(self.n_dims).unwrap_or(0)
+    /// The last loose vector takes the slot.
+    fn drop_loose(&mut self, slot: usize) {
+        let last = self.loose_rows.len() - 1;
+        if slot != last {
+            self.loose.copy_within(last * self.n_dims.., slot * self.n_dims);
+            self.places[self.loose_rows[last] as usize] = Place::Loose(slot);
+        }
+        self.loose_rows.swap_remove(slot);
+        self.loose.truncate(last * self.n_dims);
     }
 
-    pub fn n_chunks(&self) -> usize {
-        self.n_segmented() + self.n_loose()
+    fn leave(&mut self, segment: usize, point: u32) {
+        let Some(graph) = &mut self.segments[segment] else { return };
+        graph.remove(point);
+        if graph.n_live() == 0 {
+            self.segments[segment] = None;
+        }
     }
 
-    /// The cosine of `query` with one chunk's vector.
-    pub fn score(&self, query: &[f32], chunk: ChunkId) -> Option<f32> {
-        Some(dot(query, self.vector(chunk)?))
+    /// Vectors not removed.
+    pub fn n_live(&self) -> usize {
+        self.loose_rows.len() + self.segments.iter().flatten().map(Segment::n_live).sum::<usize>()
     }
 
-    /// The cosine of two chunks.
-    pub fn likeness(&self, a: ChunkId, b: ChunkId) -> f32 {
+    /// The cosine of `query` with one row's vector.
+    pub fn score(&self, query: &[f32], row: Row) -> Option<f32> {
+        Some(dot(query, self.vector(row)?))
+    }
+
+    /// The cosine of two rows.
+    pub fn likeness(&self, a: Row, b: Row) -> f32 {
         self.vector(a).zip(self.vector(b)).map_or(0.0, |(a, b)| dot(a, b))
     }
 
-    fn vector(&self, chunk: ChunkId) -> Option<&[f32]> {
-        let n_segmented = self.n_segmented();
-        if let Some(i) = (chunk as usize).checked_sub(n_segmented) {
-            return self.loose.chunks_exact(self.n_dims.max(1)).nth(i);
+    pub fn vector(&self, row: Row) -> Option<&[f32]> {
+        match *self.places.get(row as usize)? {
+            Place::Removed => None,
+            Place::Loose(slot) => self.loose.get(slot * self.n_dims..(slot + 1) * self.n_dims),
+            Place::Graph(segment, point) => Some(self.segments[segment].as_ref()?.vector(point)),
         }
-        let after = self.segments.partition_point(|segment| segment.first <= chunk);
-        let segment = &self.segments[after.checked_sub(1)?];
-        Some(segment.vector((chunk - segment.first) as usize))
     }
 
-    /// The `n` nearest chunks that `is_live` lets through, best first, and how they were found.
+    /// The `n` nearest rows that `is_allowed` lets through, best first, and how they were found.
     pub fn search(
         &self,
         query: &[f32],
         n: usize,
         mode: DenseMode,
-        n_live: usize,
-        is_live: &dyn Fn(ChunkId) -> bool,
-    ) -> (Vec<(ChunkId, f32)>, DensePath) {
+        is_allowed: &dyn Fn(Row) -> bool,
+    ) -> (Vec<(Row, f32)>, DensePath) {
         let wants_graph = match mode {
             DenseMode::Exact => false,
             DenseMode::Graph => true,
-            DenseMode::Auto => n_live >= GRAPH_THRESHOLD,
+            DenseMode::Auto => self.n_live() >= GRAPH_THRESHOLD,
         };
         let mut found = Vec::new();
-        let (mut n_graphs, mut n_scans) = (0, usize::from(!self.loose.is_empty()));
-        let mut search = Search::default();
-        let point = Point(query.to_vec());
-        for segment in &self.segments {
-            let chunks = segment.first..segment.first + segment.offsets.len() as ChunkId;
-            let n_live = chunks.clone().filter(|&chunk| is_live(chunk)).count();
-            if wants_graph && n_live * MIN_LIVE_SHARE >= segment.offsets.len() {
+        let (mut n_graphs, mut n_scans) = (0, usize::from(!self.loose_rows.is_empty()));
+        for segment in self.segments.iter().flatten() {
+            if wants_graph && segment.n_live() * MIN_LIVE_SHARE >= segment.len() {
                 n_graphs += 1;
-                found.extend(segment.graph.search(&point, &mut search).filter_map(|item| {
-                    let chunk = segment.first + segment.offsets[item.pid.into_inner() as usize];
-                    is_live(chunk).then_some((chunk, 1.0 - item.distance))
-                }));
+                found.extend(segment.search(query).filter(|&(row, _)| is_allowed(row)));
             } else {
                 n_scans += 1;
-                found.extend(segment.graph.iter().filter_map(|(point, vector)| {
-                    let chunk = segment.first + segment.offsets[point.into_inner() as usize];
-                    is_live(chunk).then(|| (chunk, dot(query, &vector.0)))
-                }));
+                let live = segment.iter().filter(|&(row, _)| is_allowed(row));
+                found.extend(live.map(|(row, vector)| (row, dot(query, vector))));
             }
         }
-        let loose = (self.n_segmented() as ChunkId..).zip(self.loose.chunks_exact(self.n_dims.max(1)));
-        found.extend(loose.filter(|&(chunk, _)| is_live(chunk)).map(|(chunk, v)| (chunk, dot(query, v))));
+        let loose = self.loose_rows.iter().zip(self.loose.chunks_exact(self.n_dims.max(1)));
+        let loose = loose.filter(|&(&row, _)| is_allowed(row));
+        found.extend(loose.map(|(&row, vector)| (row, dot(query, vector))));
         let path = match (n_graphs, n_scans) {
             (0, _) => DensePath::Exact,
             (_, 0) => DensePath::Graph,
@@ -322,75 +176,55 @@ impl Dense {
         (top(found, n), path)
     }
 
-    pub fn next_segment_job(&self, options: &SegmentOptions) -> Option<Vec<u8>> {
-        let vectors = self.loose.get(..options.segment_len.checked_mul(self.n_dims)?)?;
-        let job = SegmentJob {
-            first: self.n_segmented() as ChunkId,
-            n_dims: self.n_dims,
-            ef_search: options.ef_search.clamp(1, MAX_EF),
-            ef_construction: options.ef_construction.clamp(1, MAX_EF),
-            vectors: vectors.to_vec(),
+    /// The rows that should become one graph next, if any should: loose ones where there are enough, else those of
+    /// graphs that are small or have many holes.
+    pub fn next_segment(&self, options: &SegmentOptions) -> Option<Vec<Row>> {
+        if self.n_live() < options.min_chunks {
+            return None;
+        }
+        if self.loose_rows.len() >= options.segment_len {
+            let mut rows = self.loose_rows[..options.segment_len].to_vec();
+            rows.sort_unstable();
+            return Some(rows);
+        }
+        let mut graphs: Vec<&Segment> = self.segments.iter().flatten().collect();
+        graphs.sort_by_key(|graph| graph.n_live());
+        let rows = |graphs: &[&Segment]| {
+            let mut rows: Vec<Row> = graphs.iter().flat_map(|graph| graph.iter().map(|(row, _)| row)).collect();
+            rows.sort_unstable();
+            Some(rows)
         };
-        (!vectors.is_empty()).then(|| format::encode(Kind::SegmentJob, &job))
-    }
-
-    /// # Errors
-    /// `index-corrupt` when the graph is damaged or holds other vectors than those that wait for one.
-    pub fn install_segment(&mut self, built: &[u8]) -> Result<(), IndexError> {
-        let shape: StoredSegment<GraphShape> = format::decode(Kind::Segment, built)?;
-        shape.check(self.n_dims)?;
-        let (first, n_points) = (shape.first as usize, shape.offsets.len());
-        let matches =
-            |start: usize| {
-                shape.graph.points.iter().zip(&shape.offsets).all(|(point, &offset)| {
-                    self.vector((start + offset as usize) as ChunkId) == Some(point.0.as_slice())
-                })
-            };
-        if first > self.n_segmented() || !matches(first) {
-            return Err(IndexError::Corrupt { reason: "a graph of other vectors" });
+        if let Some(holed) = graphs.iter().find(|graph| graph.n_live() * MIN_LIVE_SHARE < graph.len()) {
+            return rows(&[holed]);
         }
-        if first < self.n_segmented() {
-            return Ok(());
+        match graphs[..] {
+            [a, b, ..] if a.n_live() + b.n_live() <= options.max_segment_len => rows(&[a, b]),
+            _ => None,
         }
-        self.segments.push(Segment::new(format::decode(Kind::Segment, built)?));
-        self.loose.drain(..n_points * self.n_dims);
-        Ok(())
     }
 
-    pub fn to_stored(&self) -> StoredDense<StoredSegment<&Hnsw<Point>>> {
-        let segments = self.segments.iter().map(|segment| StoredSegment {
-            first: segment.first,
-            offsets: segment.offsets.clone(),
-            graph: &segment.graph,
-        });
-        StoredDense { n_dims: self.n_dims, segments: segments.collect(), loose: self.loose.clone() }
-    }
-
-    /// Takes what [`StoredDense::check`] has passed.
-    pub fn from_stored(stored: StoredDense<StoredSegment<Hnsw<Point>>>) -> Self {
-        let segments = stored.segments.into_iter().map(Segment::new).collect();
-        Self { n_dims: stored.n_dims, segments, loose: stored.loose }
-    }
-}
-
-impl StoredDense<StoredSegment<GraphShape>> {
+    /// Puts a built graph to use: the live ones among its rows move into it from wherever they were.
+    ///
     /// # Errors
-    /// `index-corrupt` when vectors or graphs do not fit together.
-    pub fn check(&self) -> Result<(), IndexError> {
-        let corrupt = Err(IndexError::Corrupt { reason: "vectors do not fit" });
-        let mut next = 0;
-        for segment in &self.segments {
-            segment.check(self.n_dims)?;
-            if segment.first as usize != next {
-                return corrupt;
+    /// `index-corrupt` when the graph does not fit its own points, or none of its rows is here.
+    pub fn install(&mut self, built: &Built<'_>, rows: &[Option<Row>]) -> Result<(), IndexError> {
+        let zeros = vec![0.0; self.n_dims];
+        // A point whose row is gone is a hole; whatever stands there is passed through.
+        let mut vectors: Vec<Box<[f32]>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            vectors.push(row.and_then(|row| self.vector(row)).unwrap_or(&zeros).into());
+        }
+        let segment = Segment::new(built, rows, vectors)?;
+        let number = self.segments.len();
+        for (point, row) in rows.iter().enumerate().filter_map(|(point, row)| Some((point, (*row)?))) {
+            let place = std::mem::replace(&mut self.places[row as usize], Place::Graph(number, point as u32));
+            match place {
+                Place::Removed => self.places[row as usize] = Place::Removed,
+                Place::Loose(slot) => self.drop_loose(slot),
+                Place::Graph(old, point) => self.leave(old, point),
             }
-            next += segment.offsets.len();
         }
-        let fits = match self.n_dims {
-            0 => self.loose.is_empty() && self.segments.is_empty(),
-            n_dims => self.loose.len().is_multiple_of(n_dims),
-        };
-        let all_unit = || self.loose.chunks_exact(self.n_dims.max(1)).all(|v| check_unit(v).is_ok());
-        if fits && all_unit() { Ok(()) } else { corrupt }
+        self.segments.push(Some(segment));
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Several readings of a chunk → one ranking.
 
-use crate::ChunkId;
+use crate::chunk::Row;
 
 /// How much each reading counts: the score is the weighted mean of the cosine (0 where it is negative) and the shares
 /// of the query's words that a chunk's text and its names hold, each from 0 to 1. The share is BM25 over the
@@ -21,30 +21,33 @@ pub struct Weights {
     pub dense: f32,
     pub text: f32,
     pub names: f32,
+    /// Of the words of the chunk's whole source. Beside vectors it gains nothing.
+    pub source: f32,
 }
 
 impl Weights {
-    /// By words alone.
-    pub const WORDS: Self = Self { dense: 0.0, text: 1.0, names: 0.3 };
+    /// By words alone. SciFact's documents, of four or five chunks each, have an nDCG@10 of 0.683 by the best chunk
+    /// and of 0.697 with the source.
+    pub const WORDS: Self = Self { dense: 0.0, text: 1.0, names: 0.3, source: 0.4 };
     /// By vectors alone.
-    pub const VECTORS: Self = Self { dense: 1.0, text: 0.0, names: 0.0 };
+    pub const VECTORS: Self = Self { dense: 1.0, text: 0.0, names: 0.0, source: 0.0 };
 }
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { dense: 1.0, text: 1.0, names: 0.3 }
+        Self { dense: 1.0, text: 1.0, names: 0.3, source: 0.0 }
     }
 }
 
 /// The `k` of `scored`, best first, that are good and unlike each other: each next one has the highest score less
 /// `diversity` times its likeness to the likest before it.
 pub(crate) fn diverse(
-    mut scored: Vec<(ChunkId, f32)>,
+    mut scored: Vec<(Row, f32)>,
     k: usize,
     diversity: f32,
-    likeness: &dyn Fn(ChunkId, ChunkId) -> f32,
-) -> Vec<(ChunkId, f32)> {
-    let mut chosen: Vec<(ChunkId, f32)> = Vec::new();
+    likeness: &dyn Fn(Row, Row) -> f32,
+) -> Vec<(Row, f32)> {
+    let mut chosen: Vec<(Row, f32)> = Vec::new();
     let mut likest = vec![0.0f32; scored.len()];
     while chosen.len() < k && !scored.is_empty() {
         if let Some(&(last, _)) = chosen.last() {
@@ -61,13 +64,13 @@ pub(crate) fn diverse(
     chosen
 }
 
-/// Highest score first; equal scores by chunk id, so that a ranking never depends on chance.
-pub(crate) fn sort_best_first(scored: &mut [(ChunkId, f32)]) {
+/// Highest score first; equal scores by row, so that a ranking never depends on chance.
+pub(crate) fn sort_best_first(scored: &mut [(Row, f32)]) {
     scored.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
 }
 
 /// The best `n` in order.
-pub(crate) fn top(mut scored: Vec<(ChunkId, f32)>, n: usize) -> Vec<(ChunkId, f32)> {
+pub(crate) fn top(mut scored: Vec<(Row, f32)>, n: usize) -> Vec<(Row, f32)> {
     if scored.len() > n && n > 0 {
         scored.select_nth_unstable_by(n - 1, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     }
@@ -83,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_like_the_best_gives_way() {
         let scored = vec![(0, 0.9), (1, 0.89), (2, 0.5)];
-        let likeness = |a: ChunkId, b: ChunkId| if a + b == 1 { 1.0 } else { 0.1 };
+        let likeness = |a: Row, b: Row| if a + b == 1 { 1.0 } else { 0.1 };
         let order =
             |diversity| diverse(scored.clone(), 2, diversity, &likeness).iter().map(|c| c.0).collect::<Vec<_>>();
         assert_eq!(order(0.0), [0, 1]);

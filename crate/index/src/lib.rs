@@ -11,17 +11,18 @@
 
 mod analyse;
 mod bm25;
+mod chunk;
 mod dense;
 mod error;
 mod format;
 mod fuse;
 mod search;
+mod segment;
 
 pub use analyse::Language;
-pub use dense::{GRAPH_THRESHOLD, SEGMENT_LEN, SegmentOptions, build_segment};
+pub use chunk::ChunkId;
+pub use dense::GRAPH_THRESHOLD;
 pub use error::IndexError;
 pub use fuse::Weights;
 pub use search::{DenseMode, DensePath, Entry, Index, Query, Ranked, RankedChunk, SearchOptions};
-
-/// The number of a chunk: 0, 1, 2, … in the order of adding, never given twice.
-pub type ChunkId = u32;
+pub use segment::{SegmentOptions, build_segment};

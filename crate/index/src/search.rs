@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ChunkId, IndexError, Language, SegmentOptions,
     analyse::{query_terms, terms},
-    bm25::{Bm25, Scores, StoredBm25},
-    dense::{Dense, GraphShape, Point, StoredDense, StoredSegment},
-    format::{self, Kind},
+    bm25::{Bm25, Scores},
+    chunk::{Row, Rows},
+    dense::Dense,
     fuse::{Weights, diverse, top},
+    segment::{self, Built},
 };
 
 /// Which way vectors are searched.
@@ -93,6 +94,8 @@ impl<'a> Query<'a> {
 /// | 0.3 | 0.88, 0.99 | 0.88, 0.99 |
 /// | 0.4 | 0.90, 1.00 | 0.80, 0.96 |
 const CONTEXT_WEIGHT: f32 = 0.3;
+/// A graph is taken where at least so many of so many of its chunks are here: points that stand for nothing lead nowhere.
+const MIN_INSTALLED_SHARE: (usize, usize) = (3, 4);
 
 /// What a chunk is found by.
 #[derive(Debug, Clone, Copy)]
@@ -128,19 +131,14 @@ pub struct RankedChunk {
 /// A searchable collection of chunks.
 pub struct Index {
     model_hash: String,
+    rows: Rows,
+    n_dims: usize,
     dense: Dense,
     text: Bm25,
     names: Bm25,
+    /// By source instead of by chunk.
+    sources: Bm25,
     /// Those of the chunks, each once.
-    languages: Vec<Language>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored<S> {
-    model_hash: String,
-    dense: StoredDense<S>,
-    text: StoredBm25,
-    names: StoredBm25,
     languages: Vec<Language>,
 }
 
@@ -149,47 +147,68 @@ impl Index {
     pub fn new(n_dims: usize, model_hash: &str) -> Self {
         Self {
             model_hash: model_hash.to_owned(),
+            rows: Rows::default(),
+            n_dims,
             dense: Dense::new(n_dims),
             text: Bm25::default(),
             names: Bm25::default(),
+            sources: Bm25::default(),
             languages: Vec::new(),
         }
     }
 
-    /// Adds a chunk.
+    /// Adds the chunks of a source, in order; they take the place of those it had.
     ///
     /// # Errors
     /// `index-dimension` and `index-not-unit`; the index is then unchanged.
-    pub fn add(&mut self, entry: &Entry<'_>) -> Result<ChunkId, IndexError> {
-        self.dense.check(entry.vector)?;
-        let chunk = self.n_chunks() as ChunkId;
-        self.dense.add(entry.vector);
-        self.text.add(terms(entry.text, entry.language));
-        self.names.add(terms(entry.names, entry.language));
-        if !self.languages.contains(&entry.language) {
-            self.languages.push(entry.language);
+    pub fn add(&mut self, source: u32, entries: &[Entry<'_>]) -> Result<(), IndexError> {
+        entries.iter().try_for_each(|entry| self.dense.check(entry.vector))?;
+        self.remove(source);
+        self.rows.add(source, entries.len());
+        let mut whole = Vec::new();
+        for entry in entries {
+            self.dense.add(entry.vector);
+            let text = terms(entry.text, entry.language);
+            whole.extend_from_slice(&text);
+            self.text.add(text);
+            self.names.add(terms(entry.names, entry.language));
+            if !self.languages.contains(&entry.language) {
+                self.languages.push(entry.language);
+            }
         }
-        Ok(chunk)
+        self.sources.add(whole);
+        Ok(())
     }
 
-    /// Takes chunks out of every search. Ids that are unknown or gone already are passed over.
-    pub fn remove(&mut self, ids: &[ChunkId]) {
-        self.text.remove(ids);
-        self.names.remove(ids);
+    /// Takes the chunks of a source out. One that is unknown is passed over.
+    pub fn remove(&mut self, source: u32) {
+        let rows = self.rows.remove(source);
+        rows.clone().for_each(|row| self.dense.remove(row));
+        self.sources.remove(self.rows.source_row(rows.start).filter(|_| !rows.is_empty()));
+        self.text.remove(rows.clone());
+        self.names.remove(rows);
     }
 
-    /// Chunks not removed.
+    pub fn has(&self, source: u32) -> bool {
+        self.rows.has(source)
+    }
+
+    /// Chunks of all sources.
     pub fn len(&self) -> usize {
-        self.text.n_live()
+        self.dense.n_live()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Chunks ever added: the next [`ChunkId`].
-    pub fn n_chunks(&self) -> usize {
-        self.text.n_chunks()
+    pub fn n_dims(&self) -> usize {
+        self.n_dims
+    }
+
+    /// The vector of a chunk.
+    pub fn vector(&self, chunk: ChunkId) -> Option<&[f32]> {
+        self.dense.vector(self.rows.row(chunk)?)
     }
 
     /// The hash of the model the vectors came from.
@@ -216,15 +235,14 @@ impl Index {
         }
         let weights = options.weights;
         let n_candidates = options.n_candidates.max(options.k);
-        let is_allowed = |chunk| self.text.is_live(chunk) && options.filter.is_none_or(|filter| filter(chunk));
+        let is_allowed =
+            |row| self.rows.is_live(row) && options.filter.is_none_or(|filter| filter(self.rows.chunk(row)));
         let readings = Readings::new(self, query.text);
         let before = query.context.map(|(text, _)| Readings::new(self, text));
-        let words = |chunk| match &before {
-            None => readings.share(chunk, &weights),
-            Some(before) => {
-                (1.0 - CONTEXT_WEIGHT) * readings.share(chunk, &weights)
-                    + CONTEXT_WEIGHT * before.share(chunk, &weights)
-            }
+        let words = |row| {
+            let own = readings.share(row, self.rows.source_row(row), &weights);
+            let Some(before) = &before else { return own };
+            (1.0 - CONTEXT_WEIGHT) * own + CONTEXT_WEIGHT * before.share(row, self.rows.source_row(row), &weights)
         };
         // Cosines add up as vectors do.
         let mixed = query.vector.map(|vector| match query.context {
@@ -236,85 +254,61 @@ impl Index {
         });
 
         let mut dense_path = DensePath::None;
-        let mut candidates: Vec<ChunkId> = Vec::new();
+        let mut candidates: Vec<Row> = Vec::new();
         if let Some(vector) = mixed.as_deref().filter(|_| weights.dense > 0.0) {
-            let (found, path) = self.dense.search(vector, n_candidates, options.dense, self.len(), &is_allowed);
-            candidates.extend(found.into_iter().map(|(chunk, _)| chunk));
+            let (found, path) = self.dense.search(vector, n_candidates, options.dense, &is_allowed);
+            candidates.extend(found.into_iter().map(|(row, _)| row));
             dense_path = path;
         }
-        let n_chunks = self.n_chunks() as ChunkId;
-        let worded = (0..n_chunks).map(|chunk| (chunk, words(chunk))).filter(|&(_, score)| score > 0.0);
-        let worded = worded.filter(|&(chunk, _)| is_allowed(chunk)).collect();
-        candidates.extend(top(worded, n_candidates).into_iter().map(|(chunk, _)| chunk));
+        let worded = readings.rows().map(|row| (row, words(row))).filter(|&(_, score)| score > 0.0);
+        let worded = worded.filter(|&(row, _)| is_allowed(row)).collect();
+        candidates.extend(top(worded, n_candidates).into_iter().map(|(row, _)| row));
         candidates.sort_unstable();
         candidates.dedup();
 
         let has_dense = dense_path != DensePath::None;
-        let whole = weights.text + weights.names + if has_dense { weights.dense } else { 0.0 };
-        let cosine = |vector: Option<&[f32]>, chunk| vector.and_then(|vector| self.dense.score(vector, chunk));
-        let score = |chunk| {
-            let near = cosine(mixed.as_deref(), chunk).unwrap_or(0.0).max(0.0);
+        let whole = weights.text + weights.names + weights.source + if has_dense { weights.dense } else { 0.0 };
+        let cosine = |vector: Option<&[f32]>, row| vector.and_then(|vector| self.dense.score(vector, row));
+        let score = |row| {
+            let near = cosine(mixed.as_deref(), row).unwrap_or(0.0).max(0.0);
             let dense = if has_dense { weights.dense * near } else { 0.0 };
-            (dense + words(chunk)) / whole.max(f32::MIN_POSITIVE)
+            (dense + words(row)) / whole.max(f32::MIN_POSITIVE)
         };
-        let scored = candidates.into_iter().map(|chunk| (chunk, score(chunk))).collect();
+        let scored = candidates.into_iter().map(|row| (row, score(row))).collect();
         let ranked = match options.diversity > 0.0 {
             true => diverse(top(scored, n_candidates), options.k, options.diversity, &|a, b| self.dense.likeness(a, b)),
             false => top(scored, options.k),
         };
-        let hits = ranked.into_iter().map(|(chunk, score)| RankedChunk {
-            chunk,
+        let hits = ranked.into_iter().map(|(row, score)| RankedChunk {
+            chunk: self.rows.chunk(row),
             score,
-            dense: cosine(query.vector, chunk),
-            bm25: readings.has_words.then(|| readings.text.by_chunk[chunk as usize]),
+            dense: cosine(query.vector, row),
+            bm25: readings.has_words.then(|| readings.text.by_row[row as usize]),
         });
         Ok(Ranked { hits: hits.collect(), dense_path })
     }
 
-    /// The vectors that should get a graph next, for [`crate::build_segment`]; `None` below
-    /// `min_chunks` live chunks and when less than a segment is loose. The same job is given until
-    /// its segment is installed.
+    /// The vectors that should get a graph next, for [`crate::build_segment`]; `None` when there is nothing to build or
+    /// to merge. The same job is given until its segment is installed.
     pub fn next_segment_job(&self, options: &SegmentOptions) -> Option<Vec<u8>> {
-        if self.len() < options.min_chunks {
-            return None;
-        }
-        self.dense.next_segment_job(options)
+        let rows = self.dense.next_segment(options)?;
+        let chunks = rows.iter().map(|&row| self.rows.chunk(row)).collect();
+        Some(segment::job(chunks, self.n_dims, options, rows.iter().filter_map(|&row| self.dense.vector(row))))
     }
 
-    /// Puts a built graph to use. One that is installed already is passed over.
+    /// Puts a built graph to use, as far as its chunks are still here; false where they are too few of them, and the
+    /// graph is not taken.
     ///
     /// # Errors
-    /// `index-corrupt` and `index-version`; also for a graph of other vectors than this index holds.
-    /// The index is then unchanged.
-    pub fn install_segment(&mut self, built: &[u8]) -> Result<(), IndexError> {
-        self.dense.install_segment(built)
-    }
-
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let stored = Stored {
-            model_hash: self.model_hash.clone(),
-            dense: self.dense.to_stored(),
-            text: self.text.to_stored(),
-            names: self.names.to_stored(),
-            languages: self.languages.clone(),
-        };
-        format::encode(Kind::Index, &stored)
-    }
-
-    /// # Errors
-    /// `index-corrupt` and `index-version`.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
-        // Read twice: a graph is looked at before instant-distance, which trusts what it reads, may.
-        let shape: Stored<StoredSegment<GraphShape>> = format::decode(Kind::Index, bytes)?;
-        shape.dense.check()?;
-        drop(shape);
-        let stored: Stored<StoredSegment<instant_distance::Hnsw<Point>>> = format::decode(Kind::Index, bytes)?;
-        let dense = Dense::from_stored(stored.dense);
-        let (text, names) = (Bm25::from_stored(stored.text)?, Bm25::from_stored(stored.names)?);
-        if dense.n_chunks() != text.n_chunks() || text.n_chunks() != names.n_chunks() {
-            return Err(IndexError::Corrupt { reason: "words and vectors do not fit" });
+    /// `index-corrupt` and `index-version`. The index is then unchanged.
+    pub fn install_segment(&mut self, built: &[u8]) -> Result<bool, IndexError> {
+        let built = Built::parse(built)?;
+        let rows: Vec<Option<Row>> = built.chunks.iter().map(|&chunk| self.rows.row(chunk)).collect();
+        if rows.iter().flatten().count() * MIN_INSTALLED_SHARE.1 < rows.len() * MIN_INSTALLED_SHARE.0 {
+            return Ok(false);
         }
-        Ok(Self { model_hash: stored.model_hash, dense, text, names, languages: stored.languages })
+        self.dense.install(&built, &rows)?;
+        Ok(true)
     }
 }
 
@@ -322,17 +316,29 @@ impl Index {
 struct Readings {
     text: Scores,
     names: Scores,
+    sources: Scores,
     has_words: bool,
 }
 
 impl Readings {
     fn new(index: &Index, text: &str) -> Self {
         let terms = query_terms(text, &index.languages);
-        Self { text: index.text.scores(&terms), names: index.names.scores(&terms), has_words: !terms.is_empty() }
+        Self {
+            text: index.text.scores(&terms),
+            names: index.names.scores(&terms),
+            sources: index.sources.scores(&terms),
+            has_words: !terms.is_empty(),
+        }
     }
 
-    fn share(&self, chunk: ChunkId, weights: &Weights) -> f32 {
-        weights.text * self.text.share(chunk) + weights.names * self.names.share(chunk)
+    fn share(&self, row: Row, source: Option<Row>, weights: &Weights) -> f32 {
+        let source = source.map_or(0.0, |source| self.sources.share(source));
+        weights.text * self.text.share(row) + weights.names * self.names.share(row) + weights.source * source
+    }
+
+    /// All rows there ever were.
+    fn rows(&self) -> std::ops::Range<Row> {
+        0..self.text.by_row.len() as Row
     }
 }
 

@@ -53,6 +53,9 @@ dto! {
 
     pub struct SourceInfo { pub id: u32, pub name: String, pub format: SourceFormat, pub title: Option<String>, pub n_bytes: usize, pub n_chunks: usize, pub warnings: Vec<String> }
 
+    /// A collection that was opened: its pages, and what is said of those that could not be read.
+    pub struct OpenedCollection { pub sources: Vec<SourceInfo>, pub lost: Vec<String> }
+
     pub struct Section { pub title: String, pub level: u8, pub start: usize, pub end: usize, pub page: Option<u32> }
 
     pub struct SourceText { pub id: u32, pub name: String, pub text: String, pub sections: Vec<Section>, pub pages: Vec<usize> }

@@ -162,7 +162,8 @@ impl Engine {
         Ok(turn.session()?.next_segment_job().map(|job| Uint8Array::from(job.as_slice())))
     }
 
-    pub fn install_segment(&self, built: &[u8]) -> Result<(), Rejection> {
+    /// False where too few of its chunks are still here.
+    pub fn install_segment(&self, built: &[u8]) -> Result<bool, Rejection> {
         Ok(self.turn()?.session()?.install_segment(built)?)
     }
 
@@ -225,15 +226,27 @@ impl Engine {
         Ok(vectors.iter().map(|v| Float32Array::from(v.as_slice())).collect())
     }
 
-    pub fn export_collection(&self) -> Result<Vec<u8>, Rejection> {
-        Ok(self.turn()?.session()?.export_collection()?)
+    /// A page as it is stored.
+    pub fn page_bytes(&self, id: u32) -> Result<Uint8Array, Rejection> {
+        Ok(Uint8Array::from(self.turn()?.session()?.page_bytes(id)?.as_slice()))
+    }
+
+    /// Takes in a page that was stored.
+    pub fn restore_page(&self, bytes: &[u8]) -> Result<JsValue, Rejection> {
+        Ok(to_js(&dto::SourceInfo::from(self.turn()?.session()?.restore_page(bytes)?)))
+    }
+
+    /// The pages as one file, with the graphs that were built over them.
+    pub fn export_collection(&self, graphs: Vec<Uint8Array>) -> Result<Uint8Array, Rejection> {
+        let graphs: Vec<Vec<u8>> = graphs.iter().map(Uint8Array::to_vec).collect();
+        Ok(Uint8Array::from(self.turn()?.session()?.export_collection(&graphs).as_slice()))
     }
 
     pub fn import_collection(&self, bytes: &[u8]) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
         let session = turn.session()?;
-        session.import_collection(bytes)?;
-        Ok(to_js(&dto::sources(session.library())))
+        let lost = session.import_collection(bytes)?.lost;
+        Ok(to_js(&dto::OpenedCollection { sources: dto::sources(session.library()), lost }))
     }
 
     /// Stops the long call that runs, if one does.

@@ -7,7 +7,7 @@ import type { Engine, EnginePackage, JobsPackage, ModelFile, ReadSource, StartJo
 import type { ReadDocument } from '../../worker/protocol';
 import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
-  Reading, SearchResult, SourceInfo, SourceText,
+  OpenedCollection, Reading, SearchResult, SourceInfo, SourceText,
 } from '../generated';
 import { chunksOf, extract, formatOf, pirate, sentences, wordsOf } from './fake-text';
 import type { Chunk } from './fake-text';
@@ -113,7 +113,7 @@ export class FakeEngine implements Engine {
     return new Uint8Array([1, 2, 3]);
   }
 
-  install_segment(): void {}
+  install_segment(): boolean { return true; }
 
   async search(query: string, top_k: number): Promise<SearchResult> {
     await wait(1);
@@ -205,15 +205,25 @@ export class FakeEngine implements Engine {
     return new TextEncoder().encode(JSON.stringify({ sources: this.#sources, nextId: this.#nextId }));
   }
 
-  import_collection(bytes: Uint8Array): SourceInfo[] {
+  page_bytes(id: number): Uint8Array {
+    return new TextEncoder().encode(JSON.stringify(this.#sources.find(({ info }) => info.id === id)));
+  }
+
+  restore_page(bytes: Uint8Array): SourceInfo {
+    const source = JSON.parse(new TextDecoder().decode(bytes)) as Source;
+    this.#sources.push(source);
+    return source.info;
+  }
+
+  import_collection(bytes: Uint8Array): OpenedCollection {
     try {
       const { sources, nextId } = JSON.parse(new TextDecoder().decode(bytes)) as { sources: Source[]; nextId: number };
       this.#sources = sources;
       this.#nextId = nextId;
     } catch {
-      fail('index-corrupt', 'This collection is damaged. Build it again with `lectern index`.');
+      fail('collection-invalid', 'This collection is damaged. Build it again with `lectern index`.');
     }
-    return this.sources();
+    return { sources: this.sources(), lost: [] };
   }
 
   embed(texts: string[]): Promise<Float32Array[]> {

@@ -55,8 +55,7 @@ pub async fn run<H: Host>(
     let vectors = session.embed(&texts).await?;
     let library = session.library();
     let index = library.index().ok_or(EngineError::NoDocuments)?;
-    let names: HashMap<u32, &str> =
-        library.sources().iter().flat_map(|s| s.chunks.iter().map(|&chunk| (chunk, s.name.as_str()))).collect();
+    let names: HashMap<u32, &str> = library.sources().iter().map(|s| (s.id, s.name.as_str())).collect();
     for page in pairs.iter().flat_map(|pair| &pair.expected) {
         if !library.sources().iter().any(|s| s.name == *page) {
             on_event(Event::Notice(format!("{page} is expected by a query but is not among the pages")));
@@ -68,7 +67,8 @@ pub async fn run<H: Host>(
         for (ranking, tally) in Ranking::ALL.into_iter().zip(&mut tallies) {
             let vector = (ranking != Ranking::Bm25).then_some(vector.as_slice());
             let ranked = index.search(Query::new(&pair.query, vector), &ranking.options(N_CHUNKS, dense))?;
-            let mut pages = documents(ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk)?, hit.score))));
+            let mut pages =
+                documents(ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score))));
             pages.truncate(N_PAGES);
             let values = score(&pages, &pair.expected);
             tally.push_all(&values);

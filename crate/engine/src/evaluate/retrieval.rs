@@ -197,18 +197,15 @@ pub async fn run<H: Host>(
 
     let library = session.library();
     let index = library.index().ok_or(EngineError::NoDocuments)?;
-    let names: HashMap<u32, &str> = library
-        .sources()
-        .iter()
-        .flat_map(|s| s.chunks.iter().map(|&chunk| (chunk, s.name.strip_suffix(".html").unwrap_or(&s.name))))
-        .collect();
+    let names: HashMap<u32, &str> =
+        library.sources().iter().map(|s| (s.id, s.name.strip_suffix(".html").unwrap_or(&s.name))).collect();
     let mut tallies: Vec<Tally> = Ranking::ALL.iter().map(|_| Tally::new(&NAMES)).collect();
     for (done, (query, vector)) in queries.iter().zip(&vectors).enumerate() {
         on_event(Event::Progress { stage: "queries", done, total: queries.len() });
         for (ranking, tally) in Ranking::ALL.into_iter().zip(&mut tallies) {
             let vector = (ranking != Ranking::Bm25).then_some(vector.as_slice());
             let ranked = index.search(Query::new(&query.text, vector), &ranking.options(N_CHUNKS, dense))?;
-            let chunks = ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk)?, hit.score)));
+            let chunks = ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
             let mut ranked = documents(chunks);
             ranked.truncate(N_DOCUMENTS);
             let values = score(&ranked, judged.of(query));
