@@ -15,5 +15,6 @@ mod engine;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod less_work;
+mod quality;
 mod tiny;
 mod tokenizer;

@@ -21,7 +21,7 @@ export async function layExample(page) {
 }
 
 export async function layFiles(page, files) {
-  await page.locator('input.files').setInputFiles(files.map(({ name, text }) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(text) })));
+  await page.locator('input.files').setInputFiles(files.map(({ name, text, bytes }) => ({ name, mimeType: 'application/octet-stream', buffer: bytes ?? Buffer.from(text) })));
 }
 
 /** As dragged from a file manager: the browser's own drop of files that lie on the disk, in a folder. */
