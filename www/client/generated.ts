@@ -16,15 +16,15 @@ export type Reading = { bytes_per_token: number, ms: number, };
 
 export type AdapterInfo = { name: string, rank: number, alpha: number, target_modules: Array<string>, n_bytes: number, };
 
-export type SourceFormat = "markdown" | "html" | "plain";
+export type SourceFormat = "markdown" | "html" | "plain" | "rst" | "ascii-doc" | "csv" | "json" | "code" | "docx" | "epub" | "pdf";
 
 export type SourceInfo = { id: number, name: string, format: SourceFormat, title: string | null, n_bytes: number, n_chunks: number, warnings: Array<string>, };
 
 export type Section = { title: string, level: number, start: number, end: number, page: number | null, };
 
-export type SourceText = { id: number, name: string, text: string, sections: Array<Section>, };
+export type SourceText = { id: number, name: string, text: string, sections: Array<Section>, pages: Array<number>, };
 
-export type Hit = { source_id: number, source: string, start: number, end: number, text: string, headings: Array<string>, score: number, dense: number | null, bm25: number | null, };
+export type Hit = { source_id: number, source: string, start: number, end: number, page: number | null, text: string, headings: Array<string>, score: number, dense: number | null, bm25: number | null, };
 
 export type DensePath = "none" | "exact" | "graph" | "mixed";
 
@@ -32,13 +32,13 @@ export type SearchResult = { hits: Array<Hit>, dense_path: DensePath, embed_ms: 
 
 export type SamplingOptions = { temperature: number, top_k: number, top_p: number, repetition_penalty: number, seed: number, };
 
-export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
+export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, };
 
 export type Precision = "exact" | "fast";
 
 export type GenerateOptions = { max_tokens: number, precision: Precision | null, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, };
 
-export type Citation = { marker: number, source_id: number, source: string, start: number, end: number, text: string, };
+export type Citation = { marker: number, source_id: number, source: string, start: number, end: number, page: number | null, text: string, };
 
 export type Usage = { prompt_tokens: number, cached_tokens: number, completion_tokens: number, };
 
