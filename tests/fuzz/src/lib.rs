@@ -13,6 +13,12 @@ pub fn check_extract(name: &str, bytes: &[u8]) {
     }
 }
 
+/// As [`check_extract`] for formats that are text, of which every input is some: what is none would be read by guesses,
+/// which is the matter of a target of its own.
+pub fn check_written(name: &str, bytes: &[u8]) {
+    check_extract(name, String::from_utf8_lossy(bytes).as_bytes());
+}
+
 fn check(document: &Document) {
     let text = &document.text;
     assert!(!text.trim().is_empty(), "a document has text");

@@ -28,14 +28,15 @@ pub const BOOK: [Part; 5] = [
     ("META-INF/encryption.xml", include_str!("book/encryption.xml")),
 ];
 
-/// The package with the part whose number is the first byte replaced by the other bytes; bytes that open otherwise, as
-/// ZIP files do, stand for themselves.
+/// The package with the part whose number is the first byte replaced by the other bytes, as text; bytes that open
+/// otherwise, as ZIP files do, stand for themselves.
 pub fn file<'a>(parts: &[Part], bytes: &'a [u8]) -> Cow<'a, [u8]> {
     match bytes.split_first() {
         Some((&chosen, inner)) if usize::from(chosen) < parts.len() => {
             let mut entries: Vec<(&str, &[u8])> =
                 parts.iter().map(|&(path, content)| (path, content.as_bytes())).collect();
-            entries[usize::from(chosen)].1 = inner;
+            let text = String::from_utf8_lossy(inner);
+            entries[usize::from(chosen)].1 = text.as_bytes();
             Cow::Owned(pack(&entries))
         }
         _ => Cow::Borrowed(bytes),

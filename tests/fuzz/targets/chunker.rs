@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let [how, format, source @ ..] = bytes else { return };
     let options = ChunkOptions { max_tokens: 1 + usize::from(how % 64), overlap_sentences: usize::from(how / 64) };
     let name = ["a.md", "a.txt"][usize::from(format % 2)];
-    if let Ok(document) = extract(name, source, None) {
+    if let Ok(document) = extract(name, String::from_utf8_lossy(source).as_bytes(), None) {
         check(&document, &chunk(&document, &options, &|text| text.len() / 4), options.max_tokens);
     }
 });

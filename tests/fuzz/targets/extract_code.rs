@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use lectern_fuzz::check_extract;
+use lectern_fuzz::check_written;
 use libfuzzer_sys::fuzz_target;
 
 /// One for each set of line rules.
@@ -10,6 +10,6 @@ const NAMES: [&str; 11] = ["a.py", "a.rs", "a.ts", "a.go", "a.java", "a.c", "a.r
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some((&first, source)) = bytes.split_first() {
-        check_extract(NAMES[usize::from(first) % NAMES.len()], source);
+        check_written(NAMES[usize::from(first) % NAMES.len()], source);
     }
 });

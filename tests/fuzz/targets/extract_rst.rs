@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use lectern_fuzz::check_extract;
+use lectern_fuzz::check_written;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| check_extract("a.rst", bytes));
+fuzz_target!(|bytes: &[u8]| check_written("a.rst", bytes));
