@@ -5,17 +5,17 @@
 # Each target gets RUNS inputs (100000), ten seconds and 1 GiB for any of them, and a stack as small as that of a page.
 # What it finds lies in target/fuzz/found, what it said in target/fuzz/log. The exit code is 1 if it found anything.
 set -u
-cd "$(dirname "$0")" || exit 2
+here=$(cd "$(dirname "$0")" && pwd) || exit 2
 runs=${1:-100000}
 [ $# -gt 0 ] && shift
 only=${1:-}
 [ $# -gt 0 ] && shift
 
-build=${CARGO_TARGET_DIR:-../../target/fuzz}
-out=../../target/fuzz
+out=$(cd "$here/../.." && pwd)/target/fuzz
+build=${CARGO_TARGET_DIR:-$out}
 mkdir -p "$out/found" "$out/log" "$build"
 host=$(rustc -vV | sed -n 's/^host: //p')
-cargo +nightly fuzz build --fuzz-dir . --target-dir "$build" --sanitizer none ${only:+"$only"} || exit 2
+cargo +nightly fuzz build --fuzz-dir "$here" --target-dir "$build" --sanitizer none ${only:+"$only"} || exit 2
 
 # A page's stack, in KiB.
 ulimit -s 1024
@@ -23,23 +23,22 @@ ulimit -s 1024
 # Longest input: above it a format shows nothing new.
 max_len() {
     case $1 in
-        extract_pdf | extract_docx | extract_epub | archive) echo 32768 ;;
-        gguf | safetensors | index_format) echo 4096 ;;
-        *) echo 16384 ;;
+        extract_pdf | extract_docx | extract_epub | archive) echo 16384 ;;
+        *) echo 4096 ;;
     esac
 }
 
 failed=0
-for target in ${only:-$(ls targets | sed 's/\.rs$//')}; do
+for target in ${only:-$(ls "$here/targets" | sed 's/\.rs$//')}; do
     corpus=$out/corpus/$target
     log=$out/log/$target
     mkdir -p "$corpus"
-    dictionary=
-    [ -f "dict/$target.dict" ] && dictionary=-dict=dict/$target.dict
+    dictionary=$here/dict/$target.dict
+    [ -f "$dictionary" ] || dictionary=
     start=$(date +%s)
     "$build/$host/release/$target" -runs="$runs" -max_len="$(max_len "$target")" -timeout=10 -rss_limit_mb=1024 \
-        -report_slow_units=2 -print_final_stats=1 -artifact_prefix="$out/found/$target-" $dictionary \
-        "$corpus" "seeds/$target" "$@" >"$log" 2>&1
+        -report_slow_units=2 -print_final_stats=1 -artifact_prefix="$out/found/$target-" ${dictionary:+"-dict=$dictionary"} \
+        "$corpus" "$here/seeds/$target" "$@" >"$log" 2>&1
     code=$?
     stat() { sed -n "s/^stat::$1: *//p" "$log"; }
     [ $code -eq 0 ] && verdict=ok || { verdict="FOUND, see $log"; failed=1; }
