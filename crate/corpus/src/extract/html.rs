@@ -1,21 +1,20 @@
 //! HTML → text, from the token stream alone: no tree is built, so nesting costs no stack and a
 //! page takes time in proportion to its length whatever its markup.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use html5ever::{
     Attribute, LocalName,
-    tendril::StrTendril,
-    tokenizer::{
-        BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts, states::RawKind,
-    },
+    tokenizer::{Tag, TokenSinkResult, states::RawKind},
 };
 
 use super::{
     Extracted,
     builder::{Break, TextBuilder},
 };
+use feed::tokenize;
+
+mod feed;
 
 /// Elements whose content is never read.
 const UNREAD: [&str; 18] = [
@@ -154,33 +153,6 @@ fn read(source: &str, scope: Scope) -> Walker {
     let mut walker = tokenize(source, Walker::new(source, scope));
     walker.close_to(0);
     walker
-}
-
-fn tokenize(source: &str, walker: Walker) -> Walker {
-    let tokenizer = Tokenizer::new(Sink(RefCell::new(walker)), TokenizerOpts::default());
-    let input = BufferQueue::default();
-    input.push_back(StrTendril::from(source));
-    // The sink never asks for a script to run, so one call reads it all.
-    let _ = tokenizer.feed(&input);
-    tokenizer.end();
-    tokenizer.sink.0.into_inner()
-}
-
-struct Sink(RefCell<Walker>);
-
-impl TokenSink for Sink {
-    type Handle = ();
-
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        let mut walker = self.0.borrow_mut();
-        match token {
-            Token::TagToken(tag) if tag.kind == TagKind::StartTag => return walker.start(&tag),
-            Token::TagToken(tag) => walker.end(&tag.name),
-            Token::CharacterTokens(text) => walker.text(&text),
-            _ => {}
-        }
-        TokenSinkResult::Continue
-    }
 }
 
 /// What an open element changes until it closes.

@@ -78,3 +78,12 @@ fn a_heading_of_invisible_marks_is_no_heading() {
     let extracted = extract("<p>x</p><h1>\u{200B}</h1><p>so\u{AD}ft</p>");
     assert_eq!((extracted.text.as_str(), extracted.sections.len()), ("x\n\nsoft", 0));
 }
+
+#[test]
+fn a_tag_of_many_attributes_is_read_in_time() {
+    let attributes: String = (0..400_000).map(|i| format!(" a{i}")).collect();
+    let (words, marks) = ("a > b / c - ".repeat(4_000), "='\"/ ".repeat(40_000));
+    let page = format!("one<p{attributes}>two<!--{words}{marks}--><p title=\"{words}\" lang=en>three</p>four");
+    let text = text(&page);
+    assert_eq!((&text[..20.min(text.len())], text.len()), ("one\n\ntwo\n\nthree\n\nfou", 21));
+}
