@@ -20,6 +20,8 @@ export type SourceFormat = "markdown" | "html" | "plain" | "rst" | "ascii-doc" |
 
 export type SourceInfo = { id: number, name: string, format: SourceFormat, title: string | null, n_bytes: number, n_chunks: number, warnings: Array<string>, };
 
+export type OpenedCollection = { sources: Array<SourceInfo>, lost: Array<string>, };
+
 export type Section = { title: string, level: number, start: number, end: number, page: number | null, };
 
 export type SourceText = { id: number, name: string, text: string, sections: Array<Section>, pages: Array<number>, };
@@ -33,6 +35,8 @@ export type SearchResult = { hits: Array<Hit>, dense_path: DensePath, embed_ms: 
 export type SamplingOptions = { temperature: number, top_k: number, top_p: number, repetition_penalty: number, seed: number, };
 
 export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, };
+
+export type Exchange = { question: string, answer: string, };
 
 export type Precision = "exact" | "fast";
 

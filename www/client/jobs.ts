@@ -1,6 +1,5 @@
 /** A worker for long calls that need no engine: one at a time. One that is stopped or fails is ended, and the next has a new worker. */
-import type { JobsKind } from '../worker/package';
-import type { ExpandedFile, Job, JobResult, Opening, ReadDocument } from '../worker/protocol';
+import type { ExpandedFile, Job, JobResult, JobsKind, Opening, ReadDocument } from '../worker/protocol';
 import { LecternError, toError } from './errors';
 import type { JobsWorker, Workers } from './workers';
 

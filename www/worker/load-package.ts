@@ -5,11 +5,15 @@ import jobsUrl from './pkg/jobs/lectern_wasm_bg.wasm?url';
 import pdfUrl from './pkg/pdf/lectern_wasm_bg.wasm?url';
 import kernelsUrl from './pkg/lectern_kernels.wasm?url';
 import { CodedError } from './errors';
-import type { EnginePackage, StartJobs, StartPackage } from './package';
+import type { EnginePackage, JobsPackage, StartJobs, StartPackage } from './package';
 
 interface Package extends EnginePackage {
   default(options: { module_or_path: WebAssembly.Module }): Promise<{ memory: WebAssembly.Memory }>;
   install_kernels(module: WebAssembly.Module): void;
+}
+
+interface JobsModule extends JobsPackage {
+  default(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
 }
 
 export const startPackage: StartPackage = async (kind) => {
@@ -25,7 +29,7 @@ export const startPackage: StartPackage = async (kind) => {
 
 export const startJobs: StartJobs = async (kind) => {
   const [jobs, module] = await Promise.all([
-    fetched(kind === 'jobs' ? import('./pkg/jobs/lectern_wasm.js') : import('./pkg/pdf/lectern_wasm.js')),
+    fetched((kind === 'jobs' ? import('./pkg/jobs/lectern_wasm.js') : import('./pkg/pdf/lectern_wasm.js')) as Promise<JobsModule>),
     compile(new URL(kind === 'jobs' ? jobsUrl : pdfUrl, import.meta.url)),
   ]);
   await jobs.default({ module_or_path: module });

@@ -3,7 +3,7 @@ import type {
   Adapter, AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent, ModelInfo, OpenedCollection,
   Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
-import type { ChatMessage, ReadDocument } from './protocol';
+import type { ChatMessage, JobsKind, ReadDocument } from './protocol';
 
 /** One long call at a time; only `cancel`, `gpu_failed` and `compile_ahead` may come in between. */
 export interface Engine {
@@ -75,6 +75,4 @@ export interface StartedPackage {
 }
 
 export type StartPackage = (kind: PackageKind) => Promise<StartedPackage>;
-/** The jobs with those of PDF files have three times the bytes. */
-export type JobsKind = 'jobs' | 'pdf';
 export type StartJobs = (kind: JobsKind) => Promise<JobsPackage>;

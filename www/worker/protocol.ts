@@ -7,7 +7,6 @@ import type {
   AdapterInfo, Answer, AskEvent, AskOptions, Device, ErrorInfo, ExecutorInfo, GenerateOptions, Generation, IngestEvent,
   ModelInfo, Reading, SearchResult, SourceInfo, SourceText,
 } from '../client/generated';
-import type { JobsKind } from './package';
 
 /** A file of the site; hashes are lower-case hex. */
 export interface SiteFile {
@@ -125,6 +124,9 @@ export interface ExpandedFile {
   file: Blob;
   error: ErrorInfo | null;
 }
+
+/** The jobs with those of PDF files have three times the bytes. */
+export type JobsKind = 'jobs' | 'pdf';
 
 /** A file to be opened; `password` if it is locked. */
 export interface Opening {

@@ -1,7 +1,7 @@
 /** Ties jobs to this worker's global scope. */
 import { answer } from './job';
-import type { JobsKind, JobsPackage, StartJobs } from './package';
-import type { JobRequest } from './protocol';
+import type { JobsPackage, StartJobs } from './package';
+import type { JobRequest, JobsKind } from './protocol';
 
 declare const self: DedicatedWorkerGlobalScope;
 

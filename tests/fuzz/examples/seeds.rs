@@ -230,6 +230,6 @@ fn adapters() -> Vec<Seed> {
 }
 
 fn indexes() -> Vec<Seed> {
-    let kinds = [("index", Stored::Index), ("job", Stored::Job), ("segment", Stored::Segment)];
+    let kinds = [("job", Stored::Job), ("segment", Stored::Segment)];
     kinds.iter().enumerate().map(|(i, (name, kind))| chosen(name, i, payload(*kind))).collect()
 }

@@ -1,4 +1,4 @@
-//! What an index stores, and how bytes get into its envelope: its checksum would stop them otherwise.
+//! What an index hands over and stores, and how bytes get into its envelope: its checksum would stop them otherwise.
 
 use lectern_index::{Entry, Index, Language, SegmentOptions, build_segment};
 
@@ -10,12 +10,11 @@ const CHECKSUM_AT: usize = 12;
 /// What an envelope holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
-    Index,
     Job,
     Segment,
 }
 
-/// An index of six chunks.
+/// An index of six sources of one chunk each.
 pub fn small_index() -> Index {
     let mut index = Index::new(N_DIMS, "model");
     for i in 0..6u8 {
@@ -24,25 +23,20 @@ pub fn small_index() -> Index {
         vector[usize::from(i + 1 + i / 4) % N_DIMS] = 0.6;
         let language = if i == 5 { Language::German } else { Language::English };
         let text = format!("The keeper of light {i} writes page {}", i % 2);
-        index.add(&Entry { text: &text, names: "Keepers", language, vector: &vector }).expect("a unit vector");
+        let entry = Entry { text: &text, names: "Keepers", language, vector: &vector };
+        index.add(u32::from(i), &[entry]).expect("a unit vector");
     }
     index
 }
 
-/// The small index, a job that it gives, and the graph that comes of it.
+/// A job that the small index gives, or the graph that comes of it.
 pub fn stored(kind: Stored) -> Vec<u8> {
-    let mut index = small_index();
-    let options = SegmentOptions { segment_len: 4, min_chunks: 1, ef_search: 4, ef_construction: 4 };
-    let job = index.next_segment_job(&options).expect("enough chunks for a graph");
-    let built = build_segment(&job).expect("a job of its own");
+    let options =
+        SegmentOptions { segment_len: 4, max_segment_len: 4, min_chunks: 1, ef_search: 4, ef_construction: 4 };
+    let job = small_index().next_segment_job(&options).expect("enough chunks for a graph");
     match kind {
+        Stored::Segment => build_segment(&job).expect("a job of its own"),
         Stored::Job => job,
-        Stored::Segment => built,
-        Stored::Index => {
-            index.install_segment(&built).expect("a graph of its own");
-            index.remove(&[1]);
-            index.to_bytes()
-        }
     }
 }
 
@@ -53,9 +47,9 @@ pub fn payload(kind: Stored) -> Vec<u8> {
 
 /// `payload` in an envelope of that kind whose checksum is right.
 pub fn sealed(kind: Stored, payload: &[u8]) -> Vec<u8> {
-    static HEADERS: std::sync::OnceLock<[[u8; HEADER_LEN]; 3]> = std::sync::OnceLock::new();
+    static HEADERS: std::sync::OnceLock<[[u8; HEADER_LEN]; 2]> = std::sync::OnceLock::new();
     let header = |kind| *stored(kind).first_chunk().expect("an envelope has a header");
-    let headers = HEADERS.get_or_init(|| [Stored::Index, Stored::Job, Stored::Segment].map(header));
+    let headers = HEADERS.get_or_init(|| [Stored::Job, Stored::Segment].map(header));
     let mut bytes = [&headers[kind as usize], payload].concat();
     bytes[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
     bytes

@@ -197,7 +197,7 @@ export class FakeEngine implements Engine {
   }
 
   async generate(messages: { role: string; content: string }[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation> {
-    const answer = await this.ask(messages.at(-1)?.content ?? '', { ...options, rag: false, top_k: 0 }, on_event);
+    const answer = await this.ask(messages.at(-1)?.content ?? '', { ...options, rag: false, top_k: 0, before: null }, on_event);
     return { text: answer.answer, ids: [], prompt_ids: [], first_logits_top20: { ids: [], values: [] }, usage: answer.usage, timings_ms: answer.timings_ms, stopped: answer.stopped };
   }
 

@@ -103,8 +103,8 @@ export class LecternFacts extends DeskElement {
   }
 
   #open(hit: Hit): void {
-    const { source_id, source, start, end, text } = hit;
-    this.desk.open({ source_id, name: source }, [], { marker: 0, source_id, source, start, end, text });
+    const { source_id, source, start, end, page, text } = hit;
+    this.desk.open({ source_id, name: source }, [], { marker: 0, source_id, source, start, end, page, text });
   }
 }
 
