@@ -46,7 +46,7 @@ describe('files in the page', { skip: isFake && 'the fake engine reads no format
   after(() => site?.close());
 
   test('every file of the manifest does what a person expects of it', async () => {
-    const page = await site.open(context, '/files/manifest.jsonl');
+    const page = await site.open(context);
     await page.evaluate(() => {
       const worker = new globalThis.Worker('/worker/jobs.js', { type: 'module' });
       globalThis.read = (file, name, password) => new Promise((resolve) => {

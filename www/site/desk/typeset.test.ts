@@ -7,12 +7,12 @@ const source = { id: 0, name: 'a.md', text, pages: [], sections: [
   { title: 'Teil', level: 2, start: new TextEncoder().encode(text.slice(0, text.indexOf('Teil'))).length, end: 80, page: null },
 ] };
 
-it('says where a page begins, before the next paragraph where it begins within one', () => {
+it('says where a page begins, and cuts a paragraph there', () => {
   const paged = 'Anfang über\n\nMitte, die auf Seite zwei endet.\n\nEnde.';
   const at = (part: string) => new TextEncoder().encode(paged.slice(0, paged.indexOf(part))).length;
   const { blocks } = blocksOf({ id: 0, name: 'a.pdf', text: paged, sections: [], pages: [0, at('zwei'), at('Ende'), at('Ende')] });
   expect(blocks.map(({ kind, level, start, end }) => [kind, level, paged.slice(start, end)])).toEqual([
-    ['text', 0, 'Anfang über'], ['text', 0, 'Mitte, die auf Seite zwei endet.'], ['page', 4, ''], ['text', 0, 'Ende.'],
+    ['text', 0, 'Anfang über'], ['text', 0, 'Mitte, die auf Seite '], ['page', 2, ''], ['text', 0, 'zwei endet.'], ['page', 4, ''], ['text', 0, 'Ende.'],
   ]);
 });
 

@@ -30,19 +30,29 @@ export function blocksOf(source: SourceText): { blocks: Block[]; offsets: Utf8Of
   const headings = new Map(source.sections.map((section) => [offsets.toIndex(section.start), section]));
   const pages = source.pages.map((at, i) => ({ at: offsets.toIndex(at), number: i + 1 }));
   const blocks: Block[] = [];
+  /** Says which page begins at `start`, where one does; of several the last. */
+  const pageBreak = (start: number) => {
+    let page = 0;
+    for (; pages[0] && pages[0].at <= start; pages.shift()) page = pages[0].number;
+    if (page > 1) blocks.push({ kind: 'page', level: page, start, end: start });
+  };
   for (const match of text.matchAll(/\S(?:[^\n]|\n(?![^\S\n]*\n))*/g)) {
     let start = match.index;
     const end = start + match[0].trimEnd().length;
-    // A page that begins within a paragraph is shown before the next one.
-    let page = 0;
-    for (; pages[0] !== undefined && pages[0].at <= start; pages.shift()) page = pages[0].number;
-    if (page > 1) blocks.push({ kind: 'page', level: page, start, end: start });
+    pageBreak(start);
     const heading = headings.get(start);
     if (heading && text.startsWith(heading.title, start)) {
       const titleEnd = start + heading.title.length;
       blocks.push({ kind: 'heading', level: heading.level, start, end: titleEnd });
       start = titleEnd;
       while (start < end && /\s/.test(text.charAt(start))) start += 1;
+    }
+    // A paragraph is cut where a page ends, as it is in a book.
+    while (pages[0] && pages[0].at < end) {
+      const { at } = pages[0];
+      if (start < at) blocks.push({ kind: 'text', level: 0, start, end: at });
+      start = Math.max(start, at);
+      pageBreak(start);
     }
     if (start < end) blocks.push({ kind: 'text', level: 0, start, end });
   }
