@@ -55,7 +55,6 @@ export class Lectern {
   #texts = new Map<number, SourceText>();
   /** The last exported collection, and the changes made since. */
   #snapshot: Uint8Array | null = null;
-  #snapshotIds: number[] = [];
   /** Those built over the passages since, oldest first. */
   #graphs: Uint8Array[] = [];
   #unsaved = new Map<number, Opening>();
@@ -319,7 +318,6 @@ export class Lectern {
     const ids = [...this.#texts.keys()];
     try {
       this.#snapshot = await this.exportCollection();
-      this.#snapshotIds = ids;
       for (const id of ids) this.#unsaved.delete(id);
     } catch {
       // The files themselves are still here to be read again.
@@ -371,12 +369,12 @@ export class Lectern {
     if (this.#embedder) await connection.call('load_embedder', { model: this.#embedder }).result;
     if (this.#snapshot) {
       const added = await connection.call('import_collection', { bytes: this.#snapshot.slice() }).result;
-      for (const [i, { info, text }] of added.entries()) {
-        const old = this.#snapshotIds[i];
-        if (old === undefined || !this.#texts.has(old)) await connection.call('remove_source', { id: info.id }).result;
+      // A page keeps its number; one that was taken off since the snapshot stays off.
+      for (const { info, text } of added) {
+        if (!this.#texts.has(info.id)) await connection.call('remove_source', { id: info.id }).result;
         else {
           texts.set(info.id, text);
-          ids.set(old, info.id);
+          ids.set(info.id, info.id);
         }
       }
     }
@@ -393,7 +391,6 @@ export class Lectern {
     for (const adapter of this.#adapters.values()) await this.#attempt(() => connection.call('add_adapter', { adapter }).result);
     this.#texts = texts;
     this.#unsaved = unsaved;
-    this.#snapshotIds = this.#snapshotIds.map((old) => ids.get(old) ?? -1);
     this.#changed();
     return ids;
   }

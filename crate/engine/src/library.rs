@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use lectern_corpus::{Document, Format, Section, Span};
-use lectern_index::{ChunkId, Entry, Index, Language};
+use lectern_index::{ChunkId, Entry, Index, IndexError, Language};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -115,7 +115,8 @@ impl Source {
             _ => &self.name,
         };
         // Every folder has one of these.
-        let path = ["README", "index"].iter().find_map(|common| stem.strip_suffix(common)).unwrap_or(stem);
+        let (folder, file) = stem.rsplit_once('/').unwrap_or(("", stem));
+        let path = if ["README", "index"].contains(&file) { folder } else { stem };
         let path = path.split(|c: char| !c.is_alphanumeric());
         let titles = self.title.iter().chain(&passage.headings).map(String::as_str);
         path.chain(titles).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
@@ -183,7 +184,7 @@ impl Library {
         self.index.as_mut()
     }
 
-    /// Adds a page with the vectors of its passages, in the place of one of the same name.
+    /// Adds a page with the vectors of its passages; one of the same name and text is there once.
     ///
     /// # Errors
     /// `index-dimension`, `index-not-unit`, `index-model-mismatch`; nothing has changed then.
@@ -200,11 +201,14 @@ impl Library {
             None => fresh.insert(Index::new(n_dims, model_hash)),
         };
         index.check_model(model_hash)?;
-        let namesake = self.sources.iter().position(|other| other.name == source.name);
         // Two texts of one number are as likely as one in four thousand millions.
-        while self.sources.iter().any(|other| other.id == source.id && other.name != source.name) {
-            source.id = source.id.wrapping_add(1);
+        let is_other =
+            |other: &Source, id| other.id == id && (&other.name, &other.text) != (&source.name, &source.text);
+        let mut id = source.id;
+        while self.sources.iter().any(|other| is_other(other, id)) {
+            id = id.wrapping_add(1);
         }
+        source.id = id;
         let language = Language::from_code(source.language.as_deref());
         let words: Vec<(String, String)> =
             source.passages.iter().map(|p| (source.search_text(p), source.search_names(p))).collect();
@@ -214,12 +218,7 @@ impl Library {
             .map(|((text, names), vector)| Entry { text, names, language, vector: vector.as_ref() })
             .collect();
         index.add(source.id, &entries)?;
-        if let Some(at) = namesake {
-            let old = self.sources.remove(at);
-            if old.id != source.id {
-                index.remove(old.id);
-            }
-        }
+        self.sources.retain(|other| other.id != source.id);
         if let Some(index) = fresh {
             self.index = Some(index);
         }
@@ -266,12 +265,12 @@ impl Library {
         let (numbers, rest) = vectors.as_chunks::<4>();
         let numbers: Vec<f32> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         let n_wanted = page.n_dims.checked_mul(page.source.passages.len());
-        if !rest.is_empty() || n_wanted != Some(numbers.len()) || page.n_dims == 0 || !page.source.is_sound() {
+        if !rest.is_empty() || numbers.is_empty() || n_wanted != Some(numbers.len()) || !page.source.is_sound() {
             return Err(EngineError::Collection(format!("{} does not fit together", page.source.name)));
         }
         if let Some(expected) = model_hash.filter(|&expected| expected != page.model_hash) {
             let (found, expected) = (page.model_hash, expected.to_owned());
-            return Err(lectern_index::IndexError::ModelMismatch { found, expected }.into());
+            return Err(IndexError::ModelMismatch { found, expected }.into());
         }
         let vectors: Vec<&[f32]> = numbers.chunks_exact(page.n_dims).collect();
         self.add(page.source, &vectors, &page.model_hash)
@@ -293,15 +292,18 @@ impl Library {
     pub fn open(&mut self, bytes: &[u8], model_hash: Option<&str>) -> Result<Opened, EngineError> {
         let mut opened = Opened::default();
         let mut graphs = Vec::new();
-        for part in stored::split(bytes)? {
-            if !stored::is_page(part) {
+        let parts = stored::split(bytes)?;
+        let n_parts = parts.len();
+        for (i, part) in parts.into_iter().enumerate() {
+            if lectern_index::is_segment(part) {
                 graphs.push(part);
                 continue;
             }
             match self.restore(part, model_hash) {
                 Ok(info) => opened.ids.push(info.id),
-                Err(EngineError::Collection(why)) => opened.lost.push(why),
-                Err(error) => return Err(error),
+                Err(error @ EngineError::Index(IndexError::ModelMismatch { .. })) => return Err(error),
+                Err(EngineError::Collection(why)) => opened.lost.push(format!("page {} of {n_parts}: {why}", i + 1)),
+                Err(error) => opened.lost.push(format!("page {} of {n_parts}: {error}", i + 1)),
             }
         }
         if opened.ids.is_empty() && !opened.lost.is_empty() {

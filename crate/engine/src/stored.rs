@@ -35,10 +35,6 @@ impl Kind {
     }
 }
 
-pub(crate) fn is_page(bytes: &[u8]) -> bool {
-    bytes.starts_with(Kind::Page.magic())
-}
-
 pub(crate) fn encode(kind: Kind, payload: &impl Serialize, tail: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; PAYLOAD];
     bytes[..8].copy_from_slice(kind.magic());

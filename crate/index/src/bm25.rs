@@ -17,13 +17,6 @@ struct Posting {
     term_freq: u32,
 }
 
-/// A chunk's words: each term's number, once and ascending.
-#[derive(Debug)]
-struct Words {
-    terms: Box<[u32]>,
-    n_words: u32,
-}
-
 /// An inverted index. Chunks are added and removed in the time that their own words take, but that now and then
 /// the lists are cleared of what was removed.
 #[derive(Debug, Default)]
@@ -31,10 +24,8 @@ pub(crate) struct Bm25 {
     terms: HashMap<String, u32>,
     /// By term; ascending by row, removed ones among them.
     postings: Vec<Vec<Posting>>,
-    /// By term: the chunks not removed that hold it.
-    doc_freqs: Vec<u32>,
-    /// By row; `None` once it is removed.
-    chunks: Vec<Option<Words>>,
+    /// By row: the words of the chunk, `None` once it is removed.
+    lengths: Vec<Option<u32>>,
     n_live: usize,
     n_live_words: u64,
     /// Removed chunks that the lists still hold.
@@ -54,7 +45,7 @@ impl Scores {
     /// the collection or with the query.
     pub fn share(&self, row: Row) -> f32 {
         let score = self.by_row.get(row as usize).copied().unwrap_or(0.0);
-        if self.ideal > 0.0 { (score / self.ideal).min(1.0) } else { 0.0 }
+        if self.ideal > 0.0 { score / self.ideal } else { 0.0 }
     }
 }
 
@@ -67,35 +58,27 @@ impl Bm25 {
             *term_freqs.entry(*self.terms.entry(term).or_insert(n_terms)).or_default() += 1;
         }
         self.postings.resize_with(self.terms.len(), Vec::new);
-        self.doc_freqs.resize(self.terms.len(), 0);
-        let row = self.chunks.len() as Row;
-        let mut words = Words { terms: term_freqs.keys().copied().collect(), n_words: 0 };
-        words.terms.sort_unstable();
-        for &term in &words.terms {
-            let term_freq = term_freqs[&term];
+        let row = self.lengths.len() as Row;
+        let n_words: u32 = term_freqs.values().sum();
+        for (term, term_freq) in term_freqs {
             self.postings[term as usize].push(Posting { row, term_freq });
-            self.doc_freqs[term as usize] += 1;
-            words.n_words += term_freq;
         }
         self.n_live += 1;
-        self.n_live_words += u64::from(words.n_words);
-        self.chunks.push(Some(words));
+        self.n_live_words += u64::from(n_words);
+        self.lengths.push(Some(n_words));
     }
 
     /// Takes chunks out; their statistics go with them.
     pub fn remove(&mut self, rows: impl IntoIterator<Item = Row>) {
         for row in rows {
-            let Some(words) = self.chunks.get_mut(row as usize).and_then(Option::take) else { continue };
+            let Some(n_words) = self.lengths.get_mut(row as usize).and_then(Option::take) else { continue };
             self.n_live -= 1;
-            self.n_live_words -= u64::from(words.n_words);
+            self.n_live_words -= u64::from(n_words);
             self.n_dead += 1;
-            for term in words.terms {
-                self.doc_freqs[term as usize] -= 1;
-            }
         }
         if self.n_dead * MAX_DEAD_SHARE > self.n_live + self.n_dead {
             for postings in &mut self.postings {
-                postings.retain(|posting| self.chunks[posting.row as usize].is_some());
+                postings.retain(|posting| self.lengths[posting.row as usize].is_some());
             }
             self.n_dead = 0;
         }
@@ -103,26 +86,35 @@ impl Bm25 {
 
     /// Scores every chunk for a query, each of whose terms may have several spellings.
     pub fn scores(&self, query: &[Vec<String>]) -> Scores {
-        let mut by_row = vec![0.0; self.chunks.len()];
+        let mut by_row = vec![0.0; self.lengths.len()];
         let mut ideal = 0.0;
         let mean_length = (self.n_live_words as f32 / self.n_live.max(1) as f32).max(1.0);
         for spellings in query {
-            let mut most = if spellings.is_empty() { 0.0 } else { self.idf(0) };
-            for &term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
-                let doc_freq = self.doc_freqs[term as usize];
-                if doc_freq == 0 {
-                    continue;
-                }
-                let weight = self.idf(doc_freq);
-                most = weight;
-                for posting in &self.postings[term as usize] {
-                    let Some(words) = &self.chunks[posting.row as usize] else { continue };
-                    let term_freq = posting.term_freq as f32;
-                    let length = words.n_words as f32 / mean_length;
-                    by_row[posting.row as usize] += weight * term_freq / (term_freq + K1 * (1.0 - B + B * length));
-                }
+            if spellings.is_empty() {
+                continue;
             }
-            ideal += most;
+            // The spellings of a term are one term.
+            let mut term_freqs: Vec<(Row, u32)> = Vec::new();
+            for &term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
+                let live = self.postings[term as usize].iter().filter(|p| self.lengths[p.row as usize].is_some());
+                term_freqs.extend(live.map(|posting| (posting.row, posting.term_freq)));
+            }
+            if spellings.len() > 1 {
+                term_freqs.sort_unstable_by_key(|&(row, _)| row);
+                term_freqs.dedup_by(|next, first| {
+                    first.0 == next.0 && {
+                        first.1 += next.1;
+                        true
+                    }
+                });
+            }
+            let weight = self.idf(term_freqs.len() as u32);
+            for (row, term_freq) in term_freqs {
+                let Some(n_words) = self.lengths[row as usize] else { continue };
+                let (term_freq, length) = (term_freq as f32, n_words as f32 / mean_length);
+                by_row[row as usize] += weight * term_freq / (term_freq + K1 * (1.0 - B + B * length));
+            }
+            ideal += weight;
         }
         Scores { by_row, ideal }
     }
@@ -184,6 +176,7 @@ mod tests {
         bm25.add(terms("hous by the sea"));
         let scores = bm25.scores(&[vec!["haus".into(), "hous".into()]]);
         assert!(scores.by_row.iter().all(|&score| score > 0.0));
+        assert!((0..2).all(|row| scores.share(row) < 1.0) && scores.ideal == bm25.idf(2));
     }
 
     proptest! {

@@ -57,6 +57,11 @@ pub(crate) fn encode<'a, T: Serialize>(kind: Kind, payload: &T, vectors: impl It
     bytes
 }
 
+/// Whether bytes say that they are of a kind.
+pub(crate) fn is(kind: Kind, bytes: &[u8]) -> bool {
+    bytes.starts_with(kind.magic())
+}
+
 /// # Errors
 /// `index-corrupt` for another kind, a wrong checksum or a payload of another shape;
 /// `index-version` for another format version.

@@ -25,4 +25,4 @@ pub use dense::GRAPH_THRESHOLD;
 pub use error::IndexError;
 pub use fuse::Weights;
 pub use search::{DenseMode, DensePath, Entry, Index, Query, Ranked, RankedChunk, SearchOptions};
-pub use segment::{SegmentOptions, build_segment};
+pub use segment::{SegmentOptions, build_segment, is_segment};

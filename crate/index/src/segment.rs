@@ -1,8 +1,10 @@
 //! One graph over vectors: as a job, as it is stored, and at work.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use instant_distance::{Builder, Hnsw, PointId, Search};
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
@@ -113,10 +115,37 @@ struct Stored<G> {
 #[derive(Deserialize)]
 struct Shape {
     ef_search: usize,
-    points: Vec<()>,
+    points: Count,
     /// 64 neighbours a point, `u32::MAX` where there are fewer.
     zero: Vec<([u32; 32], [u32; 32])>,
     layers: Vec<Vec<[u32; 32]>>,
+}
+
+/// How many things that take no bytes there are: as many as are claimed, within reason.
+struct Count(usize);
+
+/// Points of the largest graph that is read.
+const MAX_POINTS: usize = 1 << 24;
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counter;
+        impl<'de> Visitor<'de> for Counter {
+            type Value = Count;
+
+            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(to, "at most {MAX_POINTS} points")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut points: A) -> Result<Count, A::Error> {
+                let claimed = points.size_hint().filter(|&n| n <= MAX_POINTS);
+                let claimed = claimed.ok_or_else(|| A::Error::custom("too many points"))?;
+                while points.next_element::<()>()?.is_some() {}
+                Ok(Count(claimed))
+            }
+        }
+        deserializer.deserialize_seq(Counter)
+    }
 }
 
 impl Shape {
@@ -125,7 +154,7 @@ impl Shape {
         let leads = |ids: &[u32], n: usize| ids.iter().all(|&id| id == u32::MAX || (id as usize) < n);
         n_points > 0
             && (1..=MAX_EF).contains(&self.ef_search)
-            && self.points.len() == n_points
+            && self.points.0 == n_points
             && self.zero.len() == n_points
             && self.zero.iter().all(|(a, b)| leads(a, n_points) && leads(b, n_points))
             && self.layers.is_sorted_by_key(|layer| std::cmp::Reverse(layer.len()))
@@ -175,6 +204,11 @@ pub fn build_segment(job: &[u8]) -> Result<Vec<u8>, IndexError> {
     Ok(format::encode(Kind::Segment, &Stored { chunks: by_point, graph }, std::iter::empty()))
 }
 
+/// Whether bytes say that they are a built graph.
+pub fn is_segment(bytes: &[u8]) -> bool {
+    format::is(Kind::Segment, bytes)
+}
+
 /// A built graph on its way into an index.
 pub(crate) struct Built<'a> {
     bytes: &'a [u8],
@@ -187,7 +221,8 @@ impl<'a> Built<'a> {
     /// `index-corrupt` and `index-version`; also for a graph that does not fit itself.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, IndexError> {
         let (Stored { chunks, graph }, _) = format::decode::<Stored<Shape>>(Kind::Segment, bytes)?;
-        if !graph.is_sound(chunks.len()) {
+        let different: HashSet<ChunkId> = chunks.iter().copied().collect();
+        if different.len() != chunks.len() || !graph.is_sound(chunks.len()) {
             return Err(IndexError::Corrupt { reason: "a graph does not fit" });
         }
         Ok(Self { bytes, chunks })

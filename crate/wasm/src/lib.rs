@@ -1,5 +1,5 @@
-//! What a page's workers are made of: parse, delegate, convert. Built three times: the engine with and without the GPU
-//! executor, and the jobs beside it, so that a page fetches no more than it needs.
+//! What a page's workers are made of: parse, delegate, convert. Built four times: the engine with and without the GPU
+//! executor, and the jobs beside it with and without those of PDF files, so that a page fetches no more than it needs.
 
 mod console;
 #[cfg(feature = "engine")]

@@ -141,7 +141,10 @@ export class Pages {
         if (event.type === 'embedded') Object.assign(page, { done: event.done, total: event.total });
         this.#changed();
       }
-      page.info = await run;
+      const info = await run;
+      page.info = info;
+      // The same page laid down again is there once.
+      this.list = this.list.filter((other) => other === page || other.info?.id !== info.id);
       page.state = 'ready';
       this.#files.delete(page.key);
       if (!this.list.includes(page)) await this.#client.removeSource(page.info.id);

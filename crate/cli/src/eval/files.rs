@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lectern_engine::evaluate::Event;
-use lectern_engine::evaluate::files::{FileRow, FilesFigures, MAX_SECONDS, Outcome};
+use lectern_engine::evaluate::files::{CRASHED, FileRow, FilesFigures, MAX_SECONDS, Outcome};
 use serde::Deserialize;
 
 use super::read_rows;
@@ -98,7 +98,7 @@ fn outcome(file: &Path, password: Option<&str>) -> Result<Outcome, CliError> {
     let printed = reader.join().unwrap_or_default();
     let parsed: Vec<Printed> = printed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let failed = || Outcome {
-        status: "crashed".to_owned(),
+        status: CRASHED.to_owned(),
         text: String::new(),
         message: "the process that read it ended without an answer".to_owned(),
         warnings: Vec::new(),

@@ -55,6 +55,9 @@ pub struct Outcome {
     pub peak_bytes: Option<u64>,
 }
 
+/// The status of a file whose reader ended without an answer.
+pub const CRASHED: &str = "crashed";
+
 /// Seconds and bytes that no file may take.
 pub const MAX_SECONDS: f64 = 20.0;
 pub const MAX_BYTES: u64 = 1 << 30;
@@ -100,6 +103,9 @@ fn judge(row: &FileRow, open: &Outcome, unlocked: Option<&Outcome>, reference: O
         }
         if let Some(peak) = outcome.peak_bytes.filter(|&peak| peak > MAX_BYTES) {
             return Some(format!("it took {} MB", peak >> 20));
+        }
+        if outcome.status == CRASHED {
+            return Some(outcome.message.clone());
         }
         if outcome.status != "text" && outcome.message.trim().is_empty() {
             return Some(format!("{} without a word", outcome.status));
@@ -178,6 +184,7 @@ mod tests {
         assert!(met(Expect::Any, &outcome("damaged", ""), None) && met(Expect::Any, &outcome("text", "x"), None));
         assert!(met(Expect::Bounded, &outcome("too_large", ""), None));
         assert!(!met(Expect::Bounded, &outcome("text", "x"), None));
+        assert!(!met(Expect::Any, &outcome(CRASHED, ""), None) && !met(Expect::Error, &outcome(CRASHED, ""), None));
         assert!(!met(Expect::Any, &Outcome { seconds: 21.0, ..read.clone() }, None));
         assert!(!met(Expect::Any, &Outcome { peak_bytes: Some(2 << 30), ..read }, None));
     }
