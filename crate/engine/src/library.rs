@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
-use crate::stored::{self, Kind};
+use crate::stored;
 
 /// A file or page, read and cut into passages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -252,7 +252,7 @@ impl Library {
         let vectors = (0..n).filter_map(|ordinal| index.vector(ChunkId { source: id, ordinal }));
         let vectors: Vec<u8> = vectors.flatten().flat_map(|value| value.to_le_bytes()).collect();
         let page = StoredPage { source, model_hash: index.model_hash().to_owned(), n_dims: index.n_dims() };
-        Ok(stored::encode(Kind::Page, &page, &vectors))
+        Ok(stored::encode(&page, &vectors))
     }
 
     /// Takes in a page that was stored.
@@ -261,7 +261,7 @@ impl Library {
     /// `collection-invalid` for one that is damaged or of another version, `index-model-mismatch` for one that another
     /// embedder has read, where `model_hash` is that of the one in use.
     pub fn restore(&mut self, bytes: &[u8], model_hash: Option<&str>) -> Result<SourceInfo, EngineError> {
-        let (page, vectors) = stored::decode::<StoredPage>(Kind::Page, bytes)?;
+        let (page, vectors) = stored::decode::<StoredPage>(bytes)?;
         let (numbers, rest) = vectors.as_chunks::<4>();
         let numbers: Vec<f32> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         let n_wanted = page.n_dims.checked_mul(page.source.passages.len());

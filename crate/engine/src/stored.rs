@@ -18,26 +18,14 @@ use crate::error::EngineError;
 const VERSION: u32 = 1;
 const HEADER: usize = 16;
 const PAYLOAD: usize = HEADER + 4;
+const PAGE: &[u8; 8] = b"LECTPAGE";
 const COLLECTION: &[u8; 8] = b"LECTERN\0";
 /// Collections of one sealed piece had version 1, and pages that were cut in another way 2.
 const COLLECTION_VERSION: u32 = 3;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Page,
-}
-
-impl Kind {
-    fn magic(self) -> &'static [u8; 8] {
-        match self {
-            Self::Page => b"LECTPAGE",
-        }
-    }
-}
-
-pub(crate) fn encode(kind: Kind, payload: &impl Serialize, tail: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(payload: &impl Serialize, tail: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; PAYLOAD];
-    bytes[..8].copy_from_slice(kind.magic());
+    bytes[..8].copy_from_slice(PAGE);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
     // Only a serializer that runs out of room or meets a sequence of unknown length can fail here.
     let mut bytes = postcard::to_extend(payload, bytes).expect("plain data always serialises");
@@ -51,9 +39,9 @@ pub(crate) fn encode(kind: Kind, payload: &impl Serialize, tail: &[u8]) -> Vec<u
 
 /// # Errors
 /// `collection-invalid`.
-pub(crate) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T, &[u8]), EngineError> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), EngineError> {
     let (header, rest) = bytes.split_at_checked(HEADER).ok_or_else(|| fail("it ends early"))?;
-    if &header[..8] != kind.magic() {
+    if &header[..8] != PAGE {
         return Err(fail("it is not a page of this program"));
     }
     if word(header, 8) != Some(VERSION) {

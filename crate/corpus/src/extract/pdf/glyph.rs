@@ -3,7 +3,7 @@
 /// How far a baseline may be from one of the four directions, as the sine of the angle.
 const MAX_SLANT: f64 = 0.2;
 /// Text of one page, in bytes.
-const MAX_TEXT_BYTES: usize = 4 << 20;
+const MAX_PAGE_BYTES: usize = 4 << 20;
 /// Beyond this (in points) nothing lies on a page.
 const MAX_COORDINATE: f64 = 1e6;
 
@@ -90,7 +90,7 @@ impl PageGlyphs {
 
     /// Adds a glyph that stands for `text`; one that lies nowhere is left out.
     pub fn push(&mut self, mut glyph: Glyph, text: &str) {
-        if !glyph.is_placed() || self.text.len() + text.len() > MAX_TEXT_BYTES {
+        if !glyph.is_placed() || self.text.len() + text.len() > MAX_PAGE_BYTES {
             return;
         }
         let start = self.text.len() as u32;

@@ -31,15 +31,13 @@ mod paragraph;
 mod stream;
 
 use self::{content::Reader, document::Assembled, line::Line, paragraph::Words};
-use super::{Extracted, Format, Read};
+use super::{Extracted, Format, Read, limits::MAX_TEXT_BYTES};
 use crate::CorpusError;
 
 pub(super) use self::open::start;
 
 /// Pages that are read; a book of more is read up to here.
 const MAX_PAGES: usize = 5_000;
-/// The most text that is read, in bytes.
-const MAX_TEXT_BYTES: usize = 16 << 20;
 /// A page on which more glyphs than one in this many have no known character cannot be read.
 const UNKNOWN_SHARE: usize = 4;
 
