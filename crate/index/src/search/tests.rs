@@ -161,7 +161,7 @@ fn a_filter_lets_only_its_own_through() {
     let (vectors, _) = clustered(120, 0);
     let mut index = index_of(&vectors);
     build_all(&mut index, &segments_of(60));
-    let even = |chunk: ChunkId| chunk.source % 2 == 0;
+    let even = |chunk: ChunkId| chunk.source.is_multiple_of(2);
     for dense in [DenseMode::Exact, DenseMode::Graph] {
         let options = SearchOptions { dense, filter: Some(&even), ..SearchOptions::default() };
         let found = index.search(asked("chunk", Some(&vectors[1])), &options).unwrap();
