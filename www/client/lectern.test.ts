@@ -281,7 +281,7 @@ describe('graphs', () => {
   it('are built in another worker and installed', async () => {
     const installed: number[] = [];
     class Counting extends FakeEngine {
-      override install_segment(built?: Uint8Array): boolean { return installed.push(built?.length ?? 0) > 0; }
+      override install_segment(built?: Uint8Array): string { return `${installed.push(built?.length ?? 0)}`; }
     }
     const lectern = await open(localWorkers({ pkg: { ...fakePackage, Engine: Counting } }));
     await lectern.addSource('long.txt', new Blob([Array.from({ length: 420 }, (_, i) => `Paragraph ${i}.`).join('\n\n')]));

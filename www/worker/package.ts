@@ -21,8 +21,10 @@ export interface Engine {
   sources(): SourceInfo[];
   source_text(id: number): SourceText;
   next_segment_job(): Uint8Array | undefined;
-  /** False where too few of its passages are still here. */
-  install_segment(built: Uint8Array): boolean;
+  /** Its tag, to be stored under; nothing where too few of its passages are still here. */
+  install_segment(built: Uint8Array): string | undefined;
+  /** The tags of the graphs in use; those stored under others are needed no more. */
+  segments(): string[];
   search(query: string, top_k: number): Promise<SearchResult>;
   ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer>;
   read_ahead(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<number>;

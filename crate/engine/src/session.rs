@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use lectern_adapter::{PeftAdapter, attach};
 use lectern_corpus::Document;
-use lectern_index::{DenseMode, SegmentOptions, build_segment};
+use lectern_index::{DenseMode, Index, SegmentOptions, build_segment};
 use lectern_model::decoder::Executor;
 use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
 use lectern_model::host::Host;
@@ -309,16 +309,23 @@ impl<H: Host> Session<H> {
         self.library.index()?.next_segment_job(&SegmentOptions::default())
     }
 
+    /// Puts a built graph to use and gives its tag, to be stored under; `None` where too few of its passages are here.
+    ///
     /// # Errors
-    /// `index-corrupt` when it was built from other vectors.
-    pub fn install_segment(&mut self, built: &[u8]) -> Result<bool, EngineError> {
+    /// `index-corrupt`, `index-version`; `index-model-mismatch` for a graph over another embedder's vectors.
+    pub fn install_segment(&mut self, built: &[u8]) -> Result<Option<String>, EngineError> {
         match self.library.index_mut() {
             Some(index) => Ok(index.install_segment(built)?),
-            None => Ok(false),
+            None => Ok(None),
         }
     }
 
-    /// Builds all waiting graphs here and now, and gives them to be stored; for hosts where nobody waits meanwhile.
+    /// The tags of the graphs in use; those stored under others are needed no more.
+    pub fn segments(&self) -> Vec<String> {
+        self.library.index().map_or_else(Vec::new, Index::segment_tags)
+    }
+
+    /// Builds all waiting graphs here and now, and gives those in use to be stored; for hosts where nobody waits meanwhile.
     ///
     /// # Errors
     /// None that building and installing do not have.
@@ -326,10 +333,10 @@ impl<H: Host> Session<H> {
         let mut graphs = Vec::new();
         while let Some(job) = self.next_segment_job() {
             let built = build_segment(&job)?;
-            self.install_segment(&built)?;
-            graphs.push(built);
+            graphs.push((self.install_segment(&built)?, built));
         }
-        Ok(graphs)
+        let in_use = self.segments();
+        Ok(graphs.into_iter().filter_map(|(tag, built)| in_use.contains(&tag?).then_some(built)).collect())
     }
 
     /// The best passages for a question, without an answer. `before` is as in [`AskOptions`].

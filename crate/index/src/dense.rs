@@ -140,6 +140,11 @@ impl Dense {
         }
     }
 
+    /// Those of the graphs in use.
+    pub fn segment_tags(&self) -> Vec<String> {
+        self.segments.iter().flatten().map(|segment| segment.tag.clone()).collect()
+    }
+
     /// The `n` nearest rows that `is_allowed` lets through, best first, and how they were found.
     pub fn search(
         &self,

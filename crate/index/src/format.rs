@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::IndexError;
 
 /// Raised with every change of a payload.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 const HEADER_LEN: usize = 16;
 const PAYLOAD_AT: usize = HEADER_LEN + 4;
 
@@ -55,6 +55,11 @@ pub(crate) fn encode<'a, T: Serialize>(kind: Kind, payload: &T, vectors: impl It
         bytes[12..HEADER_LEN].copy_from_slice(&checksum.to_le_bytes());
     }
     bytes
+}
+
+/// The checksum that bytes bear: what stored bytes are told apart by. 0 where they are too short to have one.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    bytes.get(12..HEADER_LEN).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 /// Whether bytes say that they are of a kind.

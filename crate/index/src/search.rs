@@ -293,22 +293,39 @@ impl Index {
     pub fn next_segment_job(&self, options: &SegmentOptions) -> Option<Vec<u8>> {
         let rows = self.dense.next_segment(options)?;
         let chunks = rows.iter().map(|&row| self.rows.chunk(row)).collect();
-        Some(segment::job(chunks, self.n_dims, options, rows.iter().filter_map(|&row| self.dense.vector(row))))
+        Some(segment::job(
+            &self.model_hash,
+            chunks,
+            self.n_dims,
+            options,
+            rows.iter().filter_map(|&row| self.dense.vector(row)),
+        ))
     }
 
-    /// Puts a built graph to use, as far as its chunks are still here; false where they are too few of them, and the
-    /// graph is not taken.
+    /// Puts a built graph to use, as far as its chunks are still here, and gives its tag; `None` where they are too few
+    /// of them, and the graph is not taken.
     ///
     /// # Errors
-    /// `index-corrupt` and `index-version`. The index is then unchanged.
-    pub fn install_segment(&mut self, built: &[u8]) -> Result<bool, IndexError> {
+    /// `index-corrupt` and `index-version`; `index-model-mismatch` for a graph over another model's vectors. The index is
+    /// then unchanged.
+    pub fn install_segment(&mut self, built: &[u8]) -> Result<Option<String>, IndexError> {
         let built = Built::parse(built)?;
+        if built.model_hash != self.model_hash {
+            let (found, expected) = (built.model_hash, self.model_hash.clone());
+            return Err(IndexError::ModelMismatch { found, expected });
+        }
         let rows: Vec<Option<Row>> = built.chunks.iter().map(|&chunk| self.rows.row(chunk)).collect();
         if rows.iter().flatten().count() * MIN_INSTALLED_SHARE.1 < rows.len() * MIN_INSTALLED_SHARE.0 {
-            return Ok(false);
+            return Ok(None);
         }
         self.dense.install(&built, &rows)?;
-        Ok(true)
+        Ok(Some(built.tag()))
+    }
+
+    /// The tags of the graphs in use, as [`Self::install_segment`] gave them: of graphs that are stored, all others were
+    /// merged into these or have no chunk left.
+    pub fn segment_tags(&self) -> Vec<String> {
+        self.dense.segment_tags()
     }
 }
 

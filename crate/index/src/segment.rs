@@ -81,6 +81,8 @@ impl<'de> Deserialize<'de> for Point {
 /// What a job says beside the vectors.
 #[derive(Serialize, Deserialize)]
 struct Job {
+    /// Of the model that the vectors came from.
+    model_hash: String,
     chunks: Vec<ChunkId>,
     n_dims: usize,
     ef_search: usize,
@@ -89,12 +91,14 @@ struct Job {
 
 /// The job of building a graph over `vectors`, for [`build_segment`].
 pub(crate) fn job<'a>(
+    model_hash: &str,
     chunks: Vec<ChunkId>,
     n_dims: usize,
     options: &SegmentOptions,
     vectors: impl Iterator<Item = &'a [f32]>,
 ) -> Vec<u8> {
     let job = Job {
+        model_hash: model_hash.to_owned(),
         chunks,
         n_dims,
         ef_search: options.ef_search.clamp(1, MAX_EF),
@@ -106,6 +110,7 @@ pub(crate) fn job<'a>(
 /// A graph over the vectors of chunks, as it is stored and handed over.
 #[derive(Serialize, Deserialize)]
 struct Stored<G> {
+    model_hash: String,
     /// By point.
     chunks: Vec<ChunkId>,
     graph: G,
@@ -171,7 +176,8 @@ impl Shape {
 /// # Errors
 /// `index-corrupt` or `index-version` when `job` is no job of this version.
 pub fn build_segment(job: &[u8]) -> Result<Vec<u8>, IndexError> {
-    let (Job { chunks, n_dims, ef_search, ef_construction }, vectors) = format::decode::<Job>(Kind::SegmentJob, job)?;
+    let (job, vectors) = format::decode::<Job>(Kind::SegmentJob, job)?;
+    let Job { model_hash, chunks, n_dims, ef_search, ef_construction } = job;
     let is_sound = n_dims > 0
         && !chunks.is_empty()
         && n_dims.checked_mul(chunks.len()) == Some(vectors.len())
@@ -201,7 +207,7 @@ pub fn build_segment(job: &[u8]) -> Result<Vec<u8>, IndexError> {
     for (chunk, point) in chunks.into_iter().zip(point_ids) {
         by_point[point.into_inner() as usize] = chunk;
     }
-    Ok(format::encode(Kind::Segment, &Stored { chunks: by_point, graph }, std::iter::empty()))
+    Ok(format::encode(Kind::Segment, &Stored { model_hash, chunks: by_point, graph }, std::iter::empty()))
 }
 
 /// Whether bytes say that they are a built graph.
@@ -212,6 +218,7 @@ pub fn is_segment(bytes: &[u8]) -> bool {
 /// A built graph on its way into an index.
 pub(crate) struct Built<'a> {
     bytes: &'a [u8],
+    pub model_hash: String,
     /// By point.
     pub chunks: Vec<ChunkId>,
 }
@@ -220,17 +227,23 @@ impl<'a> Built<'a> {
     /// # Errors
     /// `index-corrupt` and `index-version`; also for a graph that does not fit itself.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, IndexError> {
-        let (Stored { chunks, graph }, _) = format::decode::<Stored<Shape>>(Kind::Segment, bytes)?;
+        let (Stored { model_hash, chunks, graph }, _) = format::decode::<Stored<Shape>>(Kind::Segment, bytes)?;
         let different: HashSet<ChunkId> = chunks.iter().copied().collect();
         if different.len() != chunks.len() || !graph.is_sound(chunks.len()) {
             return Err(IndexError::Corrupt { reason: "a graph does not fit" });
         }
-        Ok(Self { bytes, chunks })
+        Ok(Self { bytes, model_hash, chunks })
+    }
+
+    /// What it is told apart by: 8 hexadecimal digits, the same for the same graph.
+    pub fn tag(&self) -> String {
+        format!("{:08x}", format::checksum(self.bytes))
     }
 }
 
 /// A graph at work. Points without a row are holes.
 pub(crate) struct Segment {
+    pub tag: String,
     graph: Hnsw<Point>,
     /// By point.
     rows: Vec<Option<Row>>,
@@ -251,7 +264,7 @@ impl Segment {
         ARRIVING.take();
         let (Stored { graph, .. }, _) = read?;
         let points = graph.iter().map(|(point, _)| point).collect();
-        Ok(Self { graph, n_live: rows.iter().flatten().count(), rows: rows.to_vec(), points })
+        Ok(Self { tag: built.tag(), graph, n_live: rows.iter().flatten().count(), rows: rows.to_vec(), points })
     }
 
     /// Points, holes among them.

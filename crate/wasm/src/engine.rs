@@ -162,9 +162,14 @@ impl Engine {
         Ok(turn.session()?.next_segment_job().map(|job| Uint8Array::from(job.as_slice())))
     }
 
-    /// False where too few of its chunks are still here.
-    pub fn install_segment(&self, built: &[u8]) -> Result<bool, Rejection> {
+    /// Its tag, to be stored under; nothing where too few of its chunks are still here.
+    pub fn install_segment(&self, built: &[u8]) -> Result<Option<String>, Rejection> {
         Ok(self.turn()?.session()?.install_segment(built)?)
+    }
+
+    /// The tags of the graphs in use; those stored under others are needed no more.
+    pub fn segments(&self) -> Result<Vec<String>, Rejection> {
+        Ok(self.turn()?.session()?.segments())
     }
 
     pub async fn search(&self, query: String, top_k: usize) -> Result<JsValue, Rejection> {

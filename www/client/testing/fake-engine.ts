@@ -113,7 +113,8 @@ export class FakeEngine implements Engine {
     return new Uint8Array([1, 2, 3]);
   }
 
-  install_segment(): boolean { return true; }
+  install_segment(): string | undefined { return '00000000'; }
+  segments(): string[] { return ['00000000']; }
 
   async search(query: string, top_k: number): Promise<SearchResult> {
     await wait(1);

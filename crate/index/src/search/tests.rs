@@ -190,7 +190,7 @@ fn small_graphs_are_merged() {
     let mut index = index_of(&vectors);
     let options = SegmentOptions { segment_len: 30, max_segment_len: 60, min_chunks: 1, ..SegmentOptions::default() };
     // Three of 30, then two of them together.
-    assert_eq!(build_all(&mut index, &options), 4);
+    assert_eq!((build_all(&mut index, &options), index.segment_tags().len()), (4, 2));
     for query in &queries {
         let search = |dense| index.search(asked("", Some(query)), &dense_only(dense)).unwrap();
         assert_eq!(search(DenseMode::Graph).hits, search(DenseMode::Exact).hits);
@@ -205,7 +205,8 @@ fn a_graph_fits_wherever_its_chunks_are() {
     let built = build_segment(&job).unwrap();
     assert_eq!(built, build_segment(&job).unwrap());
     assert!(index.next_segment_job(&SegmentOptions::default()).is_none());
-    assert!(index.install_segment(&built).unwrap());
+    let tag = index.install_segment(&built).unwrap().unwrap();
+    assert_eq!(index.segment_tags(), [tag]);
     assert!(index.next_segment_job(&segments_of(120)).is_none());
 
     // The same sources in another order, one of them gone and one more.
@@ -214,14 +215,14 @@ fn a_graph_fits_wherever_its_chunks_are() {
         add(&mut other, source, "text", &vectors[source as usize]).unwrap();
     }
     add(&mut other, 500, "text", &vectors[119]).unwrap();
-    assert!(other.install_segment(&built).unwrap());
+    assert_eq!(other.install_segment(&built).unwrap(), index.segment_tags().pop());
     for query in &queries {
         let search = |dense| other.search(asked("", Some(query)), &dense_only(dense)).unwrap();
         assert_eq!(search(DenseMode::Graph).dense_path, DensePath::Mixed);
         assert_eq!(search(DenseMode::Graph).hits, search(DenseMode::Exact).hits);
     }
     let mut strange = index_of(&vectors[..30]);
-    assert!(!strange.install_segment(&built).unwrap());
+    assert_eq!((strange.install_segment(&built).unwrap(), strange.segment_tags()), (None, vec![]));
     assert_eq!(strange.len(), 30);
 }
 
@@ -237,7 +238,10 @@ fn every_refusal_has_its_code() {
     assert!(index.check_model("model").is_ok());
     assert_eq!(index.install_segment(b"short").unwrap_err().code(), "index-corrupt");
     let (vectors, _) = clustered(20, 0);
-    let mut built = build_segment(&index_of(&vectors).next_segment_job(&segments_of(20)).unwrap()).unwrap();
+    let strange = build_segment(&index_of(&vectors).next_segment_job(&segments_of(20)).unwrap()).unwrap();
+    let mut other = Index::new(N_DIMS, "another model");
+    assert_eq!(other.install_segment(&strange).unwrap_err().code(), "index-model-mismatch");
+    let mut built = strange;
     assert_eq!(build_segment(&built).unwrap_err().code(), "index-corrupt");
     built[8] += 1;
     assert_eq!(index.install_segment(&built).unwrap_err().code(), "index-version");
