@@ -115,13 +115,19 @@ test('full storage is said; the models work from memory', async (t) => {
   assertQuiet(page);
 });
 
-test('a second tab is told that there is a first', async (t) => {
+test('a second tab is told that there is a first, and both have the same pages', async (t) => {
   const first = await open(t);
   await first.getByText(/Downloads two models|Three short pages/).waitFor();
-  const second = await open(t);
+  const second = await site.open(context, '/', { keep: true });
+  t.after(() => second.close());
   await second.getByRole('status').getByText('second-tab').waitFor();
   await layExample(second);
+  await first.getByText('3 of 3 read').waitFor();
   await stillAnswers(second);
+  await first.getByRole('button', { name: /^Take how-voices/ }).click();
+  await second.getByText('2 of 2 read').waitFor();
+  await layFiles(first, [{ name: 'more.md', text: 'The ferry leaves at nine.' }]);
+  await second.getByText('3 of 3 read').waitFor();
   assertQuiet(first);
   assertQuiet(second);
 });

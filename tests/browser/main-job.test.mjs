@@ -126,7 +126,7 @@ test('a reload fetches no model again, and asking makes no request at all', asyn
   await page.reload();
   await modelsOpen(page);
   assert.deepEqual(site.server.requests.filter((path) => path.includes('/models/') && !path.endsWith('models.json')), []);
-  await layExample(page);
+  await page.getByText('3 of 3 read').waitFor();
   site.server.requests.length = 0;
   const foreign = page.foreign.length;
   await ask(page, 'Does asking a question make a network request?');

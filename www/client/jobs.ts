@@ -37,7 +37,7 @@ export class Jobs {
     return result.files;
   }
 
-  async buildSegment(job: Uint8Array): Promise<Uint8Array> {
+  async buildSegment(job: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
     const result = await this.#run({ type: 'build', job }, [job.buffer as ArrayBuffer]);
     if (!('built' in result)) throw died('it answered something else');
     return result.built;

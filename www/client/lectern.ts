@@ -12,10 +12,13 @@ import type {
 } from './generated';
 import { Helpers } from './helpers';
 import { Jobs } from './jobs';
+import { Keeper } from './keeper';
+import type { Kept } from './keeper';
 import { layDown } from './lay-down';
 import type { Call } from './lay-down';
 import { Run } from './run';
 import { Segments } from './segments';
+import type { Change, Shelf } from './shelf';
 import type { Workers } from './workers';
 
 export interface CallOptions {
@@ -27,12 +30,21 @@ export interface OpenOptions extends CallOptions {
   password?: string;
 }
 
+export interface AddOptions extends OpenOptions {
+  /** What it is kept under, as {@link Shelf.newKey} made it. */
+  key?: string;
+}
+
 /** What the client says unasked. */
 export interface LecternEvents {
   notice: ErrorInfo;
   executor: ExecutorInfo;
-  /** The engine was restarted: sources kept their order but may have new ids, old → new. */
-  restarted: Map<number, number>;
+  /** Of a collection that is opened, brought back after a restart, imported, or laid down in another tab. */
+  kept: Kept;
+  /** A page was taken off in another tab: its key. */
+  dropped: string;
+  /** The collection was deleted in another tab. */
+  deleted: null;
 }
 
 const MAX_DEATHS = 3;
@@ -44,7 +56,7 @@ export class Lectern {
   #builder: Jobs;
   #segments: Segments;
   #helpers: Helpers;
-  #listeners: { [K in keyof LecternEvents]: Set<(value: LecternEvents[K]) => void> } = { notice: new Set(), executor: new Set(), restarted: new Set() };
+  #listeners: { [K in keyof LecternEvents]: Set<(value: LecternEvents[K]) => void> } = { notice: new Set(), executor: new Set(), kept: new Set(), dropped: new Set(), deleted: new Set() };
 
   #device: Device = 'auto';
   /** What runs the models, as far as the engine has said. */
@@ -52,13 +64,9 @@ export class Lectern {
   #decoder: ModelSource | null = null;
   #embedder: ModelSource | null = null;
   #adapters = new Map<string, AdapterSource>();
-  #texts = new Map<number, SourceText>();
-  /** The last exported collection, and the changes made since. */
-  #snapshot: Uint8Array | null = null;
-  /** Those built over the passages since, oldest first. */
-  #graphs: Uint8Array[] = [];
-  #unsaved = new Map<number, Opening>();
-  #stale = false;
+  /** A fresh engine takes the pages from there. */
+  #keeper: Keeper;
+  #started: Promise<unknown> = Promise.resolve();
   /** Settles when a restart in progress is over; calls wait for it. */
   #ready: Promise<void> = Promise.resolve();
   #deaths = 0;
@@ -70,12 +78,14 @@ export class Lectern {
     this.#helpers = new Helpers(workers);
     this.#reader = new Jobs(workers);
     this.#builder = new Jobs(workers);
+    this.#keeper = new Keeper({
+      call: (...call) => this.#call(...call),
+      onKept: (kept) => { this.#emit('kept', kept); },
+      onNotice: (notice) => { this.#emit('notice', notice); },
+    });
     this.#segments = new Segments(this.#builder, {
       next: () => this.#call('next_segment_job', {}).result,
-      install: async (built) => {
-        await this.#call('install_segment', { built }).result;
-        this.#graphs.push(built);
-      },
+      install: (built) => this.#keeper.install(built),
       failed: (error) => { this.#emit('notice', error); },
     });
   }
@@ -91,7 +101,9 @@ export class Lectern {
     // The other one builds graphs, and there are none to build for most people.
     this.#reader.start('jobs');
     try {
-      const info = await this.#call('open', { device, restarted: false }).result;
+      const opened = this.#call('open', { device, restarted: false }).result;
+      this.#started = opened;
+      const info = await opened;
       this.#emit('executor', info);
       return info;
     } catch (thrown) {
@@ -116,14 +128,33 @@ export class Lectern {
     });
   }
 
+  /** Pages that another embedder has read are read again. */
   loadEmbedder(model: ModelSource, options: CallOptions = {}): Run<LoadEvent, ModelInfo> {
-    return this.#run('load_embedder', { model }, options, () => {
+    const done = () => {
       this.#embedder = model;
       // Those that run have another one.
       this.#helpers.close();
       // What reads PDF files is fetched now that nobody waits, so that nothing is fetched later.
       this.#reader.start('pdf');
-    });
+    };
+    const load = () => this.#run('load_embedder', { model }, options, done);
+    let run = load();
+    return new Run(async (emit) => {
+      const follow = async () => {
+        for await (const event of run) emit(event);
+        return run.result;
+      };
+      try {
+        return await follow();
+      } catch (thrown) {
+        if (describe(thrown).code !== 'index-model-mismatch') throw thrown;
+      }
+      await this.#call('clear', {}).result;
+      run = load();
+      const info = await follow();
+      await this.#keeper.takeIn();
+      return info;
+    }, () => { run.stop(); });
   }
 
   addAdapter(adapter: AdapterSource, options: CallOptions = {}): Run<LoadEvent, AdapterInfo> {
@@ -140,7 +171,27 @@ export class Lectern {
     return this.#reader.expand({ name, file, password: password ?? null }, signal);
   }
 
-  addSource(name: string, file: Blob, { signal, password }: OpenOptions = {}): Run<IngestEvent, SourceInfo> {
+  /**
+   * Puts what a collection holds in the place of what is on the desk; each thing of it is told by `kept`. What cannot be
+   * brought back comes with the reason.
+   */
+  async open(shelf: Shelf): Promise<void> {
+    await this.#started;
+    shelf.onChange = (change) => { void this.#follow(shelf, change); };
+    this.#keeper.put(shelf);
+    try {
+      await this.#call('clear', {}).result;
+      await this.#keeper.takeIn();
+    } catch (thrown) {
+      if (describe(thrown).code !== 'engine-died') throw thrown;
+      // The next one takes everything in by itself.
+      await this.#ready;
+    }
+    this.#segments.look();
+  }
+
+  /** Resolves once the page is searchable and kept. */
+  addSource(name: string, file: Blob, { signal, password, key }: AddOptions = {}): Run<IngestEvent, SourceInfo> {
     const opening = { name, file, password: password ?? null };
     const control = new AbortController();
     const stop = () => { control.abort(); };
@@ -148,10 +199,9 @@ export class Lectern {
     signal?.addEventListener('abort', stop);
     return new Run(async (emit) => {
       try {
-        const added = await this.#layDown((...call) => this.#call(...call), opening, emit, control.signal);
-        this.#unsaved.set(added.info.id, opening);
-        this.#remember([added]);
-        this.#changed();
+        const added = await this.#layDown(opening, emit, control.signal);
+        await this.#keeper.keep(added, key);
+        this.#segments.look();
         return added.info;
       } catch (thrown) {
         throw control.signal.aborted ? aborted() : thrown;
@@ -163,9 +213,8 @@ export class Lectern {
 
   async removeSource(id: number): Promise<void> {
     await this.#call('remove_source', { id }).result;
-    this.#texts.delete(id);
-    this.#unsaved.delete(id);
-    this.#changed();
+    await this.#keeper.drop(id);
+    this.#segments.look();
   }
 
   /**
@@ -176,7 +225,7 @@ export class Lectern {
    * `source-unknown` for a source that has been removed.
    */
   sourceText(id: number): SourceText {
-    const text = this.#texts.get(id);
+    const text = this.#keeper.texts.get(id);
     if (!text) throw new LecternError('source-unknown', 'This page has been taken off the desk.');
     return text;
   }
@@ -202,18 +251,16 @@ export class Lectern {
     return this.#call('embed', { texts }).result;
   }
 
-  exportCollection(): Promise<Uint8Array> {
-    return this.#call('export_collection', { graphs: this.#graphs }).result;
+  /** The pages as one file, with the graphs over them. */
+  async exportCollection(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#call('export_collection', { graphs: await this.#keeper.graphs() }).result;
   }
 
-  /** Replaces what is on the desk with what `lectern index` or {@link exportCollection} wrote. */
+  /** Lays down, beside what is there, what `lectern index` or {@link exportCollection} wrote. */
   async importCollection(bytes: Uint8Array): Promise<SourceInfo[]> {
     const added = await this.#call('import_collection', { bytes }).result;
-    this.#unsaved.clear();
-    this.#texts.clear();
-    this.#graphs = [];
-    this.#remember(added);
-    this.#changed();
+    for (const one of added) if (!this.#keeper.texts.has(one.info.id)) this.#emit('kept', await this.#keeper.keep(one));
+    this.#segments.look();
     return added.map(({ info }) => info);
   }
 
@@ -232,15 +279,28 @@ export class Lectern {
     this.#reader.close();
     this.#builder.close();
     this.#helpers.close();
+    this.#keeper.close();
   }
 
-  /** Reads a file through `call`; where the processor runs the embedder, others help. */
-  async #layDown(call: Call, opening: Opening, emit: (event: IngestEvent) => void, signal: AbortSignal): Promise<AddedSource> {
+  /** Where the processor runs the embedder, others help. */
+  async #layDown(opening: Opening, emit: (event: IngestEvent) => void, signal: AbortSignal): Promise<AddedSource> {
     const helpers = (nTexts: number) => (this.#executor?.executor === 'gpu' ? [] : this.#helpers.forTexts(nTexts, this.#embedder));
     try {
-      return await layDown({ opening, extract: (...job) => this.#reader.extract(...job), call, helpers, emit, signal });
+      return await layDown({ opening, extract: (...job) => this.#reader.extract(...job), call: (...call) => this.#call(...call), helpers, emit, signal });
     } finally {
       this.#helpers.rest();
+    }
+  }
+
+  /** What another tab has done to the collection is done here. */
+  async #follow(shelf: Shelf, change: Change): Promise<void> {
+    try {
+      if (change.type === 'deleted') this.#emit('deleted', null);
+      else if (change.type === 'kept') await this.#keeper.fetch(shelf, change.key);
+      else if (await this.#keeper.forget(shelf, change.key)) this.#emit('dropped', change.key);
+      this.#segments.look();
+    } catch (thrown) {
+      this.#emit('notice', describe(thrown));
     }
   }
 
@@ -261,8 +321,7 @@ export class Lectern {
       started = call;
       return call.result;
     });
-    const settled = () => { if (this.#stale) setTimeout(() => void this.#save(), 0); };
-    result.then(settled, settled);
+    result.catch(() => undefined);
     return { result, cancel: () => { cancelled = true; started?.cancel(); } };
   }
 
@@ -301,30 +360,6 @@ export class Lectern {
     for (const listener of this.#listeners[type]) listener(value);
   }
 
-  #remember(added: AddedSource[]): void {
-    for (const { info, text } of added) this.#texts.set(info.id, text);
-  }
-
-  /** Looks for a graph to build; the snapshot to restart from is taken when the last call in flight has settled. */
-  #changed(): void {
-    this.#stale = true;
-    this.#segments.look();
-  }
-
-  /** A change that comes in between is saved by the next call, once this snapshot has settled. */
-  async #save(): Promise<void> {
-    if (!this.#stale || this.#connection.nPending > 0 || this.#closed) return;
-    this.#stale = false;
-    const ids = [...this.#texts.keys()];
-    try {
-      this.#snapshot = await this.exportCollection();
-      for (const id of ids) this.#unsaved.delete(id);
-    } catch {
-      // The files themselves are still here to be read again.
-      this.#stale = true;
-    }
-  }
-
   #restart(message: string): void {
     if (this.#closed) return;
     this.#deaths += 1;
@@ -343,7 +378,7 @@ export class Lectern {
   /** A fresh worker where the last one was; calls wait until it is. */
   #renew(): Promise<void> {
     this.#connection = this.#connect();
-    const renewed = this.#restore().then((ids) => { this.#emit('restarted', ids); });
+    const renewed = this.#restore();
     this.#ready = renewed.catch(() => undefined);
     return renewed;
   }
@@ -359,40 +394,19 @@ export class Lectern {
     }
   }
 
-  /** Brings a fresh worker to where the dead one was; old → new ids of the sources. */
-  async #restore(): Promise<Map<number, number>> {
+  /** Brings a fresh worker to where the dead one was. */
+  async #restore(): Promise<void> {
     const connection = this.#connection;
-    const ids = new Map<number, number>();
-    const texts = new Map<number, SourceText>();
-    const unsaved = new Map<number, Opening>();
-    this.#emit('executor', await connection.call('open', { device: this.#device, restarted: true }).result);
-    if (this.#embedder) await connection.call('load_embedder', { model: this.#embedder }).result;
-    if (this.#snapshot) {
-      const added = await connection.call('import_collection', { bytes: this.#snapshot.slice() }).result;
-      // A page keeps its number; one that was taken off since the snapshot stays off.
-      for (const { info, text } of added) {
-        if (!this.#texts.has(info.id)) await connection.call('remove_source', { id: info.id }).result;
-        else {
-          texts.set(info.id, text);
-          ids.set(info.id, info.id);
-        }
-      }
-    }
-    for (const [old, opening] of this.#unsaved) {
-      const { info, text } = await this.#layDown((...call) => connection.call(...call), opening, () => undefined, new AbortController().signal);
-      texts.set(info.id, text);
-      unsaved.set(info.id, opening);
-      ids.set(old, info.id);
-    }
+    const call: Call = (...args) => connection.call(...args);
+    this.#emit('executor', await call('open', { device: this.#device, restarted: true }).result);
+    if (this.#embedder) await call('load_embedder', { model: this.#embedder }).result;
+    await this.#keeper.takeIn(call);
     if (this.#decoder) {
       const model = this.#decoder;
-      await this.#attempt(async () => { this.#emit('executor', (await connection.call('load_decoder', { model }).result).executor); });
+      await this.#attempt(async () => { this.#emit('executor', (await call('load_decoder', { model }).result).executor); });
     }
-    for (const adapter of this.#adapters.values()) await this.#attempt(() => connection.call('add_adapter', { adapter }).result);
-    this.#texts = texts;
-    this.#unsaved = unsaved;
-    this.#changed();
-    return ids;
+    for (const adapter of this.#adapters.values()) await this.#attempt(() => call('add_adapter', { adapter }).result);
+    this.#segments.look();
   }
 }
 

@@ -5,7 +5,7 @@ import type { Jobs } from './jobs';
 
 export interface SegmentEngine {
   next: () => Promise<Uint8Array | null>;
-  install: (built: Uint8Array) => Promise<void>;
+  install: (built: Uint8Array<ArrayBuffer>) => Promise<void>;
   /** Search stays exact, only slower; nothing is lost. */
   failed: (error: ErrorInfo) => void;
 }

@@ -1,5 +1,6 @@
 import { Desk } from './desk/desk';
 import { LecternAnswer } from './elements/answer';
+import { LecternCollections } from './elements/collections';
 import { LecternComposer } from './elements/composer';
 import { LecternConversation } from './elements/conversation';
 import { LecternDesk } from './elements/desk';
@@ -11,6 +12,7 @@ import { LecternReader } from './elements/reader';
 import { LecternSettings } from './elements/settings';
 
 customElements.define('lectern-answer', LecternAnswer);
+customElements.define('lectern-collections', LecternCollections);
 customElements.define('lectern-composer', LecternComposer);
 customElements.define('lectern-conversation', LecternConversation);
 customElements.define('lectern-facts', LecternFacts);

@@ -138,6 +138,12 @@ export class EngineHost {
       return Promise.resolve(null);
     },
     remove_source: ({ id }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_source(id); return null; }),
+    page_bytes: ({ id }, _emit, signal) => this.#run(signal, (engine) => engine.page_bytes(id)),
+    restore_page: ({ bytes }, _emit, signal) => this.#run(signal, (engine) => {
+      const info = engine.restore_page(bytes);
+      return { info, text: engine.source_text(info.id) };
+    }),
+    clear: (_params, _emit, signal) => this.#run(signal, (engine) => { engine.clear(); return null; }),
     search: ({ query, top_k }, _emit, signal) => this.#run(signal, (engine) => engine.search(query, top_k)),
     ask: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.ask(question, options, emit)),
     read_ahead: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.read_ahead(question, options, emit)),
@@ -150,7 +156,7 @@ export class EngineHost {
     }),
     embed: ({ texts }, _emit, signal) => this.#run(signal, (engine) => engine.embed(texts)),
     next_segment_job: (_params, _emit, signal) => this.#run(signal, (engine) => engine.next_segment_job() ?? null),
-    install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => { engine.install_segment(built); return null; }),
+    install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => ({ tag: engine.install_segment(built) ?? null, used: engine.segments() })),
     facts: (_params, _emit, signal) => this.#run(signal, (engine) => {
       try {
         this.#reading ??= engine.measure_reading();

@@ -8,7 +8,7 @@ export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Tr
   try {
     if (job.type === 'build') {
       const built = (await start('jobs')).build_segment(job.job);
-      return [{ built }, [built.buffer as ArrayBuffer]];
+      return [{ built }, [built.buffer]];
     }
     const bytes = await bytesOf(job.name, job.file);
     const pkg = await start(isPdf(bytes) ? 'pdf' : 'jobs');

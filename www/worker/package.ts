@@ -18,12 +18,13 @@ export interface Engine {
   /** `vectors` are those of the source's texts, made by this engine or one with the same embedder. */
   lay_down(source: ReadSource, vectors: Float32Array[]): SourceInfo;
   remove_source(id: number): void;
+  clear(): void;
   sources(): SourceInfo[];
   source_text(id: number): SourceText;
   next_segment_job(): Uint8Array | undefined;
-  /** Its tag, to be stored under; nothing where too few of its passages are still here. */
+  /** What it is known by; nothing where too few of its passages are still here. */
   install_segment(built: Uint8Array): string | undefined;
-  /** The tags of the graphs in use; those stored under others are needed no more. */
+  /** Those in use. */
   segments(): string[];
   search(query: string, top_k: number): Promise<SearchResult>;
   ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer>;
@@ -31,9 +32,9 @@ export interface Engine {
   /** Throws without a language model. */
   measure_reading(): Reading;
   generate(messages: ChatMessage[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation>;
-  page_bytes(id: number): Uint8Array;
+  page_bytes(id: number): Uint8Array<ArrayBuffer>;
   restore_page(bytes: Uint8Array): SourceInfo;
-  export_collection(graphs: Uint8Array[]): Uint8Array;
+  export_collection(graphs: Uint8Array[]): Uint8Array<ArrayBuffer>;
   import_collection(bytes: Uint8Array): OpenedCollection;
   embed(texts: string[]): Promise<Float32Array[]>;
   cancel(): void;
@@ -64,7 +65,7 @@ export interface JobsPackage {
   extract(name: string, bytes: Uint8Array, password: string | undefined): ReadDocument;
   /** Gives the files of an archive one by one, with their contents or the reason why there are none; false for a file that is none. */
   expand(name: string, bytes: Uint8Array, password: string | undefined, onFile: (name: string, bytes: Uint8Array | null, error: ErrorInfo | null) => void): boolean;
-  build_segment(job: Uint8Array): Uint8Array;
+  build_segment(job: Uint8Array): Uint8Array<ArrayBuffer>;
 }
 
 /** The module with the GPU executor has twice the bytes: it is fetched where there is an adapter for it. */

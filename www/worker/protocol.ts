@@ -88,16 +88,23 @@ export interface Calls {
   lay_down: { params: { number: number; vectors: Float32Array[] }; result: AddedSource; event: never };
   drop_source: { params: { number: number }; result: null; event: never };
   remove_source: { params: { id: number }; result: null; event: never };
+  /** A page as it is stored, and back. */
+  page_bytes: { params: { id: number }; result: Uint8Array<ArrayBuffer>; event: never };
+  restore_page: { params: { bytes: Uint8Array }; result: AddedSource; event: never };
+  /** Takes all pages off. */
+  clear: { params: Record<string, never>; result: null; event: never };
   search: { params: { query: string; top_k: number }; result: SearchResult; event: never };
   ask: { params: { question: string; options: AskOptions }; result: Answer; event: AskEvent };
   /** Reads what the answer to a question that is still being written begins with; how many tokens. */
   read_ahead: { params: { question: string; options: AskOptions }; result: number; event: AskEvent };
   generate: { params: { messages: ChatMessage[]; options: GenerateOptions }; result: Generation; event: AskEvent };
-  export_collection: { params: { graphs: Uint8Array[] }; result: Uint8Array; event: never };
+  export_collection: { params: { graphs: Uint8Array[] }; result: Uint8Array<ArrayBuffer>; event: never };
+  /** All pages that are there then. */
   import_collection: { params: { bytes: Uint8Array }; result: AddedSource[]; event: never };
   embed: { params: { texts: string[] }; result: Float32Array[]; event: never };
   next_segment_job: { params: Record<string, never>; result: Uint8Array | null; event: never };
-  install_segment: { params: { built: Uint8Array }; result: null; event: never };
+  /** What it is known by, or null where it is of no use; and all that are used now. */
+  install_segment: { params: { built: Uint8Array }; result: { tag: string | null; used: string[] }; event: never };
   facts: { params: Record<string, never>; result: Facts; event: never };
   gpu_counters: { params: Record<string, never>; result: GpuCounters; event: never };
 }
@@ -139,4 +146,4 @@ export interface Opening {
 export type Job = ({ type: 'extract' } & Opening) | ({ type: 'expand' } & Opening) | { type: 'build'; job: Uint8Array };
 /** `start`: to fetch what jobs need, before there is one. */
 export type JobRequest = { type: 'start'; kind: JobsKind } | Job;
-export type JobResult = { document: ReadDocument } | { files: ExpandedFile[] | null } | { built: Uint8Array } | { error: ErrorInfo };
+export type JobResult = { document: ReadDocument } | { files: ExpandedFile[] | null } | { built: Uint8Array<ArrayBuffer> } | { error: ErrorInfo };

@@ -464,15 +464,17 @@ impl<H: Host> Session<H> {
         self.library.to_bytes(graphs)
     }
 
-    /// Replaces the pages by those of a file; what of it cannot be read is told.
+    /// Takes in the pages of a collection file beside those that are here; what of it cannot be read is told.
     ///
     /// # Errors
-    /// `collection-invalid` for another kind of file; `index-model-mismatch` when they were read by another embedder.
+    /// As [`Library::open`].
     pub fn import_collection(&mut self, bytes: &[u8]) -> Result<Opened, EngineError> {
-        let mut library = Library::default();
-        let opened = library.open(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))?;
-        self.library = library;
-        Ok(opened)
+        self.library.open(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))
+    }
+
+    /// Takes all pages off.
+    pub fn clear(&mut self) {
+        self.library = Library::default();
     }
 }
 

@@ -247,6 +247,12 @@ impl Engine {
         Ok(Uint8Array::from(self.turn()?.session()?.export_collection(&graphs).as_slice()))
     }
 
+    /// Takes all pages off.
+    pub fn clear(&self) -> Result<(), Rejection> {
+        self.turn()?.session()?.clear();
+        Ok(())
+    }
+
     pub fn import_collection(&self, bytes: &[u8]) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
         let session = turn.session()?;

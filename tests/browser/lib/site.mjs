@@ -20,9 +20,9 @@ export const isFake = catalog.models.every(({ n_bytes }) => n_bytes < 2e6);
 /** Real models decode some 30 tokens a second on a free core. */
 export const PATIENCE = isFake ? 20_000 : 240_000;
 
-const FLAGS = ['--no-sandbox', '--ignore-gpu-blocklist', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+export const FLAGS = ['--no-sandbox', '--ignore-gpu-blocklist', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-function chromiumPath() {
+export function chromiumPath() {
   if (process.env.CHROME_BIN) return process.env.CHROME_BIN;
   for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
     try {
@@ -53,10 +53,12 @@ export async function openSite({ webgpu = true, mounts = {} } = {}) {
       contexts.push(context);
       return context;
     },
-    async open(context, path = '/') {
+    /** An empty desk; with `keep` what earlier pages of the context have laid down. */
+    async open(context, path = '/', { keep = false } = {}) {
       const page = await context.newPage();
       page.setDefaultTimeout(PATIENCE);
       const said = [];
+      if (!keep) await forget(page, server.url);
       page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
       page.on('pageerror', (error) => said.push(`pageerror: ${error.message}`));
       page.said = said;
@@ -72,6 +74,17 @@ export async function openSite({ webgpu = true, mounts = {} } = {}) {
     },
   };
   return site;
+}
+
+/** What is kept of pages; models stay. */
+async function forget(page, url) {
+  await page.route(`${url}/forget`, (route) => route.fulfill({ contentType: 'text/html', body: '<link rel="icon" href="data:,">' }));
+  await page.goto(`${url}/forget`);
+  await page.evaluate(async () => {
+    localStorage.clear();
+    const root = await navigator.storage.getDirectory();
+    await root.removeEntry('lectern', { recursive: true }).catch(() => undefined);
+  });
 }
 
 /** Every page that behaves ends with this. */

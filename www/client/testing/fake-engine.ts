@@ -39,6 +39,7 @@ export class FakeEngine implements Engine {
   #cancelled = false;
   #gpuFailure: string | null = null;
   #jobsGiven = 0;
+  #graphs: string[] = [];
   /** Questions that were read ahead, for tests. */
   readonly ahead: string[] = [];
 
@@ -98,6 +99,10 @@ export class FakeEngine implements Engine {
     this.#sources = this.#sources.filter((source) => source.info.id !== id);
   }
 
+  clear(): void {
+    this.#sources = [];
+  }
+
   sources(): SourceInfo[] {
     return this.#sources.map(({ info }) => info);
   }
@@ -113,8 +118,12 @@ export class FakeEngine implements Engine {
     return new Uint8Array([1, 2, 3]);
   }
 
-  install_segment(): string | undefined { return '00000000'; }
-  segments(): string[] { return ['00000000']; }
+  install_segment(built: Uint8Array): string | undefined {
+    this.#graphs.push(`of-${built.length}`);
+    return this.#graphs.at(-1);
+  }
+
+  segments(): string[] { return this.#graphs; }
 
   async search(query: string, top_k: number): Promise<SearchResult> {
     await wait(1);
@@ -202,28 +211,25 @@ export class FakeEngine implements Engine {
     return { text: answer.answer, ids: [], prompt_ids: [], first_logits_top20: { ids: [], values: [] }, usage: answer.usage, timings_ms: answer.timings_ms, stopped: answer.stopped };
   }
 
-  export_collection(): Uint8Array {
+  export_collection(): Uint8Array<ArrayBuffer> {
     return new TextEncoder().encode(JSON.stringify({ sources: this.#sources, nextId: this.#nextId }));
   }
 
-  page_bytes(id: number): Uint8Array {
+  page_bytes(id: number): Uint8Array<ArrayBuffer> {
     return new TextEncoder().encode(JSON.stringify(this.#sources.find(({ info }) => info.id === id)));
   }
 
   restore_page(bytes: Uint8Array): SourceInfo {
-    const source = JSON.parse(new TextDecoder().decode(bytes)) as Source;
+    const source = read(bytes) as Source;
     this.#sources.push(source);
+    this.#nextId = Math.max(this.#nextId, source.info.id + 1);
     return source.info;
   }
 
   import_collection(bytes: Uint8Array): OpenedCollection {
-    try {
-      const { sources, nextId } = JSON.parse(new TextDecoder().decode(bytes)) as { sources: Source[]; nextId: number };
-      this.#sources = sources;
-      this.#nextId = nextId;
-    } catch {
-      fail('collection-invalid', 'This collection is damaged. Build it again with `lectern index`.');
-    }
+    const { sources, nextId } = read(bytes) as { sources: Source[]; nextId: number };
+    this.#sources.push(...sources);
+    this.#nextId = nextId;
     return { sources: this.sources(), lost: [] };
   }
 
@@ -257,6 +263,14 @@ export class FakeEngine implements Engine {
       return { source_id: info.id, source: info.name, start: chunk.start, end: chunk.end, page: null, text: slice, headings: chunk.headings, score: n / 60, dense: Math.min(0.92, n / 12), bm25: n * 1.7 };
     }));
     return hits.sort((a, b) => b.score - a.score);
+  }
+}
+
+function read(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return fail('collection-invalid', 'it is damaged');
   }
 }
 

@@ -45,14 +45,6 @@ export class Conversation {
   constructor(client: Lectern, changed: () => void) {
     this.#client = client;
     this.#changed = changed;
-    client.on('restarted', (ids) => {
-      const renew = (span: { source_id: number }) => { span.source_id = ids.get(span.source_id) ?? -1; };
-      for (const reply of this.list.flatMap(({ replies }) => replies)) {
-        reply.hits.forEach(renew);
-        reply.answer?.citations.forEach(renew);
-      }
-      changed();
-    });
   }
 
   /** Answers the question; `prepare` makes the voice ready. Failures are shown in the reply. */
@@ -92,7 +84,8 @@ export class Conversation {
   }
 
   clear(): void {
-    if (!this.busy) this.list = [];
+    this.stop();
+    this.list = [];
     this.#changed();
   }
 

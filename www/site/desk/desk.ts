@@ -4,6 +4,7 @@ import type { CatalogAdapter, Citation, Device, ErrorInfo, ExecutorInfo } from '
 import { Ahead } from './ahead';
 import { Conversation, optionsFor } from './conversation';
 import type { AskSettings } from './conversation';
+import { Shelves } from './shelves';
 import { Models } from './models';
 import { Pages } from './pages';
 import type { Laid, Page } from './pages';
@@ -55,6 +56,7 @@ export class Desk extends EventTarget {
   readonly models: Models;
   readonly pages: Pages;
   readonly conversation: Conversation;
+  readonly shelves: Shelves;
   readonly settings: Settings = {
     device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 0, max_tokens: 256,
     temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
@@ -82,25 +84,34 @@ export class Desk extends EventTarget {
     this.client = new Lectern(workersAt(base, true));
     this.models = new Models(this.client, () => { this.#modelsChanged(); }, fail);
     this.#ahead = new Ahead(this.client);
-    this.pages = new Pages(this.client, () => {
-      this.#readAhead();
-      this.changed();
+    const notify = (notice: ErrorInfo) => { this.notify(notice, 'notice'); };
+    this.pages = new Pages(this.client, {
+      changed: () => {
+        this.#readAhead();
+        this.changed();
+      },
+      notify,
     });
     this.conversation = new Conversation(this.client, changed);
-    this.client.on('notice', (notice) => { this.notify(notice, 'notice'); });
+    this.shelves = new Shelves(this.client, this.pages, {
+      changed,
+      notify,
+      switched: () => {
+        this.close();
+        this.conversation.clear();
+        this.exampleLaid = false;
+        this.questions = [];
+      },
+    });
+    this.client.on('notice', notify);
     this.client.on('executor', (info) => {
       this.executor = info;
       this.changed();
     });
-    this.client.on('restarted', (ids) => {
-      if (!this.opened) return;
-      const id = ids.get(this.opened.source_id);
-      this.opened = id === undefined ? null : { ...this.opened, source_id: id };
-    });
   }
 
-  begin(): Promise<void> {
-    return this.models.begin(new URL('models/models.json', this.#base));
+  async begin(): Promise<void> {
+    await Promise.all([this.models.begin(new URL('models/models.json', this.#base)), this.shelves.begin()]);
   }
 
   /** Shows what changed with the next frame: tokens and progress may come faster than that. */
@@ -125,9 +136,10 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
-  lay(laid: Laid[]): void {
+  async lay(laid: Laid[]): Promise<void> {
     if (laid.length === 0) return;
-    this.pages.lay(laid);
+    this.shelves.askToPersist();
+    await this.pages.lay(laid);
     this.#needModels();
   }
 
@@ -142,7 +154,7 @@ export class Desk extends EventTarget {
       const set = (await (await fetched(new URL('examples.json', folder))).json()) as ExampleSet;
       const laid = await Promise.all(set.pages.map(async (name) => ({ name, file: await (await fetched(new URL(name, folder))).blob() })));
       this.questions = set.questions;
-      this.pages.lay(laid);
+      await this.pages.lay(laid);
     } catch (thrown) {
       this.exampleLaid = false;
       this.notify({ code: 'download-failed', message: `The example pages could not be fetched (${describe(thrown).message}). Check the connection and try again.` }, 'error');

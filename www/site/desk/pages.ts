@@ -1,9 +1,10 @@
 /** The pages on the desk: laid down, being read, ready, or refused with a reason. */
-import { describe, isAbort } from '../../client/index';
-import type { ErrorInfo, Lectern, SourceInfo } from '../../client/index';
+import { LecternError, describe, isAbort, isCollection } from '../../client/index';
+import type { ErrorInfo, Kept, Lectern, Shelf, SourceInfo } from '../../client/index';
 
 export interface Page {
-  key: number;
+  /** What it is kept under. */
+  key: string;
   name: string;
   n_bytes: number;
   state: 'waiting' | 'reading' | 'ready' | 'failed';
@@ -24,26 +25,80 @@ export interface Laid {
   password?: string;
 }
 
+/** A file whose reading ended so often with the tab is read again only when the person says so. */
+const MAX_TRIES = 2;
+
+/** What a later try may read; a file that failed otherwise is no longer kept. */
+const MAY_BE_READ = ['cancelled', 'interrupted', 'engine-died', 'worker-died', 'file-too-slow', 'file-password', 'not-loaded'];
+
+export interface PagesOptions {
+  changed: () => void;
+  notify: (notice: ErrorInfo) => void;
+}
+
 export class Pages {
   list: Page[] = [];
   #client: Lectern;
-  #changed: () => void;
-  #files = new Map<number, Blob>();
-  #lastKey = 0;
-  #working = false;
+  #options: PagesOptions;
+  /** Where things are kept from now on, and since everything that was there is here. */
+  #shelf: Promise<Shelf>;
+  #opened: Shelf | null = null;
+  #begin: (shelf: Promise<Shelf>) => void = () => undefined;
+  /** Those laid down here, as long as they may be read. */
+  #files = new Map<string, Blob>();
+  /** Settles once all files are kept. */
+  #keeping: Promise<unknown> = Promise.resolve();
+  #reading: Promise<void> | null = null;
+  /** What has come from there and is not in the list yet. */
+  #telling = new Set<Promise<void>>();
   #canRead = false;
   #stop: (() => void) | null = null;
 
-  constructor(client: Lectern, changed: () => void) {
+  constructor(client: Lectern, options: PagesOptions) {
     this.#client = client;
-    this.#changed = changed;
-    client.on('restarted', (ids) => {
-      for (const page of this.list) {
-        const id = page.info ? ids.get(page.info.id) : undefined;
-        if (page.info && id !== undefined) page.info = { ...page.info, id };
-      }
-      changed();
+    this.#options = options;
+    this.#shelf = new Promise((resolve) => { this.#begin = resolve; });
+    client.on('kept', (kept) => {
+      const telling = this.#kept(kept).finally(() => this.#telling.delete(telling));
+      this.#telling.add(telling);
     });
+    client.on('dropped', (key) => {
+      this.list = this.list.filter((page) => page.key !== key);
+      this.#options.changed();
+    });
+  }
+
+  /** Shows another collection; what is being read of the last one is read when that is opened again. */
+  async open(opening: Promise<Shelf>): Promise<void> {
+    this.#begin(opening);
+    this.#shelf = opening;
+    this.#opened = null;
+    this.list = [];
+    this.#files.clear();
+    this.#options.changed();
+    this.#stop?.();
+    await Promise.allSettled([this.#reading, this.#keeping]);
+    const shelf = await opening;
+    await this.#client.open(shelf);
+    await Promise.all(this.#telling);
+    if (this.#shelf !== opening) return;
+    this.#opened = shelf;
+    this.#options.changed();
+    this.#read();
+  }
+
+  /** Nothing of the collection is left on this device. */
+  async delete(): Promise<void> {
+    const shelf = await this.#shelf;
+    this.#opened = null;
+    this.#stop?.();
+    await Promise.allSettled([this.#reading, this.#keeping]);
+    await shelf.delete();
+  }
+
+  /** Everything that is kept has been told. */
+  get isOpen(): boolean {
+    return this.#opened !== null;
   }
 
   /** Some are ready, or will be. */
@@ -56,31 +111,41 @@ export class Pages {
     return this.list.some(({ state }) => state === 'ready') && !this.list.some(({ state }) => state === 'waiting' || state === 'reading');
   }
 
-  lay(laid: Laid[]): void {
-    this.list.push(...laid.map((one) => this.#page(one)));
-    this.#changed();
-    void this.#read();
+  /** Takes files, as soon as there is a collection. */
+  async lay(laid: Laid[]): Promise<void> {
+    const shelf = await this.#shelf;
+    this.list.push(...this.#pages(shelf, laid));
+    this.#options.changed();
+    this.#read();
   }
 
-  #page({ name, file, error = null, password }: Laid): Page {
-    const key = ++this.#lastKey;
-    this.#files.set(key, file);
-    return { key, name, n_bytes: file.size, state: error ? 'failed' : 'waiting', done: 0, total: 0, info: null, error, ...(password === undefined ? {} : { password }) };
+  #pages(shelf: Shelf, laid: Laid[]): Page[] {
+    const pages = laid.map(({ name, file, error = null, password }): Page => ({
+      key: shelf.newKey(), name, n_bytes: file.size, state: error ? 'failed' : 'waiting', done: 0, total: 0, info: null, error, ...(password === undefined ? {} : { password }),
+    }));
+    const files = laid.flatMap(({ file }, i) => {
+      const { key, name, error } = pages[i] as Page;
+      this.#files.set(key, file);
+      return error ? [] : [{ key, name, file }];
+    });
+    this.#keeping = Promise.allSettled([this.#keeping, shelf.keepFiles(files)]);
+    return pages;
   }
 
   /** Called once the reading model is open. */
   canRead(): void {
     if (this.#canRead) return;
     this.#canRead = true;
-    void this.#read();
+    this.#read();
   }
 
   async remove(page: Page): Promise<void> {
     this.list = this.list.filter((other) => other !== page);
     this.#files.delete(page.key);
-    this.#changed();
+    this.#options.changed();
     if (page.state === 'reading') this.#stop?.();
-    else if (page.info) await this.#client.removeSource(page.info.id);
+    if (page.info) await this.#client.removeSource(page.info.id);
+    else await this.#drop(page);
   }
 
   /** Tries again with a password. */
@@ -91,34 +156,96 @@ export class Pages {
 
   again(page: Page): void {
     Object.assign(page, { state: 'waiting', error: null, done: 0, total: 0 });
-    this.#changed();
-    void this.#read();
+    this.#options.changed();
+    this.#read();
   }
 
   byId(id: number): Page | undefined {
     return this.list.find(({ info }) => info?.id === id);
   }
 
-  async #read(): Promise<void> {
-    if (this.#working || !this.#canRead) return;
-    this.#working = true;
-    for (let page = this.#next(); page; page = this.#next()) await this.#readOne(page);
-    this.#working = false;
+  /** Something comes from where it is kept. */
+  async #kept({ key, info, error, lost, hasFile, tries }: Kept): Promise<void> {
+    let page = this.list.find((other) => other.key === key);
+    // Being read, or waiting to be, when the engine was started anew.
+    if (!info && page && page.state !== 'ready') return;
+    if (!page) {
+      page = { key, name: info?.name ?? lost ?? '', n_bytes: info?.n_bytes ?? 0, state: 'waiting', done: 0, total: 0, info: null, error: null };
+      this.list.push(page);
+    }
+    if (info) {
+      Object.assign(page, { state: 'ready', info });
+      this.#once(page, info.id);
+    } else {
+      // Nothing reads it before it is known what it is.
+      Object.assign(page, { state: 'failed', info: null, error });
+      const file = hasFile ? await (await this.#shelf).file(key) : null;
+      if (!file) this.#lost(page);
+      else {
+        Object.assign(page, { name: file.name || page.name, n_bytes: file.content.size });
+        if (tries >= MAX_TRIES) page.error = { code: 'interrupted', message: 'The tab ended while this was being read, more than once.' };
+        else Object.assign(page, { state: 'waiting', error: null });
+        if (error) this.#options.notify({ code: error.code, message: `${error.message} It is read again from the file that was kept.` });
+      }
+    }
+    this.#options.changed();
+    this.#read();
   }
 
-  /** An archive gives way to its files; whether the page was one. */
-  async #unpacked(page: Page, file: Blob): Promise<boolean> {
-    if (!(await beginsAsZip(file))) return false;
-    const control = new AbortController();
-    this.#stop = () => { control.abort(); };
-    const { password } = page;
-    const files = await this.#client.expand(page.name, file, { signal: control.signal, ...(password === undefined ? {} : { password }) });
-    this.#stop = null;
-    if (!files) return false;
-    const at = this.list.indexOf(page);
-    if (at >= 0) this.list.splice(at, 1, ...files.map((one) => this.#page({ ...one, ...(password === undefined ? {} : { password }) })));
+  /** Nothing is left of it but, perhaps, what is wrong. */
+  #lost(page: Page): void {
+    if (page.error) {
+      page.name ||= 'A page';
+      page.error = { ...page.error, message: `${page.error.message} Lay it down again.` };
+      return;
+    }
+    this.list = this.list.filter((other) => other !== page);
+    void this.#drop(page);
+  }
+
+  async #drop({ key }: Page): Promise<void> {
+    const shelf = await this.#shelf;
+    await this.#keeping;
+    await shelf.drop(key);
+  }
+
+  /** The same page laid down again is there once. */
+  #once(page: Page, id: number): void {
+    this.list = this.list.filter((other) => other === page || other.info?.id !== id);
+  }
+
+  #read(): void {
+    if (this.#reading || !this.#canRead || !this.#opened) return;
+    const shelf = this.#opened;
+    const work = async () => {
+      for (let page = this.#next(); page && shelf === this.#opened; page = this.#next()) await this.#readOne(shelf, page);
+    };
+    this.#reading = work().finally(() => {
+      this.#reading = null;
+      if (this.#next()) this.#read();
+    });
+  }
+
+  /** An archive, or a collection, gives way to its files; whether the page was one. */
+  async #unpacked(shelf: Shelf, page: Page, file: Blob): Promise<boolean> {
+    if (await isCollection(file)) {
+      await this.#client.importCollection(new Uint8Array(await file.arrayBuffer()));
+      this.list = this.list.filter((other) => other !== page);
+    } else {
+      if (!(await beginsAsZip(file))) return false;
+      const control = new AbortController();
+      this.#stop = () => { control.abort(); };
+      const { password } = page;
+      const files = await this.#client.expand(page.name, file, { signal: control.signal, ...(password === undefined ? {} : { password }) });
+      if (!files) return false;
+      const at = this.list.indexOf(page);
+      if (at >= 0) this.list.splice(at, 1, ...this.#pages(shelf, files.map((one) => ({ ...one, ...(password === undefined ? {} : { password }) }))));
+      // Not before they are: should the tab end now, one or the other is there.
+      await this.#keeping;
+    }
     this.#files.delete(page.key);
-    this.#changed();
+    await shelf.drop(page.key);
+    this.#options.changed();
     return true;
   }
 
@@ -126,34 +253,44 @@ export class Pages {
     return this.list.find(({ state }) => state === 'waiting');
   }
 
-  async #readOne(page: Page): Promise<void> {
-    const file = this.#files.get(page.key);
-    if (!file) return;
+  async #readOne(shelf: Shelf, page: Page): Promise<void> {
+    const { key } = page;
     page.state = 'reading';
-    this.#changed();
-    const opening = page.password === undefined ? {} : { password: page.password };
+    this.#options.changed();
+    const opening = page.password === undefined ? { key } : { key, password: page.password };
+    let failed = null;
     try {
-      if (await this.#unpacked(page, file)) return;
+      const laid = this.#files.get(key);
+      // It need not be kept to be read, but the ones before it are.
+      await shelf.begin(key);
+      const file = laid ?? (await shelf.file(key))?.content;
+      if (!file) throw new LecternError('file-unreadable', 'The file is no longer kept here. Lay it down again.');
+      if (await this.#unpacked(shelf, page, file)) return;
+      // Taken off, or put away with its collection, in the meantime.
+      if (!this.list.includes(page)) return;
       const run = this.#client.addSource(page.name, file, opening);
       this.#stop = () => { run.stop(); };
       for await (const event of run) {
         if (event.type === 'chunked') page.total = event.n_chunks;
         if (event.type === 'embedded') Object.assign(page, { done: event.done, total: event.total });
-        this.#changed();
+        this.#options.changed();
       }
-      const info = await run;
-      page.info = info;
-      // The same page laid down again is there once.
-      this.list = this.list.filter((other) => other === page || other.info?.id !== info.id);
+      page.info = await run;
       page.state = 'ready';
-      this.#files.delete(page.key);
-      if (!this.list.includes(page)) await this.#client.removeSource(page.info.id);
+      this.#files.delete(key);
+      this.#once(page, page.info.id);
+      if (!this.list.includes(page) && shelf === this.#opened) await this.#client.removeSource(page.info.id);
     } catch (thrown) {
-      page.state = 'failed';
-      page.error = isAbort(thrown) ? { code: 'cancelled', message: 'Stopped before it was read.' } : describe(thrown);
+      failed = isAbort(thrown) ? { code: 'cancelled', message: 'Stopped before it was read.' } : describe(thrown);
+      Object.assign(page, { state: 'failed', error: failed });
+    } finally {
+      this.#stop = null;
+      this.#options.changed();
     }
-    this.#stop = null;
-    this.#changed();
+    if (failed && !MAY_BE_READ.includes(failed.code)) {
+      await this.#keeping;
+      await shelf.drop(key);
+    }
   }
 }
 

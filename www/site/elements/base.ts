@@ -77,7 +77,8 @@ export const controls = css`
 export function size(nBytes: number): string {
   if (nBytes < 1000) return `${nBytes} bytes`;
   if (nBytes < 1e6) return `${(nBytes / 1e3).toFixed(0)} kB`;
-  return `${(nBytes / 1e6).toFixed(nBytes < 1e7 ? 1 : 0)} MB`;
+  if (nBytes < 1e9) return `${(nBytes / 1e6).toFixed(nBytes < 1e7 ? 1 : 0)} MB`;
+  return `${(nBytes / 1e9).toFixed(nBytes < 1e10 ? 1 : 0)} GB`;
 }
 
 export function count(n: number, one: string, many = `${one}s`): string {

@@ -147,7 +147,7 @@ export class LecternDesk extends DeskElement {
       this.dropping = false;
       if (!event.dataTransfer?.types.includes('Files')) return;
       event.preventDefault();
-      void laidFromDrop(event.dataTransfer).then((laid) => { this.desk.lay(laid); });
+      void laidFromDrop(event.dataTransfer).then((laid) => this.desk.lay(laid));
     },
   };
 }

@@ -93,11 +93,12 @@ export class LecternPages extends DeskElement {
       </div>`;
     if (folded) return head;
     return html`
+      <lectern-collections .desk=${this.desk}></lectern-collections>
       ${list.length ? head : html`<h2 class="hidden">Pages</h2>`}
       ${list.length ? html`<ul class="list">${repeat(list, ({ key }) => key, (page) => this.#row(page))}</ul>` : nothing}
       <div class="lay">
         <h3>Lay down ${list.length ? 'more ' : ''}pages</h3>
-        <p><span class="mouse">Drop PDF, Word, EPUB, HTML, Markdown, tables, code or text, a ZIP file or a whole folder, anywhere on the desk.</span><span class="touch">PDF, Word, EPUB, HTML, Markdown, tables, code or text, also in a ZIP file.</span></p>
+        <p><span class="mouse">Drop PDF, Word, EPUB, HTML, Markdown, tables, code or text, a ZIP file, an exported collection or a whole folder, anywhere on the desk.</span><span class="touch">PDF, Word, EPUB, HTML, Markdown, tables, code or text, also in a ZIP file.</span></p>
         <div class="ways">
           <button class="button small" aria-label="Choose files" @click=${() => { this.#pick(false); }}>Files</button>
           <button class="button small" aria-label="Choose a folder" @click=${() => { this.#pick(true); }}>Folder</button>
@@ -160,7 +161,7 @@ export class LecternPages extends DeskElement {
               <input type="password" name="password" autocomplete="off" required aria-label="Password of ${page.name}" placeholder="Password">
               <button class="button small">Open</button>
             </form>` : nothing}
-          ${['cancelled', 'engine-died', 'worker-died', 'file-too-slow'].includes(page.error?.code ?? '') ? html`<button class="link" @click=${() => { this.desk.pages.again(page); }}>Read it again</button>` : nothing}
+          ${['cancelled', 'interrupted', 'engine-died', 'worker-died', 'file-too-slow'].includes(page.error?.code ?? '') ? html`<button class="link" @click=${() => { this.desk.pages.again(page); }}>Read it again</button>` : nothing}
         </div>`;
     }
   }
@@ -183,7 +184,7 @@ export class LecternPages extends DeskElement {
 
   #picked = (event: Event) => {
     const input = event.currentTarget as HTMLInputElement;
-    this.desk.lay(laidFromList(input.files ?? []));
+    void this.desk.lay(laidFromList(input.files ?? []));
     input.value = '';
   };
 
@@ -191,7 +192,7 @@ export class LecternPages extends DeskElement {
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
     const name = (data.get('name') as string).trim() || 'Pasted text';
-    this.desk.lay([{ name: /\.\w+$/.test(name) ? name : `${name}.md`, file: new Blob([data.get('text') as string]) }]);
+    void this.desk.lay([{ name: /\.\w+$/.test(name) ? name : `${name}.md`, file: new Blob([data.get('text') as string]) }]);
     form.reset();
   };
 }

@@ -1,0 +1,91 @@
+/** The collections on this device, and what they take of it. */
+import type { ErrorInfo } from './generated';
+import { Shelf } from './shelf';
+import { SpareVault, openVault } from './vault';
+import type { Vault } from './vault';
+
+export interface Collection {
+  id: string;
+  title: string;
+}
+
+/** Bytes of this site's storage, models included. */
+export interface Storage {
+  used: number;
+  /** What the browser would let it grow to; 0 when it does not say. */
+  quota: number;
+  /** The browser does not clear it by itself when the disk is full. */
+  persisted: boolean;
+}
+
+const FIRST = 'My pages';
+
+export class Collections {
+  #vault: Vault;
+
+  private constructor(vault: Vault) {
+    this.#vault = vault;
+  }
+
+  /** `onNotice` is told when what is laid down cannot be kept. */
+  static async open(onNotice: (notice: ErrorInfo) => void): Promise<Collections> {
+    const vault = await openVault();
+    if (!vault.lasts) onNotice({ code: 'pages-not-kept', message: 'This browser does not let the page keep anything here (a private window, perhaps): your pages are gone when this tab is closed. Export them to keep them.' });
+    return new Collections(new SpareVault(vault, (thrown) => {
+      const why = thrown instanceof DOMException && thrown.name === 'QuotaExceededError' ? 'There is not enough room in this browser’s storage' : `The browser could not write (${thrown instanceof Error ? thrown.message : String(thrown)})`;
+      onNotice({ code: 'pages-not-kept', message: `${why}: pages that you lay down now work, and are gone when this tab is closed. Free some disk space, or delete a collection.` });
+    }));
+  }
+
+  /** At least one, by title. */
+  async list(): Promise<Collection[]> {
+    const found: Collection[] = [];
+    for (const id of await this.#vault.folders()) {
+      const title = await this.#vault.read(id, 'title');
+      // One without was deleted in another tab while it was being written.
+      if (title) found.push({ id, title: (await title.text()) || FIRST });
+    }
+    if (found.length === 0) return [await this.create(FIRST)];
+    return found.sort((a, b) => a.title.localeCompare(b.title));
+  }
+
+  async create(title: string): Promise<Collection> {
+    const id = crypto.randomUUID();
+    await this.#vault.write(id, 'title', new Blob([title]));
+    return { id, title };
+  }
+
+  async rename({ id }: Collection, title: string): Promise<void> {
+    await this.#vault.write(id, 'title', new Blob([title]));
+  }
+
+  shelf({ id }: Collection): Promise<Shelf> {
+    return Shelf.open(this.#vault, id);
+  }
+
+  /** What this site takes; null where the browser does not say. */
+  static async storage(): Promise<Storage | null> {
+    try {
+      const [{ usage = 0, quota = 0 }, persisted] = await Promise.all([navigator.storage.estimate(), navigator.storage.persisted()]);
+      return { used: usage, quota, persisted };
+    } catch {
+      return null;
+    }
+  }
+
+  /** Asks the browser not to clear what is kept; it may ask the person, or decide by itself. */
+  static async persist(): Promise<boolean> {
+    try {
+      return await navigator.storage.persist();
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** What a file that {@link Lectern.exportCollection} or `lectern index` wrote begins with. */
+const MAGIC = 'LECTERN\0';
+
+export async function isCollection(file: Blob): Promise<boolean> {
+  return (await file.slice(0, MAGIC.length).text()) === MAGIC;
+}

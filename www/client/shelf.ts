@@ -1,0 +1,274 @@
+/**
+ * A collection as it is kept: for each thing laid down its file, from then on, and its page, once it is read; and the
+ * graphs over the pages. Whatever is made of a file can be made of it again. Each is an entry of its own, so that one
+ * that is damaged takes no other with it, and other tabs hear of what comes and goes.
+ *
+ * | entry | what |
+ * |---|---|
+ * | `file-KEY` | the file, after a head with its name |
+ * | `page-KEY` | the page as the engine stores it, after such a head |
+ * | `graph-TAG` | a graph as the engine stores it |
+ * | `laying-TAB` | names of the files that a tab is about to keep |
+| `reading-TAB` | which file a tab is reading, and how often that was begun |
+ * | `title` | what the collection is called (`collections.ts`) |
+ *
+ * A key tells when something was laid down and in which tab, which holds a lock for as long as it lives: what is still
+ * unread after that is another tab's to read.
+ */
+import { MemoryVault } from './vault';
+import type { Vault } from './vault';
+
+/** What is kept of one thing that was laid down. */
+export interface Item {
+  key: string;
+  /** Where neither file nor page was kept in time. */
+  lost?: string;
+  hasFile: boolean;
+  hasPage: boolean;
+  /** How often its reading was begun and ended with the tab. */
+  tries: number;
+}
+
+export type Change = { type: 'kept' | 'dropped'; key: string } | { type: 'deleted' };
+
+/** Files written at a time: each waits for the disk. */
+const WRITERS = 8;
+
+/** The head is 4 bytes for its length, little-endian, and JSON. */
+interface Head {
+  name: string;
+}
+
+export class Shelf {
+  /** Told of what other tabs do to this collection. */
+  onChange: (change: Change) => void = () => undefined;
+  #vault: Vault;
+  #folder: string;
+  #tab = crypto.randomUUID().slice(0, 8);
+  #n = 0;
+  #channel: BroadcastChannel | null = null;
+  #locks: LockManager | undefined;
+  /** Ends each lock that is held. */
+  #held = new Map<string, () => void>();
+  #closed = false;
+  #tries = new Map<string, number>();
+  /** Names of what is not kept yet, or was not in time. */
+  #laying = new Map<string, string>();
+  #listing = Promise.resolve();
+
+  private constructor(vault: Vault, folder: string) {
+    this.#vault = vault;
+    this.#folder = folder;
+  }
+
+  static async open(vault: Vault, folder: string): Promise<Shelf> {
+    const shelf = new Shelf(vault, folder);
+    shelf.#locks = (navigator as { locks?: LockManager }).locks;
+    shelf.#channel = new BroadcastChannel(`lectern-${folder}`);
+    shelf.#channel.onmessage = ({ data }: MessageEvent<Change>) => {
+      if (shelf.#closed) return;
+      if (data.type === 'deleted') shelf.close();
+      shelf.onChange(data);
+    };
+    await shelf.#claim(shelf.#tab);
+    return shelf;
+  }
+
+  static inMemory(): Shelf {
+    return new Shelf(new MemoryVault(), 'memory');
+  }
+
+  /** Nothing is written any more, and what is unread is anyone's. */
+  close(): void {
+    this.#closed = true;
+    this.#channel?.close();
+    for (const end of this.#held.values()) end();
+    this.#held.clear();
+  }
+
+  /** Everything that is kept and not another tab's to read, in the order it was laid down, and the tags of the graphs. */
+  async contents(): Promise<{ items: Item[]; graphs: string[] }> {
+    const items = new Map<string, Item>();
+    const graphs: string[] = [];
+    const names = await this.#vault.names(this.#folder);
+    for (const name of names.sort()) {
+      const [kind, rest = ''] = split(name);
+      if (kind === 'graph') graphs.push(rest);
+      if (kind !== 'file' && kind !== 'page') continue;
+      const item = items.get(rest) ?? { key: rest, hasFile: false, hasPage: false, tries: 0 };
+      if (kind === 'file') item.hasFile = true;
+      else item.hasPage = true;
+      items.set(rest, item);
+    }
+    const unread = [...items.values()].filter(({ hasPage }) => !hasPage).map(({ key }) => tabOf(key));
+    const laying = names.flatMap((name) => (name.startsWith('laying-') ? [split(name)[1] ?? ''] : []));
+    const ours = new Set<string>();
+    for (const tab of new Set([...unread, ...laying])) if (await this.#claim(tab)) ours.add(tab);
+    for (const tab of ours) {
+      if (names.includes(`reading-${tab}`)) await this.#interrupted(tab);
+      if (names.includes(`laying-${tab}`)) await this.#adopt(tab);
+    }
+    const found = [...items.values()].filter(({ key, hasPage }) => hasPage || ours.has(tabOf(key)));
+    const all = found.map((item) => ({ ...item, tries: this.#tries.get(item.key) ?? 0 }));
+    const lost = [...this.#laying].map(([key, name]): Item => ({ key, lost: name, hasFile: false, hasPage: false, tries: 0 }));
+    const kept = all.filter(({ key }) => !this.#laying.has(key));
+    return { items: [...kept, ...lost].sort((a, b) => (a.key < b.key ? -1 : 1)), graphs };
+  }
+
+  newKey(): string {
+    this.#n += 1;
+    return `${digits(Date.now(), 9)}.${this.#tab}.${digits(this.#n, 4)}`;
+  }
+
+  /** First all their names, so that none is forgotten. One that cannot be read cannot be kept either; whoever reads it says so. */
+  async keepFiles(files: { key: string; name: string; file: Blob }[]): Promise<void> {
+    for (const { key, name } of files) this.#laying.set(key, name);
+    await this.#writeLaying();
+    const waiting = [...files];
+    const work = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const { key, name, file } = next;
+        await this.#write(`file-${key}`, packed({ name }, file)).catch(() => undefined);
+        this.#laying.delete(key);
+      }
+    };
+    await Promise.all(Array.from({ length: WRITERS }, work));
+    await this.#writeLaying();
+  }
+
+  /** Null where it is not kept, or was not kept whole. */
+  file(key: string): Promise<{ name: string; content: Blob } | null> {
+    return this.#read(`file-${key}`);
+  }
+
+  /** The reading of a file begins: should the tab end with it, the next one knows which it was. */
+  async begin(key: string): Promise<void> {
+    const tries = (this.#tries.get(key) ?? 0) + 1;
+    this.#tries.set(key, tries);
+    await this.#write(`reading-${this.#tab}`, new Blob([JSON.stringify({ key, tries })]));
+  }
+
+  async keepPage(key: string, name: string, page: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#write(`page-${key}`, packed({ name }, new Blob([page])));
+    this.#channel?.postMessage({ type: 'kept', key } satisfies Change);
+  }
+
+  page(key: string): Promise<{ name: string; content: Blob } | null> {
+    return this.#read(`page-${key}`);
+  }
+
+  async drop(key: string): Promise<void> {
+    await this.#remove(`page-${key}`);
+    await this.#remove(`file-${key}`);
+    if (this.#laying.delete(key)) await this.#writeLaying();
+    this.#channel?.postMessage({ type: 'dropped', key } satisfies Change);
+  }
+
+  keepGraph(tag: string, graph: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.#write(`graph-${tag}`, new Blob([graph]));
+  }
+
+  graph(tag: string): Promise<Blob | null> {
+    return this.#vault.read(this.#folder, `graph-${tag}`);
+  }
+
+  dropGraph(tag: string): Promise<void> {
+    return this.#remove(`graph-${tag}`);
+  }
+
+  /** All of it, in every tab. */
+  async delete(): Promise<void> {
+    this.#channel?.postMessage({ type: 'deleted' } satisfies Change);
+    this.close();
+    await this.#vault.removeAll(this.#folder);
+  }
+
+  /** Whether what a tab has left unread is this one's. */
+  async #claim(tab: string): Promise<boolean> {
+    if (this.#held.has(tab) || !this.#locks) return true;
+    const locks = this.#locks;
+    return new Promise((resolve) => {
+      void locks.request(`lectern-tab-${tab}`, { ifAvailable: true }, (lock) => {
+        resolve(lock !== null);
+        return lock ? new Promise<void>((end) => { this.#held.set(tab, end); }) : undefined;
+      });
+    });
+  }
+
+  async #interrupted(tab: string): Promise<void> {
+    const name = `reading-${tab}`;
+    try {
+      const { key, tries } = JSON.parse(await (await this.#vault.read(this.#folder, name))?.text() ?? '') as { key: string; tries: number };
+      this.#tries.set(key, tries);
+    } catch {
+      // Not written whole: nothing had been begun.
+    }
+    await this.#remove(name);
+  }
+
+  /** What another tab was about to keep when it ended is this one's to name. */
+  async #adopt(tab: string): Promise<void> {
+    if (tab === this.#tab) return;
+    try {
+      const names = JSON.parse(await (await this.#vault.read(this.#folder, `laying-${tab}`))?.text() ?? '') as [string, string][];
+      for (const [key, name] of names) if (!(await this.file(key))) this.#laying.set(key, name);
+      await this.#writeLaying();
+    } catch {
+      // Not written whole.
+    }
+    await this.#remove(`laying-${tab}`);
+  }
+
+  /** One after the other, so that the last one stands. */
+  #writeLaying(): Promise<void> {
+    const entry = `laying-${this.#tab}`;
+    const write = () => (this.#laying.size ? this.#write(entry, new Blob([JSON.stringify([...this.#laying])])) : this.#remove(entry));
+    this.#listing = this.#listing.then(write, write);
+    return this.#listing;
+  }
+
+  async #read(entry: string): Promise<{ name: string; content: Blob } | null> {
+    const blob = await this.#vault.read(this.#folder, entry);
+    return blob && unpacked(blob);
+  }
+
+  async #write(entry: string, data: Blob): Promise<void> {
+    if (!this.#closed) await this.#vault.write(this.#folder, entry, data);
+  }
+
+  async #remove(entry: string): Promise<void> {
+    if (!this.#closed) await this.#vault.remove(this.#folder, entry);
+  }
+}
+
+function packed(head: Head, content: Blob): Blob {
+  const json = new TextEncoder().encode(JSON.stringify(head));
+  const length = new DataView(new ArrayBuffer(4));
+  length.setUint32(0, json.length, true);
+  return new Blob([length, json, content]);
+}
+
+async function unpacked(blob: Blob): Promise<{ name: string; content: Blob } | null> {
+  if (blob.size < 4) return null;
+  const n = 4 + new DataView(await blob.slice(0, 4).arrayBuffer()).getUint32(0, true);
+  try {
+    const { name } = JSON.parse(await blob.slice(4, n).text()) as Partial<Head>;
+    return { name: name ?? '', content: blob.slice(n) };
+  } catch {
+    return { name: '', content: blob.slice(n) };
+  }
+}
+
+function split(name: string): [string, string?] {
+  const at = name.indexOf('-');
+  return at < 0 ? [name] : [name.slice(0, at), name.slice(at + 1)];
+}
+
+function tabOf(key: string): string {
+  return key.split('.')[1] ?? '';
+}
+
+/** Digits sort as their numbers do. */
+function digits(n: number, width: number): string {
+  return n.toString(36).padStart(width, '0');
+}

@@ -1,0 +1,137 @@
+/** Which collection lies on the desk, which others there are, and what they take of this device. */
+import { Collections, describe } from '../../client/index';
+import type { Collection, ErrorInfo, Lectern, Storage } from '../../client/index';
+import type { Pages } from './pages';
+
+/** Which one was open last. */
+const LAST = 'lectern-collection';
+
+export interface ShelvesOptions {
+  changed: () => void;
+  notify: (notice: ErrorInfo) => void;
+  /** Another one has come in the place of the last. */
+  switched: () => void;
+}
+
+export class Shelves {
+  list: Collection[] = [];
+  current: Collection | null = null;
+  storage: Storage | null = null;
+  /** Nothing was ever kept here, as far as the page remembers. */
+  readonly isNew = remembered() === null;
+  #client: Lectern;
+  #pages: Pages;
+  #options: ShelvesOptions;
+  #collections: Promise<Collections>;
+  #asked = false;
+
+  constructor(client: Lectern, pages: Pages, options: ShelvesOptions) {
+    this.#client = client;
+    this.#pages = pages;
+    this.#options = options;
+    this.#collections = Collections.open(options.notify);
+    client.on('deleted', () => {
+      options.notify({ code: 'collection-deleted', message: `“${this.current?.title ?? ''}” was deleted in another tab.` });
+      this.current = null;
+      void this.begin();
+    });
+  }
+
+  /** Opens the collection that was open last, else the first. */
+  async begin(): Promise<void> {
+    const collections = await this.#collections;
+    this.list = await collections.list();
+    const last = remembered();
+    const found = this.list.find(({ id }) => id === last) ?? this.list[0];
+    if (found) await this.choose(found);
+  }
+
+  async choose(collection: Collection): Promise<void> {
+    if (this.current?.id === collection.id) return;
+    const isSwitch = this.current !== null;
+    this.current = collection;
+    remember(collection.id);
+    if (isSwitch) this.#options.switched();
+    await this.#try(async () => {
+      const collections = await this.#collections;
+      await this.#pages.open(collections.shelf(collection));
+    });
+    await this.measure();
+  }
+
+  async create(title: string): Promise<void> {
+    await this.#try(async () => {
+      const made = await (await this.#collections).create(title);
+      this.list = await (await this.#collections).list();
+      await this.choose(made);
+    });
+  }
+
+  async rename(title: string): Promise<void> {
+    const { current } = this;
+    if (!current) return;
+    await this.#try(async () => {
+      await (await this.#collections).rename(current, title);
+      this.list = await (await this.#collections).list();
+      this.current = this.list.find(({ id }) => id === current.id) ?? { ...current, title };
+    });
+  }
+
+  async delete(): Promise<void> {
+    const { current } = this;
+    if (!current) return;
+    await this.#try(async () => {
+      const collections = await this.#collections;
+      await this.#pages.delete();
+      this.list = await collections.list();
+      const [next] = this.list;
+      if (next) await this.choose(next);
+    });
+  }
+
+  /** The collection as one file. */
+  async export(): Promise<{ name: string; file: Blob } | null> {
+    let exported = null;
+    await this.#try(async () => {
+      exported = { name: `${this.current?.title ?? 'Pages'}.lectern`, file: new Blob([await this.#client.exportCollection()]) };
+    });
+    return exported;
+  }
+
+  /** Something is about to be kept that the person may want to find again. */
+  askToPersist(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    void Collections.persist().then(() => this.measure());
+  }
+
+  async measure(): Promise<void> {
+    this.storage = await Collections.storage();
+    this.#options.changed();
+  }
+
+  async #try(step: () => Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (thrown) {
+      this.#options.notify(describe(thrown));
+    }
+    this.#options.changed();
+  }
+}
+
+function remembered(): string | null {
+  try {
+    return localStorage.getItem(LAST);
+  } catch {
+    return null;
+  }
+}
+
+function remember(id: string): void {
+  try {
+    localStorage.setItem(LAST, id);
+  } catch {
+    // The first one is opened next time.
+  }
+}
