@@ -7,7 +7,7 @@ use lectern_engine::index::DenseMode;
 use lectern_engine::model::convert::{Quantization, convert, wants};
 use lectern_engine::model::generate::GenerateOptions;
 use lectern_engine::model::{Message, SamplingOptions};
-use lectern_engine::{AskEvent, AskOptions, GenerateRequest};
+use lectern_engine::{AskEvent, AskOptions, GenerateRequest, Support};
 use serde_json::json;
 
 use crate::error::CliError;
@@ -114,6 +114,14 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     }
     for citation in &answer.citations {
         println!("[{}] {} {}–{}", citation.marker, citation.source, citation.start, citation.end);
+    }
+    for sentence in &answer.sentences {
+        let told = match sentence.support {
+            Support::Supported => continue,
+            Support::Partly => "only partly in the passages",
+            Support::NotFound => "not in the passages",
+        };
+        println!("{told}: {}", &answer.answer[sentence.start..sentence.end]);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::library::Library;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
 use crate::retrieve::{Exchange, Hit, Retrieval, is_relevant, retrieve};
+use crate::support::{Sentence, check};
 
 /// How to answer.
 #[derive(Clone, Debug)]
@@ -113,6 +114,8 @@ pub struct Answer {
     pub answer: String,
     /// The passages do not answer: said by the threshold or by the reader.
     pub refused: bool,
+    /// Those that say something, and how far the passages hold each; none of a refusal, nor of an answer without pages.
+    pub sentences: Vec<Sentence>,
     pub citations: Vec<Citation>,
     pub hits: Vec<Hit>,
     pub usage: Usage,
@@ -135,7 +138,7 @@ pub struct Answer {
 pub async fn ask<H: Host>(
     reader: &mut Reader,
     library: &Library,
-    embedder: Option<&mut Embedder>,
+    mut embedder: Option<&mut Embedder>,
     question: &str,
     options: &AskOptions,
     host: &H,
@@ -146,13 +149,14 @@ pub async fn ask<H: Host>(
         return Err(EngineError::EmptyQuestion);
     }
     let started = host.now_ms();
-    let (retrieval, relevant) = find(reader, library, embedder, question, options, host).await?;
+    let (retrieval, relevant) = find(reader, library, embedder.as_deref_mut(), question, options, host).await?;
     if options.rag {
         on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     }
     let mut answer = Answer {
         answer: REFUSAL.to_owned(),
         refused: true,
+        sentences: Vec::new(),
         citations: Vec::new(),
         usage: Usage::default(),
         timings_ms: Timings { embed: retrieval.embed_ms, retrieve: retrieval.retrieve_ms, ..Timings::default() },
@@ -200,6 +204,7 @@ pub async fn ask<H: Host>(
     }
     if options.rag && !answer.refused {
         answer.answer = attach(&answer.answer, question, shown);
+        answer.sentences = check(&answer.answer, question, shown, embedder, host).await?;
     }
     answer.citations = citations(&answer.answer, shown);
     answer.usage = Usage {

@@ -12,8 +12,10 @@ pub mod model_file;
 pub mod prompt;
 pub mod reader;
 pub mod retrieve;
+pub mod sentence;
 pub mod session;
 mod stored;
+pub mod support;
 
 pub use answer::{Answer, AskEvent, AskOptions, Ending, Timings, Usage};
 pub use cite::Citation;
@@ -24,6 +26,7 @@ pub use library::{Library, Opened, SourceInfo};
 pub use model_file::{Hash, ModelFile};
 pub use retrieve::{Exchange, Hit, Retrieval};
 pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Reading, Session};
+pub use support::{Sentence, Support};
 
 pub use lectern_corpus as corpus;
 pub use lectern_index as index;

@@ -82,6 +82,12 @@ dto! {
 
     pub struct Citation { pub marker: usize, pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub page: Option<u32>, pub text: String }
 
+    #[serde(rename_all = "kebab-case")]
+    pub enum Support { Supported, Partly, NotFound }
+
+    /// `start` and `end` are UTF-8 byte offsets into the answer.
+    pub struct Sentence { pub start: usize, pub end: usize, pub support: Support, pub marker: Option<usize> }
+
     pub struct Usage { pub prompt_tokens: usize, pub cached_tokens: usize, pub completion_tokens: usize }
 
     pub struct Timings { pub load: f64, pub embed: f64, pub retrieve: f64, pub prefill: f64, pub decode: f64, pub total: f64 }
@@ -92,6 +98,7 @@ dto! {
     pub struct Answer {
         pub answer: String,
         pub refused: bool,
+        pub sentences: Vec<Sentence>,
         pub citations: Vec<Citation>,
         pub hits: Vec<Hit>,
         pub usage: Usage,
@@ -301,6 +308,18 @@ impl From<engine::Citation> for Citation {
     }
 }
 
+impl From<engine::Sentence> for Sentence {
+    fn from(sentence: engine::Sentence) -> Self {
+        let engine::Sentence { start, end, support, marker } = sentence;
+        let support = match support {
+            engine::Support::Supported => Support::Supported,
+            engine::Support::Partly => Support::Partly,
+            engine::Support::NotFound => Support::NotFound,
+        };
+        Self { start, end, support, marker }
+    }
+}
+
 impl From<engine::Timings> for Timings {
     fn from(timings: engine::Timings) -> Self {
         let engine::Timings { load, embed, retrieve, prefill, decode, total } = timings;
@@ -326,6 +345,7 @@ impl From<engine::Answer> for Answer {
         Self {
             answer: answer.answer,
             refused: answer.refused,
+            sentences: answer.sentences.into_iter().map(Sentence::from).collect(),
             citations: answer.citations.into_iter().map(Citation::from).collect(),
             hits: answer.hits.into_iter().map(Hit::from).collect(),
             usage: Usage {
@@ -430,6 +450,8 @@ mod tests {
             Precision,
             GenerateOptions,
             Citation,
+            Support,
+            Sentence,
             Usage,
             Timings,
             Stopped,

@@ -130,7 +130,7 @@ export class FakeEngine implements Engine {
     await wait(3);
     const hits = options.rag ? this.#rank(question).slice(0, options.top_k ?? 2) : [];
     const answer: Answer = {
-      answer: '', refused: false, citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
+      answer: '', refused: false, sentences: [], citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
       timings_ms: { load: 0, embed: 31, retrieve: 2, prefill: 0, decode: 0, total: 0 }, executor: this.#executor.executor,
       dense_path: options.rag ? 'exact' : 'none', n_passages: hits.length, n_passages_dropped: 0, stopped: 'end', dispatches_per_token: null,
     };

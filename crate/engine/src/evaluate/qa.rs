@@ -306,6 +306,7 @@ mod tests {
         Answer {
             answer: text.into(),
             refused: text == REFUSAL,
+            sentences: Vec::new(),
             citations: citations(text, &hits),
             n_passages: hits.len(),
             hits,
