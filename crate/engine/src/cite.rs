@@ -55,6 +55,19 @@ pub fn drop_invented(answer: &str, n_passages: usize) -> String {
     kept + &answer[from..]
 }
 
+/// `text` on one line, with a space in what is written like a mark: a page says nothing of which passage is cited.
+pub fn unmarked(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut plain = String::new();
+    let mut from = 0;
+    for (start, ..) in markers(&line) {
+        plain += &line[from..=start];
+        plain.push(' ');
+        from = start + 1;
+    }
+    plain + &line[from..]
+}
+
 /// Share of a sentence's words that a passage must hold to be named for it.
 const SHARE: f64 = 0.7;
 /// A sentence of fewer words says too little to be told by a share of them: the passage must hold all.
@@ -118,6 +131,12 @@ mod tests {
         let markers = |answer| citations(answer, &hits(3)).iter().map(|c| (c.marker, c.source_id)).collect::<Vec<_>>();
         assert_eq!(markers("Paris [2]. Also [1], [2]."), [(2, 1), (1, 0)]);
         assert_eq!(markers("made up [4] [0] [99999999999999999999] [x] []"), []);
+    }
+
+    #[test]
+    fn what_a_page_writes_like_a_mark_is_none() {
+        assert_eq!(unmarked(" As [1]\n said,  a[0] = [x] [12][3]. "), "As [ 1] said, a[ 0] = [x] [ 12][ 3].");
+        assert!(citations(&unmarked("so [1][2] it [3]"), &hits(3)).is_empty());
     }
 
     #[test]

@@ -69,7 +69,7 @@ dto! {
 
     pub struct SamplingOptions { pub temperature: f32, pub top_k: usize, pub top_p: f32, pub repetition_penalty: f32, pub seed: u32 }
 
-    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String>, pub before: Option<Exchange> }
+    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String>, pub before: Option<Exchange>, #[cfg_attr(test, ts(optional))] pub extractive: Option<bool> }
 
     /// The question before and its answer.
     pub struct Exchange { pub question: String, pub answer: String }
@@ -109,6 +109,7 @@ dto! {
         pub n_passages_dropped: usize,
         pub stopped: Stopped,
         pub dispatches_per_token: Option<usize>,
+        pub extractive: bool,
     }
 
     #[serde(tag = "type", rename_all = "kebab-case")]
@@ -284,6 +285,7 @@ impl AskOptions {
             stop: self.stop.clone(),
             dense: DenseMode::Auto,
             before: self.before.clone().map(|Exchange { question, answer }| engine::Exchange { question, answer }),
+            extractive: self.extractive.unwrap_or_default(),
         }
     }
 }
@@ -360,6 +362,7 @@ impl From<engine::Answer> for Answer {
             n_passages_dropped: answer.n_passages_dropped,
             stopped: answer.stopped.into(),
             dispatches_per_token: answer.dispatches_per_token,
+            extractive: answer.extractive,
         }
     }
 }

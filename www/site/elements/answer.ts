@@ -59,9 +59,12 @@ export class LecternAnswer extends DeskElement {
       <div class="text ${answer?.refused ? 'refused' : ''}" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${answer ? this.#said(answer) : this.#text(text.trim(), null)}</div>
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
       ${answer?.refused ? this.#refused() : nothing}
+      ${answer?.extractive && !answer.refused ? html`
+        <p class="note" role="status">The passages themselves; the language model is not loaded.</p>
+        ${this.desk.models.phase === 'ready' ? this.#again('Ask the language model') : nothing}` : nothing}
       ${error ? html`
         <p class="note" role=${error.code === 'cancelled' ? 'status' : 'alert'}>${error.message}${error.code === 'cancelled' ? nothing : html` <code>${error.code}</code>`}</p>
-        ${this.#again(error.code)}` : nothing}
+        ${error.code === 'no-documents' ? nothing : this.#again('Ask again')}` : nothing}
       ${answer && answer.stopped === 'cancelled' ? html`<p class="note" role="status">Stopped here.</p>` : nothing}
       ${answer?.stopped === 'length' ? html`<p class="note">The answer reached its longest length. It can be set higher under settings.</p>` : nothing}
       ${answer && answer.citations.length > 0 ? this.#cited(answer.citations) : nothing}
@@ -141,8 +144,8 @@ export class LecternAnswer extends DeskElement {
     `;
   }
 
-  #again(code: string) {
-    if (this.desk.conversation.busy || code === 'no-documents') return nothing;
-    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question); }}>Ask again</button></div>`;
+  #again(label: string) {
+    if (this.desk.conversation.busy) return nothing;
+    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question); }}>${label}</button></div>`;
   }
 }

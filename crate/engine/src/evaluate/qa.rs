@@ -317,6 +317,7 @@ mod tests {
             n_passages_dropped: 0,
             stopped: Ending::End,
             dispatches_per_token: None,
+            extractive: false,
         }
     }
 
