@@ -6,6 +6,7 @@ mod support;
 mod tiny_checkpoint;
 
 mod adapters;
+mod answers;
 mod chat;
 mod codes;
 mod collection;

@@ -34,7 +34,7 @@ export type SearchResult = { hits: Array<Hit>, dense_path: DensePath, embed_ms: 
 
 export type SamplingOptions = { temperature: number, top_k: number, top_p: number, repetition_penalty: number, seed: number, };
 
-export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, };
+export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, extractive?: boolean, };
 
 export type Exchange = { question: string, answer: string, };
 
@@ -44,13 +44,17 @@ export type GenerateOptions = { max_tokens: number, precision: Precision | null,
 
 export type Citation = { marker: number, source_id: number, source: string, start: number, end: number, page: number | null, text: string, };
 
+export type Support = "supported" | "partly" | "not-found";
+
+export type Sentence = { start: number, end: number, support: Support, marker: number | null, };
+
 export type Usage = { prompt_tokens: number, cached_tokens: number, completion_tokens: number, };
 
 export type Timings = { load: number, embed: number, retrieve: number, prefill: number, decode: number, total: number, };
 
 export type Stopped = "end" | "length" | "cancelled" | "stop" | "repeat" | "refused";
 
-export type Answer = { answer: string, refused: boolean, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, };
+export type Answer = { answer: string, refused: boolean, sentences: Array<Sentence>, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, extractive: boolean, };
 
 export type AskEvent = { "type": "retrieved", hits: Array<Hit>, } | { "type": "prefill", done: number, total: number, } | { "type": "token", text: string, } | { "type": "notice", code: string, message: string, } | { "type": "executor", info: ExecutorInfo, };
 

@@ -7,7 +7,7 @@ use lectern_engine::index::DenseMode;
 use lectern_engine::model::convert::{Quantization, convert, wants};
 use lectern_engine::model::generate::GenerateOptions;
 use lectern_engine::model::{Message, SamplingOptions};
-use lectern_engine::{AskEvent, AskOptions, GenerateRequest};
+use lectern_engine::{AskEvent, AskOptions, GenerateRequest, Support};
 use serde_json::json;
 
 use crate::error::CliError;
@@ -61,6 +61,9 @@ pub struct AskArgs {
     /// Answer without reading the pages
     #[arg(long)]
     pub no_rag: bool,
+    /// Answer with the passages' own sentences, without a language model
+    #[arg(long, conflicts_with_all = ["no_rag", "adapter"])]
+    pub extractive: bool,
     /// Passages shown to the language model
     ///
     /// Without it, as many as the model reads best: 2, or 3 in an adapter's voice.
@@ -74,8 +77,11 @@ pub struct AskArgs {
 
 pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     let mut session = session(models, false);
-    load_decoder(&mut session, models)?;
-    let voice = args.adapter.load(&mut session)?;
+    let mut voice = None;
+    if !args.extractive {
+        load_decoder(&mut session, models)?;
+        voice = args.adapter.load(&mut session)?;
+    }
     if !args.no_rag {
         load_embedder(&mut session, models)?;
         lay_down(&mut session, &args.paths)?;
@@ -87,6 +93,7 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         max_tokens: args.sampling.max_tokens,
         sampling: args.sampling.sampling(),
         stop: args.sampling.stop.clone(),
+        extractive: args.extractive,
         ..AskOptions::default()
     };
     // Someone who watches sees the words come; the marks of the finished answer come with the whole.
@@ -112,8 +119,19 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     if told.trim() != answer.answer {
         println!("{}\n", answer.answer);
     }
+    if answer.extractive && !answer.refused {
+        println!("The passages themselves; no language model was asked.\n");
+    }
     for citation in &answer.citations {
         println!("[{}] {} {}–{}", citation.marker, citation.source, citation.start, citation.end);
+    }
+    for sentence in &answer.sentences {
+        let told = match sentence.support {
+            Support::Supported => continue,
+            Support::Partly => "only partly in the passages",
+            Support::NotFound => "not in the passages",
+        };
+        println!("{told}: {}", &answer.answer[sentence.start..sentence.end]);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::library::Library;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
 use crate::retrieve::{Exchange, Hit, Retrieval, is_relevant, retrieve};
+use crate::support::{Sentence, check};
 
 /// How to answer.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct AskOptions {
     pub dense: DenseMode,
     /// What a question that only follows up is searched for by as well.
     pub before: Option<Exchange>,
+    /// Whether the passages' own sentences answer, and no language model is asked.
+    pub extractive: bool,
 }
 
 impl Default for AskOptions {
@@ -41,6 +44,7 @@ impl Default for AskOptions {
             stop: Vec::new(),
             dense: DenseMode::Auto,
             before: None,
+            extractive: false,
         }
     }
 }
@@ -113,6 +117,8 @@ pub struct Answer {
     pub answer: String,
     /// The passages do not answer: said by the threshold or by the reader.
     pub refused: bool,
+    /// Those that say something, and how far the passages hold each; none of a refusal, nor of an answer without pages.
+    pub sentences: Vec<Sentence>,
     pub citations: Vec<Citation>,
     pub hits: Vec<Hit>,
     pub usage: Usage,
@@ -126,6 +132,30 @@ pub struct Answer {
     pub n_passages_dropped: usize,
     pub stopped: Ending,
     pub dispatches_per_token: Option<usize>,
+    /// The passages' own sentences: no language model was asked.
+    pub extractive: bool,
+}
+
+impl Answer {
+    /// What is said where no passage is near the question.
+    pub(crate) fn refusal(retrieval: Retrieval, executor: Executor) -> Self {
+        Self {
+            answer: REFUSAL.to_owned(),
+            refused: true,
+            sentences: Vec::new(),
+            citations: Vec::new(),
+            usage: Usage::default(),
+            timings_ms: Timings { embed: retrieval.embed_ms, retrieve: retrieval.retrieve_ms, ..Timings::default() },
+            executor,
+            dense_path: retrieval.dense_path,
+            n_passages: 0,
+            n_passages_dropped: 0,
+            stopped: Ending::Refused,
+            dispatches_per_token: None,
+            hits: retrieval.hits,
+            extractive: false,
+        }
+    }
 }
 
 /// Answers `question` in the voice that `reader` has on.
@@ -135,7 +165,7 @@ pub struct Answer {
 pub async fn ask<H: Host>(
     reader: &mut Reader,
     library: &Library,
-    embedder: Option<&mut Embedder>,
+    mut embedder: Option<&mut Embedder>,
     question: &str,
     options: &AskOptions,
     host: &H,
@@ -146,24 +176,13 @@ pub async fn ask<H: Host>(
         return Err(EngineError::EmptyQuestion);
     }
     let started = host.now_ms();
-    let (retrieval, relevant) = find(reader, library, embedder, question, options, host).await?;
+    let n_shown = n_shown(reader, options);
+    let (retrieval, relevant) = find(n_shown, library, embedder.as_deref_mut(), question, options, host).await?;
     if options.rag {
         on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     }
-    let mut answer = Answer {
-        answer: REFUSAL.to_owned(),
-        refused: true,
-        citations: Vec::new(),
-        usage: Usage::default(),
-        timings_ms: Timings { embed: retrieval.embed_ms, retrieve: retrieval.retrieve_ms, ..Timings::default() },
-        executor: reader.decoder.executor(),
-        dense_path: retrieval.dense_path,
-        n_passages: 0,
-        n_passages_dropped: 0,
-        stopped: Ending::Refused,
-        dispatches_per_token: reader.decoder.dispatches_per_token(),
-        hits: retrieval.hits,
-    };
+    let mut answer = Answer::refusal(retrieval, reader.decoder.executor());
+    answer.dispatches_per_token = reader.decoder.dispatches_per_token();
     if !relevant {
         on_event(AskEvent::Token(REFUSAL.to_owned()));
         answer.timings_ms.total = host.now_ms() - started;
@@ -200,6 +219,7 @@ pub async fn ask<H: Host>(
     }
     if options.rag && !answer.refused {
         answer.answer = attach(&answer.answer, question, shown);
+        answer.sentences = check(&answer.answer, question, shown, embedder, host).await?;
     }
     answer.citations = citations(&answer.answer, shown);
     answer.usage = Usage {
@@ -234,7 +254,7 @@ pub async fn read_ahead<H: Host>(
     let prompt = if question.is_empty() {
         beginning(reader, options.rag)?
     } else {
-        let (retrieval, relevant) = find(reader, library, embedder, question, options, host).await?;
+        let (retrieval, relevant) = find(n_shown(reader, options), library, embedder, question, options, host).await?;
         if !relevant {
             return Ok(0);
         }
@@ -243,10 +263,14 @@ pub async fn read_ahead<H: Host>(
     Ok(generate::read_ahead(&mut reader.decoder, &prompt.ids, host, &mut |event| relay(event, on_event)).await?)
 }
 
-/// The passages that `question` is answered from, and whether they are near enough to be read; none where pages are
+fn n_shown(reader: &Reader, options: &AskOptions) -> usize {
+    options.top_k.unwrap_or_else(|| passages_shown(reader.decoder.has_adapter())).max(1)
+}
+
+/// The `n_shown` passages that `question` is answered from, and whether they are near enough to be read; none where pages are
 /// not used.
-async fn find<H: Host>(
-    reader: &Reader,
+pub(crate) async fn find<H: Host>(
+    n_shown: usize,
     library: &Library,
     embedder: Option<&mut Embedder>,
     question: &str,
@@ -261,7 +285,6 @@ async fn find<H: Host>(
         return Err(EngineError::NoDocuments);
     }
     let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
-    let n_shown = options.top_k.unwrap_or_else(|| passages_shown(reader.decoder.has_adapter())).max(1);
     let mut retrieval =
         retrieve(library, embedder, question, options.before.as_ref(), n_shown, options.dense, host).await?;
     let relevant = is_relevant(&retrieval.hits);

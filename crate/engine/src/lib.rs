@@ -10,10 +10,13 @@ pub mod ingest;
 pub mod library;
 pub mod model_file;
 pub mod prompt;
+pub mod quote;
 pub mod reader;
 pub mod retrieve;
+pub mod sentence;
 pub mod session;
 mod stored;
+pub mod support;
 
 pub use answer::{Answer, AskEvent, AskOptions, Ending, Timings, Usage};
 pub use cite::Citation;
@@ -21,9 +24,10 @@ pub use error::EngineError;
 pub use executor::{ExecutorInfo, Gpu, Preference};
 pub use ingest::{IngestEvent, ReadSource};
 pub use library::{Library, Opened, SourceInfo};
-pub use model_file::{Hash, ModelFile};
+pub use model_file::{Hash, ModelFile, ModelInfo};
 pub use retrieve::{Exchange, Hit, Retrieval};
-pub use session::{AdapterInfo, GenerateRequest, Generated, ModelInfo, Reading, Session};
+pub use session::{AdapterInfo, GenerateRequest, Generated, Reading, Session};
+pub use support::{Sentence, Support};
 
 pub use lectern_corpus as corpus;
 pub use lectern_index as index;

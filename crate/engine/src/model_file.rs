@@ -1,6 +1,7 @@
 //! A model's file on its way in.
 
 use lectern_model::{Gguf, GgufStream, ModelError};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// Who holds the file's bytes against its SHA-256.
@@ -25,6 +26,41 @@ pub(crate) struct WholeFile {
     pub n_bytes: usize,
     /// In hexadecimal.
     pub sha256: String,
+}
+
+/// A loaded model, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelInfo {
+    pub name: String,
+    pub architecture: String,
+    pub n_layers: usize,
+    /// Positions that can be read at most.
+    pub n_ctx: usize,
+    pub n_bytes: usize,
+    /// The block format of most of its weights.
+    pub quantization: String,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+impl WholeFile {
+    /// Of the model in it, with what the file does not say.
+    pub(crate) fn info(self, n_layers: usize, n_ctx: usize) -> ModelInfo {
+        let Self { gguf, n_bytes, sha256 } = self;
+        let mut kinds: Vec<(&str, usize)> = Vec::new();
+        for tensor in gguf.tensors() {
+            let name = tensor.kind.name();
+            match kinds.iter_mut().find(|(kind, _)| *kind == name) {
+                Some((_, n)) => *n += tensor.range.len(),
+                None => kinds.push((name, tensor.range.len())),
+            }
+        }
+        let text = |key: &str| gguf.str(key).unwrap_or_default().to_owned();
+        let quantization =
+            kinds.into_iter().max_by_key(|(_, n)| *n).map_or_else(String::new, |(kind, _)| kind.to_owned());
+        let (name, architecture) = (text("general.name"), text("general.architecture"));
+        ModelInfo { name, architecture, n_layers, n_ctx, n_bytes, quantization, sha256 }
+    }
 }
 
 impl ModelFile {

@@ -129,3 +129,24 @@ pub async fn retrieve<H: Host>(
 pub fn is_relevant(hits: &[Hit]) -> bool {
     hits.first().is_some_and(|best| best.score >= MIN_SCORE)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A passage of a page that has no other.
+    pub fn hit(text: &str) -> Hit {
+        Hit {
+            source_id: 0,
+            source: "page.md".into(),
+            start: 0,
+            end: text.len(),
+            page: None,
+            text: text.into(),
+            headings: vec![],
+            score: 0.0,
+            dense: None,
+            bm25: None,
+        }
+    }
+}

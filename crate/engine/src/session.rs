@@ -18,24 +18,10 @@ use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, candidate, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
 use crate::library::{Library, Opened, SourceInfo};
-use crate::model_file::{ModelFile, WholeFile};
+use crate::model_file::{ModelFile, ModelInfo};
+use crate::quote::quote;
 use crate::reader::Reader;
 use crate::retrieve::{Exchange, Retrieval, retrieve};
-
-/// A loaded model, for people.
-#[derive(Clone, Debug, Serialize)]
-pub struct ModelInfo {
-    pub name: String,
-    pub architecture: String,
-    pub n_layers: usize,
-    /// Positions that can be read at most.
-    pub n_ctx: usize,
-    pub n_bytes: usize,
-    /// The block format of most of its weights.
-    pub quantization: String,
-    /// Of the file, in hexadecimal.
-    pub sha256: String,
-}
 
 /// A loaded voice, for people.
 #[derive(Clone, Debug, Serialize)]
@@ -148,7 +134,7 @@ impl<H: Host> Session<H> {
     pub async fn load_decoder(&mut self, file: ModelFile) -> Result<(ModelInfo, ExecutorInfo), EngineError> {
         let mut file = file.finish()?;
         let mut reader = Reader::from_gguf(&mut file.gguf)?;
-        let info = model_info(file, reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
+        let info = file.info(reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
         let chosen = choose(&mut reader.decoder, self.preference, &self.gpu).await;
         // After the self-test, which compares the GPU with what is exact.
         reader.decoder.set_precision(self.precision);
@@ -178,7 +164,7 @@ impl<H: Host> Session<H> {
         }
         let mut embedder = Embedder::from_gguf(&mut file.gguf, &file.sha256)?;
         let config = embedder.encoder.config();
-        let info = model_info(file, config.num_hidden_layers, config.max_tokens);
+        let info = file.info(config.num_hidden_layers, config.max_tokens);
         let chosen = match choose_encoder(&mut embedder.encoder, self.embedder_preference(), &self.gpu).await {
             Err(ModelError::GpuUnavailable { reason }) => ExecutorInfo::without_gpu(&reason),
             chosen => chosen?,
@@ -354,10 +340,10 @@ impl<H: Host> Session<H> {
         retrieve(&self.library, embedder, query, before, top_k, dense, &self.host).await
     }
 
-    /// Answers a question in a voice.
+    /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences.
     ///
     /// # Errors
-    /// As [`ask`]; `adapter-unknown`, `not-loaded`.
+    /// As [`ask`] and [`quote`]; `adapter-unknown`, `not-loaded`.
     pub async fn ask(
         &mut self,
         question: &str,
@@ -365,6 +351,9 @@ impl<H: Host> Session<H> {
         options: &AskOptions,
         on_event: &mut dyn FnMut(AskEvent),
     ) -> Result<Answer, EngineError> {
+        if options.rag && (options.extractive || self.reader.is_none() && self.embedder.is_some()) {
+            return quote(&self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await;
+        }
         self.set_voice(voice)?;
         let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
         ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
@@ -475,27 +464,5 @@ impl<H: Host> Session<H> {
     /// Takes all pages off.
     pub fn clear(&mut self) {
         self.library = Library::default();
-    }
-}
-
-fn model_info(file: WholeFile, n_layers: usize, n_ctx: usize) -> ModelInfo {
-    let WholeFile { gguf, n_bytes, sha256 } = file;
-    let mut kinds: Vec<(&str, usize)> = Vec::new();
-    for tensor in gguf.tensors() {
-        let name = tensor.kind.name();
-        match kinds.iter_mut().find(|(kind, _)| *kind == name) {
-            Some((_, n)) => *n += tensor.range.len(),
-            None => kinds.push((name, tensor.range.len())),
-        }
-    }
-    let text = |key: &str| gguf.str(key).unwrap_or_default().to_owned();
-    ModelInfo {
-        name: text("general.name"),
-        architecture: text("general.architecture"),
-        n_layers,
-        n_ctx,
-        n_bytes,
-        quantization: kinds.into_iter().max_by_key(|(_, n)| *n).map_or_else(String::new, |(kind, _)| kind.to_owned()),
-        sha256,
     }
 }

@@ -69,7 +69,7 @@ dto! {
 
     pub struct SamplingOptions { pub temperature: f32, pub top_k: usize, pub top_p: f32, pub repetition_penalty: f32, pub seed: u32 }
 
-    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String>, pub before: Option<Exchange> }
+    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String>, pub before: Option<Exchange>, #[cfg_attr(test, ts(optional))] pub extractive: Option<bool> }
 
     /// The question before and its answer.
     pub struct Exchange { pub question: String, pub answer: String }
@@ -82,6 +82,12 @@ dto! {
 
     pub struct Citation { pub marker: usize, pub source_id: u32, pub source: String, pub start: usize, pub end: usize, pub page: Option<u32>, pub text: String }
 
+    #[serde(rename_all = "kebab-case")]
+    pub enum Support { Supported, Partly, NotFound }
+
+    /// `start` and `end` are UTF-8 byte offsets into the answer.
+    pub struct Sentence { pub start: usize, pub end: usize, pub support: Support, pub marker: Option<usize> }
+
     pub struct Usage { pub prompt_tokens: usize, pub cached_tokens: usize, pub completion_tokens: usize }
 
     pub struct Timings { pub load: f64, pub embed: f64, pub retrieve: f64, pub prefill: f64, pub decode: f64, pub total: f64 }
@@ -92,6 +98,7 @@ dto! {
     pub struct Answer {
         pub answer: String,
         pub refused: bool,
+        pub sentences: Vec<Sentence>,
         pub citations: Vec<Citation>,
         pub hits: Vec<Hit>,
         pub usage: Usage,
@@ -102,6 +109,7 @@ dto! {
         pub n_passages_dropped: usize,
         pub stopped: Stopped,
         pub dispatches_per_token: Option<usize>,
+        pub extractive: bool,
     }
 
     #[serde(tag = "type", rename_all = "kebab-case")]
@@ -277,6 +285,7 @@ impl AskOptions {
             stop: self.stop.clone(),
             dense: DenseMode::Auto,
             before: self.before.clone().map(|Exchange { question, answer }| engine::Exchange { question, answer }),
+            extractive: self.extractive.unwrap_or_default(),
         }
     }
 }
@@ -298,6 +307,18 @@ impl From<engine::Citation> for Citation {
     fn from(citation: engine::Citation) -> Self {
         let engine::Citation { marker, source_id, source, start, end, page, text } = citation;
         Self { marker, source_id, source, start, end, page, text }
+    }
+}
+
+impl From<engine::Sentence> for Sentence {
+    fn from(sentence: engine::Sentence) -> Self {
+        let engine::Sentence { start, end, support, marker } = sentence;
+        let support = match support {
+            engine::Support::Supported => Support::Supported,
+            engine::Support::Partly => Support::Partly,
+            engine::Support::NotFound => Support::NotFound,
+        };
+        Self { start, end, support, marker }
     }
 }
 
@@ -326,6 +347,7 @@ impl From<engine::Answer> for Answer {
         Self {
             answer: answer.answer,
             refused: answer.refused,
+            sentences: answer.sentences.into_iter().map(Sentence::from).collect(),
             citations: answer.citations.into_iter().map(Citation::from).collect(),
             hits: answer.hits.into_iter().map(Hit::from).collect(),
             usage: Usage {
@@ -340,6 +362,7 @@ impl From<engine::Answer> for Answer {
             n_passages_dropped: answer.n_passages_dropped,
             stopped: answer.stopped.into(),
             dispatches_per_token: answer.dispatches_per_token,
+            extractive: answer.extractive,
         }
     }
 }
@@ -430,6 +453,8 @@ mod tests {
             Precision,
             GenerateOptions,
             Citation,
+            Support,
+            Sentence,
             Usage,
             Timings,
             Stopped,

@@ -6,7 +6,7 @@
 import type { Engine, EnginePackage, JobsPackage, ModelFile, ReadSource, StartJobs, StartPackage } from '../../worker/package';
 import type { ReadDocument } from '../../worker/protocol';
 import type {
-  AdapterInfo, Answer, AskEvent, AskOptions, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
+  AdapterInfo, Answer, AskEvent, AskOptions, Citation, Device, ExecutorInfo, GenerateOptions, Generation, Hit, IngestEvent, ModelInfo,
   OpenedCollection, Reading, SearchResult, SourceInfo, SourceText,
 } from '../generated';
 import { chunksOf, extract, formatOf, pirate, sentences, wordsOf } from './fake-text';
@@ -131,7 +131,8 @@ export class FakeEngine implements Engine {
   }
 
   async ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer> {
-    if (!this.#decoder) return fail('not-loaded', 'Load a language model first.');
+    const extractive = options.rag && (options.extractive === true || (!this.#decoder && this.#embedder !== null));
+    if (!this.#decoder && !extractive) return fail('not-loaded', 'Load a language model first.');
     this.#cancelled = false;
     if (question.includes('trap the engine')) return Promise.reject(new WebAssembly.RuntimeError('unreachable'));
     if (options.rag && this.#sources.length === 0) fail('no-documents', 'There are no pages to answer from. Lay some down, or switch off “Use my pages”.');
@@ -140,13 +141,18 @@ export class FakeEngine implements Engine {
     await wait(3);
     const hits = options.rag ? this.#rank(question).slice(0, options.top_k ?? 2) : [];
     const answer: Answer = {
-      answer: '', refused: false, citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
+      answer: '', refused: false, sentences: [], citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
       timings_ms: { load: 0, embed: 31, retrieve: 2, prefill: 0, decode: 0, total: 0 }, executor: this.#executor.executor,
-      dense_path: options.rag ? 'exact' : 'none', n_passages: hits.length, n_passages_dropped: 0, stopped: 'end', dispatches_per_token: null,
+      dense_path: options.rag ? 'exact' : 'none', n_passages: hits.length, n_passages_dropped: 0, stopped: 'end', dispatches_per_token: null, extractive: false,
     };
     if (options.rag) on_event({ type: 'retrieved', hits });
     if (options.rag && (hits[0]?.score ?? 0) < 0.03) {
       return { ...answer, answer: 'Your pages do not seem to answer this.', refused: true, stopped: 'refused', timings_ms: { ...answer.timings_ms, total: performance.now() - started } };
+    }
+    if (extractive) {
+      const text = composed(question, hits);
+      on_event({ type: 'token', text });
+      return { ...answer, answer: text, citations: cited(text, hits), extractive, timings_ms: { ...answer.timings_ms, total: performance.now() - started } };
     }
     if (hits.length > 3 && question.length > 400) {
       on_event({ type: 'notice', code: 'passages-cut', message: 'The question is long, so 1 of 4 passages was left out to fit the model’s context.' });
@@ -182,9 +188,7 @@ export class FakeEngine implements Engine {
         break;
       }
     }
-    for (const [i, hit] of hits.entries()) {
-      if (answer.answer.includes(`[${i + 1}]`)) answer.citations.push({ marker: i + 1, source_id: hit.source_id, source: hit.source, start: hit.start, end: hit.end, page: hit.page, text: hit.text });
-    }
+    answer.citations = cited(answer.answer, hits);
     answer.timings_ms = { load: 0, embed: 31, retrieve: 2, prefill: 24 * fake.delay, decode: 3 * fake.delay * answer.usage.completion_tokens, total: performance.now() - started };
     return answer;
   }
@@ -319,6 +323,11 @@ async function open(file: ModelFile, name: string): Promise<ModelInfo> {
   if (!(file instanceof FakeFile)) return fail('internal', 'This file is of another package.');
   if (file.n < 8 || new DataView(Uint8Array.from(file.head).buffer).getUint32(4, true) !== file.n) fail('model-truncated', 'The model file ends too early. Download it again.');
   return { name, architecture: 'llama', n_layers: 30, n_ctx: 2048, n_bytes: file.n, quantization: 'Q4_1', sha256: file.sha256 };
+}
+
+function cited(text: string, hits: Hit[]): Citation[] {
+  const all = hits.map(({ source_id, source, start, end, page, text }, i): Citation => ({ marker: i + 1, source_id, source, start, end, page, text }));
+  return all.filter(({ marker }) => text.includes(`[${marker}]`));
 }
 
 function composed(question: string, hits: Hit[]): string {

@@ -177,7 +177,10 @@ export class Desk extends EventTarget {
     this.#readAhead();
   }
 
-  /** Asks what is in the box; waits for the models when they are still missing. */
+  /**
+   * Asks what is in the box. Without the language model the passages' own sentences answer; without the reading model
+   * the question waits.
+   */
   ask(question = this.draft): void {
     const asked = question.trim();
     if (!asked || this.conversation.busy) return;
@@ -187,7 +190,8 @@ export class Desk extends EventTarget {
       return;
     }
     this.notices = this.notices.filter(({ kind }) => kind === 'notice');
-    if (this.models.phase !== 'ready') {
+    const extractive = this.models.phase !== 'ready' && this.models.canRead && this.settings.use_pages;
+    if (this.models.phase !== 'ready' && !extractive) {
       this.draft = question;
       this.#pending = asked;
       this.#needModels();
@@ -196,8 +200,9 @@ export class Desk extends EventTarget {
     }
     this.draft = '';
     this.#ahead.stop();
-    const { voice } = this.settings;
-    void this.conversation.ask(asked, this.#asking(), () => (voice ? this.models.voice(voice) : Promise.resolve()));
+    const asking = this.#asking(extractive);
+    const { voice } = asking;
+    void this.conversation.ask(asked, asking, () => (voice ? this.models.voice(voice) : Promise.resolve()));
   }
 
   /** A question is waiting for the models. */
@@ -257,12 +262,14 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
-  #asking(): AskSettings {
+  #asking(extractive = false): AskSettings {
     const { settings } = this;
-    const { use_pages: rag, voice, scale, both } = settings;
+    const { use_pages: rag, scale, both } = settings;
+    const voice = extractive ? null : settings.voice;
     return {
       rag, voice, scale, both,
       options: {
+        extractive,
         // Side by side, both read the same passages.
         top_k: settings.top_k || (both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [], before: this.conversation.before,
         sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },
@@ -284,7 +291,7 @@ export class Desk extends EventTarget {
 
   #modelsChanged(): void {
     const { models } = this;
-    if (models.list.some(({ role, state }) => role === 'embedder' && state === 'ready')) this.pages.canRead();
+    if (models.canRead) this.pages.canRead();
     if (models.phase === 'missing' && this.pages.any) models.asking = true;
     this.#readAhead();
     const pending = this.#pending;

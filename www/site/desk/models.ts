@@ -42,6 +42,11 @@ export class Models {
     return this.list.reduce((sum, model) => sum + (model.state === 'missing' ? model.n_bytes - model.done : 0), 0);
   }
 
+  /** Whether pages can be read, and searched. */
+  get canRead(): boolean {
+    return this.list.some(({ role, state }) => role === 'embedder' && state === 'ready');
+  }
+
   /** Reads the list and, when the browser already keeps every file, opens them unasked. */
   async begin(url: URL): Promise<void> {
     try {

@@ -1,10 +1,13 @@
 /** One answer as it is written, its citation marks, the passages behind them and the line of facts. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations, TemplateResult } from 'lit';
-import type { Citation } from '../../client/index';
+import type { Answer, Citation } from '../../client/index';
 import type { Reply } from '../desk/conversation';
-import { partsOf, wordsUnder } from '../desk/typeset';
+import { partsOf, saidOf, wordsUnder } from '../desk/typeset';
 import { DeskElement, controls } from './base';
+
+/** What is said of a sentence that the passages do not hold, or not all of. */
+const UNHELD = { supported: null, partly: 'only partly in the passages', 'not-found': 'not in the passages' };
 
 export class LecternAnswer extends DeskElement {
   static override properties: PropertyDeclarations = { reply: { attribute: false }, question: { attribute: false }, titled: { attribute: false } };
@@ -18,6 +21,8 @@ export class LecternAnswer extends DeskElement {
     .text { font: 1.1875rem/1.62 var(--serif); font-size-adjust: 0.49; white-space: pre-wrap; overflow-wrap: anywhere; text-wrap: pretty; hanging-punctuation: first last; }
     :host([paired]) .text { font-size: 1.0625rem; }
     .text.refused { color: var(--ink-soft); font-style: italic; }
+    .partly, .not-found { text-decoration: underline dotted var(--rule-strong) 1.5px; text-underline-offset: 0.22em; }
+    .not-found { text-decoration-style: dashed; color: var(--ink-quiet); }
     .status { color: var(--ink-quiet); font-style: italic; }
     .note { margin-top: 0.6rem; color: var(--ink-soft); }
     .note code { color: var(--ink-quiet); }
@@ -51,12 +56,15 @@ export class LecternAnswer extends DeskElement {
     const running = !['done', 'failed'].includes(reply.state);
     return html`
       ${this.titled ? html`<p class="label">${reply.voice ? `${reply.voice.title}, strength ${reply.voice.scale.toFixed(2)}` : 'Voice off'}</p>` : nothing}
-      <div class="text ${answer?.refused ? 'refused' : ''}" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${this.#text(text, answer?.citations ?? null)}</div>
+      <div class="text ${answer?.refused ? 'refused' : ''}" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${answer ? this.#said(answer) : this.#text(text.trim(), null)}</div>
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
       ${answer?.refused ? this.#refused() : nothing}
+      ${answer?.extractive && !answer.refused ? html`
+        <p class="note" role="status">The passages themselves; the language model is not loaded.</p>
+        ${this.desk.models.phase === 'ready' ? this.#again('Ask the language model') : nothing}` : nothing}
       ${error ? html`
         <p class="note" role=${error.code === 'cancelled' ? 'status' : 'alert'}>${error.message}${error.code === 'cancelled' ? nothing : html` <code>${error.code}</code>`}</p>
-        ${this.#again(error.code)}` : nothing}
+        ${error.code === 'no-documents' ? nothing : this.#again('Ask again')}` : nothing}
       ${answer && answer.stopped === 'cancelled' ? html`<p class="note" role="status">Stopped here.</p>` : nothing}
       ${answer?.stopped === 'length' ? html`<p class="note">The answer reached its longest length. It can be set higher under settings.</p>` : nothing}
       ${answer && answer.citations.length > 0 ? this.#cited(answer.citations) : nothing}
@@ -73,9 +81,17 @@ export class LecternAnswer extends DeskElement {
     return reply.hits.length ? `Reading ${reply.hits.length} passages…${share}` : `Thinking…${share}`;
   }
 
+  /** Sentences that the passages do not hold are marked, to the eye and to a screen reader. */
+  #said({ answer, sentences, citations }: Answer) {
+    return saidOf(answer, sentences).map(({ text, support }) => {
+      const told = support && UNHELD[support];
+      return told ? html`<span class=${support} title=${`This is ${told}.`}>${this.#text(text, citations)}<span class="hidden"> (${told})</span></span>` : this.#text(text, citations);
+    });
+  }
+
   /** Numbers in brackets become marks; they open once the answer says which passage each stands for. */
   #text(text: string, citations: Citation[] | null): (TemplateResult | string)[] {
-    return partsOf(text.trim()).map(({ text: written, word, marker }) => {
+    return partsOf(text).map(({ text: written, word, marker }) => {
       if (marker === null) return written;
       const citation = citations?.find((other) => other.marker === marker);
       if (citations && !citation) return written;
@@ -128,8 +144,8 @@ export class LecternAnswer extends DeskElement {
     `;
   }
 
-  #again(code: string) {
-    if (this.desk.conversation.busy || code === 'no-documents') return nothing;
-    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question); }}>Ask again</button></div>`;
+  #again(label: string) {
+    if (this.desk.conversation.busy) return nothing;
+    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question); }}>${label}</button></div>`;
   }
 }

@@ -306,6 +306,7 @@ mod tests {
         Answer {
             answer: text.into(),
             refused: text == REFUSAL,
+            sentences: Vec::new(),
             citations: citations(text, &hits),
             n_passages: hits.len(),
             hits,
@@ -316,6 +317,7 @@ mod tests {
             n_passages_dropped: 0,
             stopped: Ending::End,
             dispatches_per_token: None,
+            extractive: false,
         }
     }
 
