@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lectern_engine::evaluate::data::{Pair, Passage, Question, passages_of};
 use lectern_engine::evaluate::qa::QaOptions;
-use lectern_engine::evaluate::{pages, place, qa};
+use lectern_engine::evaluate::{Event, Run, pages, place, qa};
 use lectern_engine::index::DenseMode;
 use lectern_engine::model::Precision;
 use lectern_engine::{Gpu, Preference, Session};
@@ -56,7 +56,9 @@ fn of_pages(site: &str) -> Value {
         let _ = block_on(session.add_source(&name, &std::fs::read(&file).unwrap(), &mut |_| ()));
     }
     let pairs: Vec<Pair> = rows(&format!("{site}/pairs.jsonl"));
-    let figures = block_on(pages::run(&mut session, &pairs, DenseMode::Exact, 0, &mut |_| ())).unwrap();
+    let mut quietly = |_: Event<'_>| ();
+    let mut run = Run::new(Vec::new(), &mut quietly);
+    let figures = block_on(pages::run(&mut session, &pairs, DenseMode::Exact, 0, &mut run)).unwrap();
     kept(&figures.figures)
 }
 
@@ -64,9 +66,11 @@ fn of_questions(questions: &str, passages: Option<&str>) -> Value {
     let mut session = session();
     let mut questions: Vec<Question> = rows(questions);
     let passages: Vec<Passage> = passages.map_or_else(|| passages_of(&mut questions), rows);
-    let places = block_on(place::lay_down(&mut session, &passages, &mut |_| ())).unwrap();
+    let mut quietly = |_: Event<'_>| ();
+    let mut run = Run::new(Vec::new(), &mut quietly);
+    let places = block_on(place::lay_down(&mut session, &passages, &[], &mut run, &mut |_, _| ())).unwrap();
     let options = QaOptions { arms: &[], ..QaOptions::default() };
-    let figures = block_on(qa::run(&mut session, &questions, &places, &options, &mut |_| ())).unwrap();
+    let figures = block_on(qa::run(&mut session, &questions, &places, &options, &mut run)).unwrap();
     kept(&figures.retrieval)
 }
 

@@ -24,6 +24,22 @@ pub enum CliError {
     #[error("{path}: {reason} (input-invalid)")]
     Input { path: PathBuf, reason: String },
 
+    #[error("{path} is a run with other settings: {differ}; name another file, or remove this one (run-mismatch)")]
+    RunMismatch { path: PathBuf, differ: String },
+
+    #[error(
+        "{path}, line {line}, is no line of a run of this command; name another file, or remove this one (run-invalid)"
+    )]
+    RunInvalid { path: PathBuf, line: usize },
+
+    #[error("{path} is being written by another command; wait for it, or name another file (run-busy)")]
+    RunBusy { path: PathBuf },
+
+    #[error(
+        "{path} holds {n_other} pages that are none of these data; name another file, or remove this one (collection-mismatch)"
+    )]
+    CollectionMismatch { path: PathBuf, n_other: usize },
+
     #[error("none of the files could be read (no-documents)")]
     NoSources,
 

@@ -1,9 +1,11 @@
 //! `lectern eval`: files in, figures out. What the figures are is said in the engine's `evaluate`.
 
 mod files;
+mod keep;
 mod report;
+mod run_file;
+mod settings;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lectern_engine::evaluate::data::{
@@ -11,17 +13,20 @@ use lectern_engine::evaluate::data::{
 };
 use lectern_engine::evaluate::figures::sample;
 use lectern_engine::evaluate::qa::{Arm, QaOptions};
-use lectern_engine::evaluate::{Event, pages, place, qa, retrieval, style};
+use lectern_engine::evaluate::{Event, KeptLine, Run, pages, place, qa, retrieval, style};
 use lectern_engine::index::DenseMode;
 use lectern_engine::{AskOptions, Session};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::commands::print_json;
 use crate::error::CliError;
-use crate::files::{Told, lay_down_file, open_collection, read, read_text, walk, write};
+use crate::files::read_text;
 use crate::host::Terminal;
 use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
+use keep::{KeepArgs, Keeper, lay_down_files};
 use report::{Report, print_table};
+use settings::Settings;
 
 /// What is measured.
 #[derive(Debug, clap::Subcommand)]
@@ -41,6 +46,9 @@ pub enum EvalCommand {
 #[derive(Debug, clap::Args)]
 pub struct CommonArgs {
     /// Write one JSON line for every query and arm: hits, answer, citations, figures
+    ///
+    /// Lines that are there already, of a run with the same settings that was cut short, are not computed again: the
+    /// figures are those of all lines.
     #[arg(long, value_name = "FILE")]
     run: Option<PathBuf>,
     /// Take a sample of so many queries
@@ -57,9 +65,8 @@ pub struct CommonArgs {
 pub struct RetrievalArgs {
     /// A folder with corpus.jsonl, queries.jsonl and qrels.tsv (BEIR layout)
     dir: PathBuf,
-    /// Keep what was read of the documents in this file, and take it from there the next time
-    #[arg(long, value_name = "FILE")]
-    collection: Option<PathBuf>,
+    #[command(flatten)]
+    keep: KeepArgs,
     /// How vectors are searched
     #[arg(long, value_enum, default_value = "exact")]
     dense: Dense,
@@ -76,6 +83,8 @@ pub struct PagesArgs {
     pages: PathBuf,
     /// JSON lines {id, query, expected: [page…], derivation}
     pairs: PathBuf,
+    #[command(flatten)]
+    keep: KeepArgs,
     /// How vectors are searched
     #[arg(long, value_enum, default_value = "exact")]
     dense: Dense,
@@ -92,6 +101,8 @@ pub struct QaArgs {
     /// Lay these files down first; passages that are found in them are not laid down again
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
+    #[command(flatten)]
+    keep: KeepArgs,
     /// Arms to ask in; by default all that there is an adapter for
     #[arg(long, value_enum, value_delimiter = ',')]
     arms: Vec<ArmArg>,
@@ -177,49 +188,65 @@ fn run_retrieval(args: &RetrievalArgs, models: &ModelArgs) -> Result<(), CliErro
     let is_judged = |query: &BeirQuery| judgements.iter().any(|j| j.gain > 0.0 && j.query == query.id);
     let queries = args.common.sample(queries.into_iter().filter(is_judged).collect());
     let mut session = session(models, false);
-    load_embedder(&mut session, models)?;
-    let mut report = Report::new(args.common.run.as_deref())?;
-    if let Some(file) = args.collection.as_deref().filter(|file| file.is_file()) {
-        open_collection(&mut session, file)?;
-    }
-    let n_before = session.library().sources().len();
-    pollster::block_on(retrieval::lay_down(&mut session, &corpus, &mut |event| report.on(event)))?;
+    let embedder = load_embedder(&mut session, models)?;
+    let (mut report, kept) = args.common.report(|| {
+        let settings =
+            args.common.settings("retrieval", json!({ "dense": args.dense.name(), "reference": args.reference }))?;
+        let settings = settings.data("corpus", &args.dir.join("corpus.jsonl"))?;
+        let settings = settings.data("queries", &args.dir.join("queries.jsonl"))?.data("qrels", qrels)?;
+        Ok(settings.model("embedder", &embedder, models.rounding()))
+    })?;
+    let on_event = &mut |event: Event<'_>| report.on(event);
+    let run = &mut Run::new(kept, on_event);
+    let mut keeper = Keeper::open(&mut session, &args.keep)?;
+    pollster::block_on(retrieval::lay_down(&mut session, &corpus, run, &mut |session, laid| {
+        keeper.on_laid(session, laid)
+    }))?;
     let graphs = args.dense.prepare(&mut session)?;
-    if let Some(file) = args.collection.as_deref().filter(|_| session.library().sources().len() > n_before) {
-        write(file, &session.export_collection(&graphs))?;
-    }
+    keeper.finish(&session, &graphs)?;
     let seed = args.common.seed;
     let dense = args.dense.mode();
-    let on_event = &mut |event: Event<'_>| report.on(event);
-    let mut figures = pollster::block_on(retrieval::run(&mut session, &queries, &judgements, dense, seed, on_event))?;
+    let mut figures = pollster::block_on(retrieval::run(&mut session, &queries, &judgements, dense, seed, run))?;
     if args.reference {
-        let run = retrieval::run_reference(&mut session, &corpus, &queries, &judgements, seed, on_event);
-        figures.arms.insert("reference", pollster::block_on(run)?);
+        let reference = retrieval::run_reference(&mut session, &corpus, &queries, &judgements, seed, run);
+        figures.arms.insert("reference", pollster::block_on(reference)?);
     }
     report.finish()?;
     if args.common.json {
         return print_json(&figures);
     }
-    print_table(&format!("{} queries over {} documents", figures.n_queries, figures.n_documents), &figures.arms)
+    let title = format!("{} queries over {} documents", figures.n_queries, figures.n_documents);
+    print_table(&title, figures.arms.iter().map(|(&arm, figures)| (arm, figures)))
 }
 
 fn run_pages(args: &PagesArgs, models: &ModelArgs) -> Result<(), CliError> {
     let pairs: Vec<Pair> = args.common.sample(read_rows(&args.pairs)?);
     let mut session = session(models, false);
-    load_embedder(&mut session, models)?;
-    let mut report = Report::new(args.common.run.as_deref())?;
-    lay_down_files(&mut session, &args.pages, &mut report)?;
+    let embedder = load_embedder(&mut session, models)?;
+    let (mut report, kept) = args.common.report(|| {
+        let settings = args.common.settings("pages", json!({ "dense": args.dense.name() }))?;
+        let settings = settings.data("pages", &args.pages)?.data("pairs", &args.pairs)?;
+        Ok(settings.model("embedder", &embedder, models.rounding()))
+    })?;
+    let on_event = &mut |event: Event<'_>| report.on(event);
+    let run = &mut Run::new(kept, on_event);
+    let mut keeper = Keeper::open(&mut session, &args.keep)?;
+    lay_down_files(&mut session, &args.pages, run, &mut keeper)?;
     if session.library().is_empty() {
         return Err(CliError::NoSources);
     }
-    args.dense.prepare(&mut session)?;
-    let on_event = &mut |event: Event<'_>| report.on(event);
-    let figures = pollster::block_on(pages::run(&mut session, &pairs, args.dense.mode(), args.common.seed, on_event))?;
+    let graphs = args.dense.prepare(&mut session)?;
+    keeper.finish(&session, &graphs)?;
+    let figures = pollster::block_on(pages::run(&mut session, &pairs, args.dense.mode(), args.common.seed, run))?;
     report.finish()?;
     if args.common.json {
         return print_json(&figures);
     }
-    print_table(&format!("{} queries over {} pages", figures.n, figures.n_pages), &figures.arms)
+    let title = format!("{} queries over {} pages", figures.n, figures.n_pages);
+    print_table(&title, figures.arms.iter().map(|(&arm, figures)| (arm, figures)))?;
+    let groups: Vec<(String, _)> =
+        figures.by_derivation.iter().map(|(name, group)| (format!("{name}, {}", group.n), &group.figures)).collect();
+    print_table("by how the queries came about", groups.iter().map(|(name, figures)| (name.as_str(), *figures)))
 }
 
 fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
@@ -232,17 +259,33 @@ fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
     let questions = args.sample(questions);
     let mut session = session(models, false);
     let mut voice = None;
+    let mut decoder = None;
     if !arms.is_empty() {
-        load_decoder(&mut session, models)?;
+        decoder = Some(load_decoder(&mut session, models)?);
         voice = args.adapter.load(&mut session)?;
     }
-    load_embedder(&mut session, models)?;
-    let mut report = Report::new(args.common.run.as_deref())?;
-    if let Some(dir) = &args.files {
-        lay_down_files(&mut session, dir, &mut report)?;
-    }
-    let places = pollster::block_on(place::lay_down(&mut session, &passages, &mut |event| report.on(event)))?;
-    args.dense.prepare(&mut session)?;
+    let embedder = load_embedder(&mut session, models)?;
+    let (mut report, kept) = args.common.report(|| {
+        let settings = args.common.settings("qa", args.options(&arms))?.data("questions", &args.questions)?;
+        let mut settings = settings.model("embedder", &embedder, models.rounding());
+        for (name, path) in [("passages", &args.passages), ("files", &args.files), ("adapter", &args.adapter.adapter)] {
+            if let Some(path) = path {
+                settings = settings.data(name, path)?;
+            }
+        }
+        Ok(decoder.iter().fold(settings, |settings, model| settings.model("model", model, models.rounding())))
+    })?;
+    let on_event = &mut |event: Event<'_>| report.on(event);
+    let run = &mut Run::new(kept, on_event);
+    let mut keeper = Keeper::open(&mut session, &args.keep)?;
+    let files = match &args.files {
+        Some(dir) => lay_down_files(&mut session, dir, run, &mut keeper)?,
+        None => Vec::new(),
+    };
+    let on_laid = &mut |session: &_, laid| keeper.on_laid(session, laid);
+    let places = pollster::block_on(place::lay_down(&mut session, &passages, &files, run, on_laid))?;
+    let graphs = args.dense.prepare(&mut session)?;
+    keeper.finish(&session, &graphs)?;
     let ask = AskOptions {
         top_k: args.top_k,
         max_tokens: args.max_tokens,
@@ -250,18 +293,40 @@ fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
         ..QaOptions::default().ask
     };
     let options = QaOptions { arms: &arms, voice, ask, seed: args.common.seed };
-    let on_event = &mut |event: Event<'_>| report.on(event);
-    let figures = pollster::block_on(qa::run(&mut session, &questions, &places, &options, on_event))?;
+    let figures = pollster::block_on(qa::run(&mut session, &questions, &places, &options, run))?;
     report.finish()?;
     if args.common.json {
         return print_json(&figures);
     }
     let title = format!("{} questions, {} of them answerable", figures.n, figures.n_answerable);
-    print_table(&title, &BTreeMap::from([("retrieval", figures.retrieval)]))?;
-    if arms.is_empty() { Ok(()) } else { print_table("answers", &figures.arms) }
+    print_table(&title, [("retrieval", &figures.retrieval)])?;
+    print_table("share that passes the threshold", [("of the questions", &figures.relevance)])?;
+    if let Some(follow_ups) = &figures.follow_ups {
+        let searched = [("with the turn before", &follow_ups.with_context), ("alone", &follow_ups.alone)];
+        print_table("questions that follow up others, searched for", searched)?;
+    }
+    if arms.is_empty() {
+        return Ok(());
+    }
+    print_table("answers", arms.iter().map(|arm| (arm.name(), &figures.arms[arm.name()])))?;
+    println!("{}", figures.citation_measure);
+    Ok(())
 }
 
 impl QaArgs {
+    /// What the answers depend on beside data and models.
+    fn options(&self, arms: &[Arm]) -> Value {
+        json!({
+            "arms": arms.iter().map(|arm| arm.name()).collect::<Vec<_>>(),
+            "answerable": self.answerable,
+            "unanswerable": self.unanswerable,
+            "dense": self.dense.name(),
+            "max_tokens": self.max_tokens,
+            "scale": self.adapter.scale,
+            "top_k": self.top_k,
+        })
+    }
+
     /// The arms asked for, or all that can be asked in. A voice that is not there ends the command as
     /// bad usage.
     fn arms(&self) -> Vec<Arm> {
@@ -299,22 +364,39 @@ fn run_adapter(args: &StyleArgs, models: &ModelArgs) -> Result<(), CliError> {
     }
     let rows = args.common.sample(rows);
     let mut session = session(models, false);
-    load_decoder(&mut session, models)?;
+    let decoder = load_decoder(&mut session, models)?;
     let adapter = AdapterArgs { adapter: Some(args.adapter.clone()), scale: args.scale };
     let Some(voice) = adapter.load(&mut session)? else { return Err(CliError::NoSources) };
-    let mut report = Report::new(args.common.run.as_deref())?;
-    let seed = args.common.seed;
+    let (mut report, kept) = args.common.report(|| {
+        let options = json!({ "max_tokens": args.max_tokens, "scale": args.scale });
+        let settings = args.common.settings("adapter", options)?.data("examples", &args.val)?;
+        Ok(settings.data("adapter", &args.adapter)?.model("model", &decoder, models.rounding()))
+    })?;
     let on_event = &mut |event: Event<'_>| report.on(event);
-    let figures = pollster::block_on(style::run(&mut session, &rows, voice, args.max_tokens, seed, on_event))?;
+    let run = &mut Run::new(kept, on_event);
+    let figures = pollster::block_on(style::run(&mut session, &rows, voice, args.max_tokens, args.common.seed, run))?;
     report.finish()?;
     if args.common.json {
         return print_json(&figures);
     }
-    let arms = BTreeMap::from([("adapter", figures.adapter), ("base", figures.base)]);
-    print_table(&format!("{} answers", figures.n), &arms)
+    print_table(&format!("{} answers", figures.n), [("base", &figures.base), ("adapter", &figures.adapter)])
 }
 
 impl CommonArgs {
+    fn settings(&self, command: &str, options: Value) -> Result<Settings, CliError> {
+        let mut options = options;
+        options["limit"] = json!(self.limit);
+        options["seed"] = json!(self.seed);
+        Settings::new(command, options)
+    }
+
+    fn report(
+        &self,
+        settings: impl FnOnce() -> Result<Settings, CliError>,
+    ) -> Result<(Report, Vec<KeptLine>), CliError> {
+        Report::open(self.run.as_deref(), settings)
+    }
+
     fn sample<T>(&self, rows: Vec<T>) -> Vec<T> {
         let n = self.limit.unwrap_or(rows.len());
         take(rows, n, self.seed)
@@ -328,6 +410,14 @@ fn take<T>(rows: Vec<T>, n: usize, seed: u64) -> Vec<T> {
 }
 
 impl Dense {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Exact => "exact",
+            Self::Graph => "graph",
+        }
+    }
+
     fn mode(self) -> DenseMode {
         match self {
             Self::Auto => DenseMode::Auto,
@@ -353,24 +443,6 @@ impl From<ArmArg> for Arm {
             ArmArg::Both => Self::Both,
         }
     }
-}
-
-/// Lays the files of a folder down, each under its path in it. What cannot be read is named on stderr
-/// and left out.
-fn lay_down_files(session: &mut Session<Terminal>, dir: &Path, report: &mut Report) -> Result<(), CliError> {
-    let files = walk(&[dir.to_owned()])?;
-    for (done, file) in files.iter().enumerate() {
-        report.on(Event::Progress { stage: "files", done, total: files.len() });
-        let name = file.strip_prefix(dir).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        let bytes = read(file)?;
-        lay_down_file(session, &name, &bytes, &mut |_, told| {
-            if let Told::LeftOut(error) = told {
-                report.on(Event::Notice(format!("{error} ({}); left out", error.code())));
-            }
-        });
-    }
-    report.on(Event::Progress { stage: "files", done: files.len(), total: files.len() });
-    Ok(())
 }
 
 /// The rows of a JSON lines file.

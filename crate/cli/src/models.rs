@@ -40,6 +40,14 @@ impl ModelArgs {
     pub fn exactly(&self) -> Self {
         Self { precision: self.precision.or(Some(PrecisionArg::Exact)), ..self.clone() }
     }
+
+    /// How activations are rounded.
+    pub fn rounding(&self) -> Precision {
+        match self.precision {
+            Some(PrecisionArg::Exact) => Precision::Exact,
+            Some(PrecisionArg::Fast) | None => Precision::Fast,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -90,19 +98,16 @@ pub fn session(args: &ModelArgs, short: bool) -> Session<Terminal> {
         false => device::open(preference),
     };
     let mut session = Session::new(Terminal::new(), preference, gpu);
-    session.set_precision(match args.precision {
-        Some(PrecisionArg::Exact) => Precision::Exact,
-        Some(PrecisionArg::Fast) | None => Precision::Fast,
-    });
+    session.set_precision(args.rounding());
     session
 }
 
 /// Loads the language model and says on stderr what runs it.
-pub fn load_decoder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
+pub fn load_decoder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<(ModelInfo, Executor), CliError> {
     let file = model_file(&path(args.model.as_deref(), DECODER)?)?;
     let (model, executor) = pollster::block_on(session.load_decoder(file))?;
     tell(&executor);
-    Ok(model)
+    Ok((model, executor.executor))
 }
 
 fn tell(executor: &ExecutorInfo) {
@@ -116,7 +121,7 @@ fn tell(executor: &ExecutorInfo) {
 
 /// Loads the embedder; without a language model, whose place it would share, says on stderr what runs it. A GPU asked for by
 /// name is a must here, where nobody can choose again meanwhile.
-pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<ModelInfo, CliError> {
+pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Result<(ModelInfo, Executor), CliError> {
     let file = model_file(&path(args.embedder.as_deref(), EMBEDDER)?)?;
     let (model, executor) = pollster::block_on(session.load_embedder(file))?;
     if matches!(args.device, DeviceArg::Gpu) && executor.executor == Executor::Cpu {
@@ -125,7 +130,7 @@ pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Resul
     if session.reader().is_none() {
         tell(&executor);
     }
-    Ok(model)
+    Ok((model, executor.executor))
 }
 
 /// A model's file, read in pieces.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lectern_engine::evaluate::Event;
 use lectern_engine::evaluate::files::{CRASHED, FileRow, FilesFigures, MAX_SECONDS, Outcome};
+use lectern_engine::evaluate::{Event, Run};
 use serde::Deserialize;
 
 use super::read_rows;
 use super::report::Report;
+use super::settings::Settings;
 use crate::commands::print_json;
 use crate::error::CliError;
 use crate::files::read_text;
@@ -18,6 +19,9 @@ use crate::files::read_text;
 pub struct FilesArgs {
     /// JSON lines {file, expect, must_contain, password}; files are beside it
     manifest: PathBuf,
+    /// Write one JSON line for every file, and go on behind those that are there already
+    #[arg(long, value_name = "FILE")]
+    run: Option<PathBuf>,
     #[arg(long)]
     json: bool,
 }
@@ -46,18 +50,28 @@ struct PrintedError {
 pub fn run(args: &FilesArgs) -> Result<(), CliError> {
     let rows: Vec<FileRow> = read_rows(&args.manifest)?;
     let dir = args.manifest.parent().unwrap_or(Path::new(""));
-    let mut report = Report::new(None)?;
+    let (mut report, kept) = Report::open(args.run.as_deref(), || {
+        let mut files = vec![args.manifest.clone()];
+        files.extend(rows.iter().map(|row| dir.join(&row.file)).filter(|file| file.is_file()));
+        Settings::new("files", serde_json::json!({}))?.files("files", dir, &files)
+    })?;
+    let mut on_event = |event: Event<'_>| report.on(event);
+    let mut run = Run::new(kept, &mut on_event);
     let mut figures = FilesFigures::default();
     for (done, row) in rows.iter().enumerate() {
-        report.on(Event::Progress { stage: "files", done, total: rows.len() });
+        if figures.take(row, &mut run) {
+            continue;
+        }
+        run.progress("files", done, rows.len());
         let file = dir.join(&row.file);
         let open = outcome(&file, None)?;
         let unlocked = row.password.as_deref().map(|password| outcome(&file, Some(password))).transpose()?;
         let reference = row.reference.as_ref().filter(|name| name.ends_with(".utf8"));
         let reference = reference.map(|name| read_text(&dir.join("reference").join(name))).transpose()?;
-        figures.add(row, &open, unlocked.as_ref(), reference.as_deref());
+        figures.add(row, &open, unlocked.as_ref(), reference.as_deref(), &mut run);
     }
-    report.on(Event::Progress { stage: "files", done: rows.len(), total: rows.len() });
+    run.progress("files", rows.len(), rows.len());
+    report.finish()?;
     if args.json {
         return print_json(&figures);
     }

@@ -14,6 +14,9 @@ use super::squad::{normalize, without_marks};
 /// Share of a statement's content words that supporting passages hold at least.
 pub const MIN_SHARE: f64 = 0.8;
 
+/// The measure in a sentence, to stand beside its figures.
+pub const MEASURE: &str = "Citation recall and precision as ALCE defines them, but by words in place of an entailment model: a passage supports a sentence that it holds as a run of words or of which it holds 80 % of the content words.";
+
 /// Words that support nothing.
 const FUNCTION_WORDS: [&str; 44] = [
     "about", "after", "also", "and", "are", "as", "at", "be", "been", "before", "but", "by", "can", "did", "do",
@@ -160,6 +163,11 @@ mod tests {
         assert_eq!(scores("It was of that [1]"), (0.0, 0.0));
         assert_eq!(support(" [1] ", &PASSAGES), None);
         assert_eq!(support("", &PASSAGES), None);
+    }
+
+    #[test]
+    fn the_share_is_the_one_that_is_said() {
+        assert!(MEASURE.contains(&format!("{} %", MIN_SHARE * 100.0)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
 
+use super::run::Scored;
+
 /// Resamples behind an interval.
 pub const N_RESAMPLES: usize = 1000;
 
@@ -49,16 +51,15 @@ impl Tally {
         Self { columns: names.iter().map(|&name| (name, Vec::new())).collect() }
     }
 
-    pub fn push(&mut self, name: &'static str, value: impl Into<f64>) {
-        let value = value.into();
-        match self.columns.iter_mut().find(|(column, _)| *column == name) {
-            Some((_, values)) => values.push(value),
-            None => self.columns.push((name, vec![value])),
+    /// Takes the value of a figure that is reported; others are passed over.
+    pub fn push(&mut self, name: &str, value: impl Into<f64>) {
+        if let Some((_, values)) = self.columns.iter_mut().find(|(column, _)| *column == name) {
+            values.push(value.into());
         }
     }
 
-    pub fn push_all(&mut self, values: &Values) {
-        for (&name, &value) in values {
+    pub fn push_all(&mut self, scored: &Scored) {
+        for (name, &value) in &scored.values {
             self.push(name, value);
         }
     }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::figures::Values;
+use super::{Run, RunRecord, Scored};
+
 /// A line of a manifest.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FileRow {
@@ -55,6 +58,9 @@ pub struct Outcome {
     pub peak_bytes: Option<u64>,
 }
 
+/// Of the lines of a run, whose `answer` is the status.
+const ARM: &str = "files";
+
 /// The status of a file whose reader ended without an answer.
 pub const CRASHED: &str = "crashed";
 
@@ -82,15 +88,63 @@ pub struct Failure {
 impl FilesFigures {
     /// Counts a file. `open` is what reading it gave, `unlocked` the same with its password, if it has one; `reference`
     /// is the text that it should give.
-    pub fn add(&mut self, row: &FileRow, open: &Outcome, unlocked: Option<&Outcome>, reference: Option<&str>) {
-        self.n += 1;
-        for outcome in [Some(open), unlocked].into_iter().flatten() {
-            self.max_seconds = self.max_seconds.max(outcome.seconds);
-            self.max_peak_bytes = self.max_peak_bytes.max(outcome.peak_bytes);
+    pub fn add(
+        &mut self,
+        row: &FileRow,
+        open: &Outcome,
+        unlocked: Option<&Outcome>,
+        reference: Option<&str>,
+        run: &mut Run<'_>,
+    ) {
+        let got = judge(row, open, unlocked, reference);
+        let outcomes = || [Some(open), unlocked].into_iter().flatten();
+        let seconds = outcomes().map(|outcome| outcome.seconds).fold(0.0, f64::max);
+        let mut values = Values::from([("met", f64::from(got.is_none())), ("seconds", seconds)]);
+        if let Some(peak) = outcomes().filter_map(|outcome| outcome.peak_bytes).max() {
+            values.insert("peak_bytes", peak as f64);
         }
-        match judge(row, open, unlocked, reference) {
+        let expected = vec![row.expect.name()];
+        let scored = run.record(RunRecord {
+            id: &row.file,
+            arm: ARM,
+            query: &row.file,
+            expected,
+            answer: Some(&open.status),
+            got: got.as_deref(),
+            values,
+            ..RunRecord::default()
+        });
+        self.count(row, scored);
+    }
+
+    /// Counts a file that an earlier run has left; whether there was one.
+    pub fn take(&mut self, row: &FileRow, run: &mut Run<'_>) -> bool {
+        let kept = run.take(ARM, &row.file);
+        kept.map(|scored| self.count(row, scored)).is_some()
+    }
+
+    fn count(&mut self, row: &FileRow, scored: Scored) {
+        let value = |name| scored.values.get(name).copied();
+        self.n += 1;
+        self.max_seconds = self.max_seconds.max(value("seconds").unwrap_or(0.0));
+        self.max_peak_bytes = self.max_peak_bytes.max(value("peak_bytes").map(|peak| peak as u64));
+        match scored.got {
             None => self.met += 1,
             Some(got) => self.failures.push(Failure { file: row.file.clone(), expect: row.expect, got }),
+        }
+    }
+}
+
+impl Expect {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::NoText => "no_text",
+            Self::Empty => "empty",
+            Self::Password => "password",
+            Self::Error => "error",
+            Self::Any => "any",
+            Self::Bounded => "bounded",
         }
     }
 }
@@ -145,6 +199,7 @@ fn text_fault(row: &FileRow, outcome: &Outcome, reference: Option<&str>) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::{Event, KeptLine};
 
     fn outcome(status: &str, text: &str) -> Outcome {
         Outcome {
@@ -187,6 +242,29 @@ mod tests {
         assert!(!met(Expect::Any, &outcome(CRASHED, ""), None) && !met(Expect::Error, &outcome(CRASHED, ""), None));
         assert!(!met(Expect::Any, &Outcome { seconds: 21.0, ..read.clone() }, None));
         assert!(!met(Expect::Any, &Outcome { peak_bytes: Some(2 << 30), ..read }, None));
+    }
+
+    #[test]
+    fn a_file_that_was_judged_before_counts_the_same() {
+        let mut lines = Vec::new();
+        let mut figures = [FilesFigures::default(), FilesFigures::default()];
+        let mut on_event = |event: Event<'_>| {
+            if let Event::Record(record) = event {
+                let values = record.values.iter().map(|(&name, &value)| (name.to_owned(), value)).collect();
+                let scored = Scored { values, got: record.got.map(str::to_owned) };
+                lines.push(KeptLine { id: record.id.into(), arm: record.arm.into(), scored });
+            }
+        };
+        let mut run = Run::new(Vec::new(), &mut on_event);
+        figures[0].add(&row(Expect::Text), &outcome("text", "nine shillings"), None, None, &mut run);
+        figures[0].add(&row(Expect::Empty), &outcome("damaged", ""), None, None, &mut run);
+        let mut nothing = |_: Event<'_>| ();
+        let mut run = Run::new(lines, &mut nothing);
+        assert!(figures[1].take(&row(Expect::Text), &mut run) && figures[1].take(&row(Expect::Empty), &mut run));
+        assert!(!figures[1].take(&row(Expect::Empty), &mut run));
+        let [first, second] = figures.map(|f| (f.n, f.met, f.failures[0].got.clone(), f.max_seconds, f.max_peak_bytes));
+        assert_eq!(first, (2, 1, "damaged: what to do".to_owned(), 0.1, Some(1 << 20)));
+        assert_eq!(first, second);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::data::Pair;
 use super::figures::{Figures, Tally, Values};
 use super::ranking::{documents, hit, mrr};
 use super::retrieval::Ranking;
-use super::{Event, HitRecord, RunRecord};
+use super::{HitRecord, Run, RunRecord};
 use crate::error::EngineError;
 use crate::session::Session;
 
@@ -49,45 +49,45 @@ pub async fn run<H: Host>(
     pairs: &[Pair],
     dense: DenseMode,
     seed: u64,
-    on_event: &mut dyn FnMut(Event<'_>),
+    run: &mut Run<'_>,
 ) -> Result<PagesFigures, EngineError> {
-    let texts: Vec<String> = pairs.iter().map(|pair| pair.query.clone()).collect();
-    let vectors = session.embed(&texts).await?;
+    let is_missing = |pair: &&Pair| Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &pair.id));
+    let missing: Vec<&Pair> = pairs.iter().filter(is_missing).collect();
+    let vectors = session.embed(&missing.iter().map(|pair| pair.query.clone()).collect::<Vec<_>>()).await?;
+    let vectors: HashMap<&str, Vec<f32>> = missing.iter().map(|pair| pair.id.as_str()).zip(vectors).collect();
     let library = session.library();
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     let names: HashMap<u32, &str> = library.sources().iter().map(|s| (s.id, s.name.as_str())).collect();
     for page in pairs.iter().flat_map(|pair| &pair.expected) {
         if !library.sources().iter().any(|s| s.name == *page) {
-            on_event(Event::Notice(format!("{page} is expected by a query but is not among the pages")));
+            run.notice(format!("{page} is expected by a query but is not among the pages"));
         }
     }
     let mut tallies: Vec<Tally> = Ranking::ALL.iter().map(|_| Tally::new(&NAMES)).collect();
     let mut groups: BTreeMap<String, (usize, Tally)> = BTreeMap::new();
-    for (pair, vector) in pairs.iter().zip(&vectors) {
+    for (done, pair) in pairs.iter().enumerate() {
         for (ranking, tally) in Ranking::ALL.into_iter().zip(&mut tallies) {
-            let vector = (ranking != Ranking::Bm25).then_some(vector.as_slice());
-            let ranked = index.search(Query::new(&pair.query, vector), &ranking.options(N_CHUNKS, dense))?;
-            let mut pages =
-                documents(ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score))));
-            pages.truncate(N_PAGES);
-            let values = score(&pages, &pair.expected);
-            tally.push_all(&values);
+            let scored = match run.take(ranking.name(), &pair.id) {
+                Some(kept) => kept,
+                None => {
+                    run.progress("queries", done, pairs.len());
+                    let vector = (ranking != Ranking::Bm25).then(|| vectors[pair.id.as_str()].as_slice());
+                    let ranked = index.search(Query::new(&pair.query, vector), &ranking.options(N_CHUNKS, dense))?;
+                    let chunks = ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
+                    let mut pages = documents(chunks);
+                    pages.truncate(N_PAGES);
+                    run.record(record(pair, ranking, &pages))
+                }
+            };
+            tally.push_all(&scored);
             if ranking == Ranking::Hybrid {
                 let (n, group) = groups.entry(pair.derivation.clone()).or_insert_with(|| (0, Tally::new(&NAMES)));
                 *n += 1;
-                group.push_all(&values);
+                group.push_all(&scored);
             }
-            on_event(Event::Record(&RunRecord {
-                id: &pair.id,
-                arm: ranking.name(),
-                query: &pair.query,
-                expected: pair.expected.iter().map(String::as_str).collect(),
-                hits: pages.iter().map(|&(doc, score)| HitRecord { doc, score, ..HitRecord::default() }).collect(),
-                values,
-                ..RunRecord::default()
-            }));
         }
     }
+    run.progress("queries", pairs.len(), pairs.len());
     let arms: BTreeMap<_, _> =
         Ranking::ALL.into_iter().zip(&tallies).map(|(r, tally)| (r.name(), tally.figures(seed))).collect();
     Ok(PagesFigures {
@@ -100,6 +100,18 @@ pub async fn run<H: Host>(
             .collect(),
         arms,
     })
+}
+
+fn record<'a>(pair: &'a Pair, ranking: Ranking, pages: &[(&'a str, f32)]) -> RunRecord<'a> {
+    RunRecord {
+        id: &pair.id,
+        arm: ranking.name(),
+        query: &pair.query,
+        expected: pair.expected.iter().map(String::as_str).collect(),
+        hits: pages.iter().map(|&(doc, score)| HitRecord { doc, score, ..HitRecord::default() }).collect(),
+        values: score(pages, &pair.expected),
+        ..RunRecord::default()
+    }
 }
 
 fn score(pages: &[(&str, f32)], expected: &[String]) -> Values {

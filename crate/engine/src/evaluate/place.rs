@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use lectern_corpus::Span;
 use lectern_model::host::Host;
 
-use super::Event;
 use super::data::{Passage, Question};
+use super::{Laid, Run};
 use crate::error::EngineError;
 use crate::library::Library;
 use crate::retrieve::Hit;
@@ -30,7 +30,7 @@ impl Place {
 pub struct Places {
     by_id: HashMap<String, Place>,
     by_source: HashMap<u32, Vec<(String, Place)>>,
-    /// Passages found in files that were laid down before.
+    /// Passages found in files.
     pub n_in_files: usize,
 }
 
@@ -42,39 +42,43 @@ pub struct Gold {
 }
 
 /// Lays passages down as the product lays down text files, one source each, save those whose text
-/// (white space aside) lies in a source that is there already. A passage that cannot be read is told
-/// of and left out.
+/// (white space aside) lies in one of `files`, which are sources that are there. A passage that cannot
+/// be read is told of and left out. `on_laid` may keep what there is.
 ///
 /// # Errors
-/// `not-loaded`, `cancelled`, those of the index.
+/// `not-loaded`, `cancelled`, `source-unknown`, those of the index.
 pub async fn lay_down<H: Host>(
     session: &mut Session<H>,
     passages: &[Passage],
-    on_event: &mut dyn FnMut(Event<'_>),
+    files: &[u32],
+    run: &mut Run<'_>,
+    on_laid: &mut dyn FnMut(&Session<H>, Laid),
 ) -> Result<Places, EngineError> {
-    let files: Vec<(u32, Squeezed)> =
-        session.library().sources().iter().map(|s| (s.id, Squeezed::new(&s.text))).collect();
+    let mut texts: Vec<(u32, Squeezed)> = Vec::new();
+    for &id in files {
+        texts.push((id, Squeezed::new(&session.library().source(id)?.text)));
+    }
     let mut places = Places::default();
     for (done, passage) in passages.iter().enumerate() {
-        on_event(Event::Progress { stage: "laying down", done, total: passages.len() });
         let wanted = Squeezed::new(&passage.text);
-        let found = files.iter().find_map(|(id, text)| Some(Place { source_id: *id, span: text.find(&wanted)? }));
+        let found = texts.iter().find_map(|(id, text)| Some(Place { source_id: *id, span: text.find(&wanted)? }));
         if let Some(place) = found {
             places.n_in_files += 1;
             places.insert(passage.id(), place);
             continue;
         }
         // Ids of data sets hold titles, which nobody would have told: files are found by their names too.
-        match session.add_source(&format!("{done}.txt"), passage.text.as_bytes(), &mut |_| ()).await {
-            Ok(info) => {
-                let span = Span::new(0, session.library().source(info.id)?.text.len());
-                places.insert(passage.id(), Place { source_id: info.id, span });
+        match super::lay_down(session, &format!("{done}.txt"), passage.text.as_bytes()).await {
+            Ok(laid) => {
+                let span = Span::new(0, session.library().source(laid.id)?.text.len());
+                places.insert(passage.id(), Place { source_id: laid.id, span });
+                on_laid(session, laid);
             }
-            Err(error @ EngineError::Corpus { .. }) => on_event(Event::Notice(format!("{error}; left out"))),
+            Err(error @ EngineError::Corpus { .. }) => run.notice(format!("{error}; left out")),
             Err(error) => return Err(error),
         }
+        run.progress("laying down", done + 1, passages.len());
     }
-    on_event(Event::Progress { stage: "laying down", done: passages.len(), total: passages.len() });
     Ok(places)
 }
 

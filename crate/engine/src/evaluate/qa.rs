@@ -6,13 +6,13 @@ use lectern_index::DenseMode;
 use lectern_model::host::Host;
 use serde::Serialize;
 
-use super::citation::support;
+use super::citation::{MEASURE, support};
 use super::data::Question;
 use super::figures::{Figures, Tally, Values};
 use super::place::{Gold, Places};
 use super::ranking::{hit, mrr};
 use super::squad::{best, contains_any, exact, f1, without_marks};
-use super::{Event, HitRecord, RunRecord};
+use super::{HitRecord, Run, RunRecord};
 use crate::answer::{Answer, AskOptions};
 use crate::error::EngineError;
 use crate::prompt::{REFUSAL, passages_shown};
@@ -95,6 +95,8 @@ pub struct QaFigures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follow_ups: Option<FollowUps>,
     pub relevance: Figures,
+    /// What `citation_precision` and `citation_recall` are, in a sentence.
+    pub citation_measure: &'static str,
     pub arms: BTreeMap<&'static str, Figures>,
 }
 
@@ -114,84 +116,119 @@ pub async fn run<H: Host>(
     questions: &[Question],
     places: &Places,
     options: &QaOptions<'_>,
-    on_event: &mut dyn FnMut(Event<'_>),
+    run: &mut Run<'_>,
 ) -> Result<QaFigures, EngineError> {
     let judged: Vec<(&Question, bool)> = questions.iter().filter_map(|q| Some((q, q.is_answerable()?))).collect();
     if judged.len() < questions.len() {
         let n = questions.len() - judged.len();
-        on_event(Event::Notice(format!(
-            "{n} questions say neither that they are answerable nor that they are not; left out"
-        )));
+        run.notice(format!("{n} questions say neither that they are answerable nor that they are not; left out"));
     }
-    let mut retrieval = Tally::new(&RETRIEVAL_NAMES);
-    let mut alone = Tally::new(&RETRIEVAL_NAMES[..4]);
-    let mut followed = Tally::new(&RETRIEVAL_NAMES[..4]);
-    let mut relevance = Tally::new(&["answerable", "unanswerable"]);
-    let n_shown = options.ask.top_k.unwrap_or_else(|| passages_shown(options.voice.is_some()));
-    for (done, &(question, answerable)) in judged.iter().enumerate() {
-        on_event(Event::Progress { stage: "retrieval", done, total: judged.len() });
-        let before = question.before();
-        let hits = session.search(&question.question, before.as_ref(), N_CHUNKS, options.ask.dense).await?.hits;
-        relevance.push(if answerable { "answerable" } else { "unanswerable" }, is_relevant(&hits));
-        let gold = places.gold(question, session.library());
-        let mut values = Values::new();
-        if answerable && !gold.places.is_empty() {
-            values = rank(&places.gains(&hits, &gold));
-            if before.is_some() {
-                let hits = session.search(&question.question, None, N_CHUNKS, options.ask.dense).await?.hits;
-                alone.push_all(&rank(&places.gains(&hits, &gold)));
-                followed.push_all(&values);
-            }
-            values.insert(
-                "answer_shown",
-                f64::from(hits.iter().take(n_shown).any(|h| contains_any(&h.text, question.golds()))),
-            );
-            retrieval.push_all(&values);
-        }
-        on_event(Event::Record(&RunRecord {
-            hits: hit_records(&hits, places),
-            values,
-            ..record(question, answerable, "retrieval", &gold, places)
-        }));
-    }
-    on_event(Event::Progress { stage: "retrieval", done: judged.len(), total: judged.len() });
-
+    let found = search_all(session, &judged, places, options, run).await?;
     let mut arms = BTreeMap::new();
     for &arm in options.arms {
         let voice = options.voice.filter(|_| arm.speaks_in_voice());
         let mut ask = AskOptions { rag: arm.reads_pages(), ..options.ask.clone() };
         let mut tally = Tally::new(&ARM_NAMES);
         for (done, &(question, answerable)) in judged.iter().enumerate() {
-            on_event(Event::Progress { stage: arm.name(), done, total: judged.len() });
+            if let Some(kept) = run.take(arm.name(), &question.id) {
+                tally.push_all(&kept);
+                continue;
+            }
+            run.progress(arm.name(), done, judged.len());
             ask.before = question.before();
             let answer = session.ask(&question.question, voice, &ask, &mut |_| ()).await?;
-            let values = score(&answer, question.golds(), answerable);
-            tally.push_all(&values);
             let gold = places.gold(question, session.library());
-            on_event(Event::Record(&RunRecord {
+            tally.push_all(&run.record(RunRecord {
                 hits: hit_records(&answer.hits, places),
                 answer: Some(&answer.answer),
                 citations: Some(&answer.citations),
                 refused: Some(is_refusal(&answer)),
-                values,
+                values: score(&answer, question.golds(), answerable),
                 ..record(question, answerable, arm.name(), &gold, places)
             }));
         }
-        on_event(Event::Progress { stage: arm.name(), done: judged.len(), total: judged.len() });
+        run.progress(arm.name(), judged.len(), judged.len());
         arms.insert(arm.name(), tally.figures(options.seed));
     }
+    let has_follow_ups = judged.iter().any(|(question, _)| question.before().is_some());
     Ok(QaFigures {
         n: judged.len(),
         n_answerable: judged.iter().filter(|(_, answerable)| *answerable).count(),
         n_passages_in_files: places.n_in_files,
-        retrieval: retrieval.figures(options.seed),
-        follow_ups: judged
-            .iter()
-            .any(|(question, _)| question.before().is_some())
-            .then(|| FollowUps { with_context: followed.figures(options.seed), alone: alone.figures(options.seed) }),
-        relevance: relevance.figures(options.seed),
+        retrieval: found.retrieval.figures(options.seed),
+        follow_ups: has_follow_ups.then(|| FollowUps {
+            with_context: found.followed.figures(options.seed),
+            alone: found.alone.figures(options.seed),
+        }),
+        relevance: found.relevance.figures(options.seed),
+        citation_measure: MEASURE,
         arms,
     })
+}
+
+/// What the searches for all questions gave.
+struct Found {
+    retrieval: Tally,
+    followed: Tally,
+    alone: Tally,
+    relevance: Tally,
+}
+
+/// Searches for every question as it would be answered, and for one that follows up another without
+/// what was said before as well.
+async fn search_all<H: Host>(
+    session: &mut Session<H>,
+    judged: &[(&Question, bool)],
+    places: &Places,
+    options: &QaOptions<'_>,
+    run: &mut Run<'_>,
+) -> Result<Found, EngineError> {
+    let mut found = Found {
+        retrieval: Tally::new(&RETRIEVAL_NAMES),
+        followed: Tally::new(&RETRIEVAL_NAMES[..4]),
+        alone: Tally::new(&RETRIEVAL_NAMES[..4]),
+        relevance: Tally::new(&["answerable", "unanswerable"]),
+    };
+    let n_shown = options.ask.top_k.unwrap_or_else(|| passages_shown(options.voice.is_some()));
+    for (done, &(question, answerable)) in judged.iter().enumerate() {
+        let before = question.before();
+        for (arm, before) in [("retrieval", before.as_ref()), ("alone", None)] {
+            if arm == "alone" && question.before().is_none() {
+                continue;
+            }
+            let scored = match run.take(arm, &question.id) {
+                Some(kept) => kept,
+                None => {
+                    run.progress("retrieval", done, judged.len());
+                    let hits = session.search(&question.question, before, N_CHUNKS, options.ask.dense).await?.hits;
+                    let gold = places.gold(question, session.library());
+                    let name = if answerable { "answerable" } else { "unanswerable" };
+                    let mut values = Values::from([(name, f64::from(is_relevant(&hits)))]);
+                    if answerable && !gold.places.is_empty() {
+                        values.extend(rank(&places.gains(&hits, &gold)));
+                        let is_shown = hits.iter().take(n_shown).any(|h| contains_any(&h.text, question.golds()));
+                        values.insert("answer_shown", f64::from(is_shown));
+                    }
+                    run.record(RunRecord {
+                        hits: hit_records(&hits, places),
+                        values,
+                        ..record(question, answerable, arm, &gold, places)
+                    })
+                }
+            };
+            if arm == "alone" {
+                found.alone.push_all(&scored);
+                continue;
+            }
+            found.retrieval.push_all(&scored);
+            found.relevance.push_all(&scored);
+            if before.is_some() {
+                found.followed.push_all(&scored);
+            }
+        }
+    }
+    run.progress("retrieval", judged.len(), judged.len());
+    Ok(found)
 }
 
 fn rank(gains: &[f64]) -> Values {
@@ -249,6 +286,7 @@ fn record<'a>(
         arm,
         query: &question.question,
         expected: gold.places.iter().flat_map(|place| places.named(place)).collect(),
+        expected_spans: gold.places.iter().filter(|_| gold.is_part).map(|p| (p.span.start, p.span.end)).collect(),
         answerable: Some(answerable),
         answers: question.golds(),
         ..RunRecord::default()

@@ -1,6 +1,6 @@
 //! Documents found for queries with judgements (BEIR): words, vectors, both.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use lectern_index::{DenseMode, Query, SearchOptions, Weights};
 use lectern_model::host::Host;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::data::{BeirDocument, BeirQuery, Judgement};
 use super::figures::{Figures, Tally, Values};
 use super::ranking::{documents, mrr, ndcg, recall};
-use super::{Event, HitRecord, RunRecord};
+use super::{HitRecord, Laid, Run, RunRecord};
 use crate::error::EngineError;
 use crate::session::Session;
 
@@ -60,30 +60,25 @@ pub struct RetrievalFigures {
     pub arms: BTreeMap<&'static str, Figures>,
 }
 
-/// Lays documents down as pages with their title on top. Those that lie there already, under the
-/// name that [`source_name`] gives them, are passed over.
+/// Lays documents down as pages with their title on top, save those that lie there already. `on_laid`
+/// may keep what there is.
 ///
 /// # Errors
 /// `not-loaded`, `cancelled`, those of the index.
 pub async fn lay_down<H: Host>(
     session: &mut Session<H>,
     corpus: &[BeirDocument],
-    on_event: &mut dyn FnMut(Event<'_>),
+    run: &mut Run<'_>,
+    on_laid: &mut dyn FnMut(&Session<H>, Laid),
 ) -> Result<(), EngineError> {
-    let there: HashSet<String> = session.library().sources().iter().map(|s| s.name.clone()).collect();
     for (done, document) in corpus.iter().enumerate() {
-        on_event(Event::Progress { stage: "laying down", done, total: corpus.len() });
-        let name = source_name(&document.id);
-        if there.contains(&name) {
-            continue;
-        }
-        match session.add_source(&name, page(document).as_bytes(), &mut |_| ()).await {
-            Ok(_) => (),
-            Err(error @ EngineError::Corpus { .. }) => on_event(Event::Notice(format!("{error}; left out"))),
+        match super::lay_down(session, &source_name(&document.id), page(document).as_bytes()).await {
+            Ok(laid) => on_laid(session, laid),
+            Err(error @ EngineError::Corpus { .. }) => run.notice(format!("{error}; left out")),
             Err(error) => return Err(error),
         }
+        run.progress("laying down", done + 1, corpus.len());
     }
-    on_event(Event::Progress { stage: "laying down", done: corpus.len(), total: corpus.len() });
     Ok(())
 }
 
@@ -110,30 +105,46 @@ pub async fn run_reference<H: Host>(
     queries: &[BeirQuery],
     judgements: &[Judgement],
     seed: u64,
-    on_event: &mut dyn FnMut(Event<'_>),
+    run: &mut Run<'_>,
 ) -> Result<Figures, EngineError> {
+    const ARM: &str = "reference";
     let judged = Judged::new(judgements);
+    let queries: Vec<&BeirQuery> = judged.with_relevant(queries).collect();
+    let missing: Vec<&BeirQuery> = queries.iter().filter(|query| !run.has(ARM, &query.id)).copied().collect();
     let mut vectors = Vec::with_capacity(corpus.len());
-    for batch in corpus.chunks(REFERENCE_BATCH) {
-        on_event(Event::Progress { stage: "reference", done: vectors.len(), total: corpus.len() });
+    for batch in corpus.chunks(REFERENCE_BATCH).filter(|_| !missing.is_empty()) {
+        run.progress(ARM, vectors.len(), corpus.len());
         let texts: Vec<String> = batch.iter().map(|d| format!("{} {}", d.title, d.text).trim().to_owned()).collect();
         vectors.extend(session.embed(&texts).await?);
     }
-    on_event(Event::Progress { stage: "reference", done: corpus.len(), total: corpus.len() });
-    let queries: Vec<&BeirQuery> = judged.with_relevant(queries).collect();
-    let asked = session.embed(&queries.iter().map(|q| q.text.clone()).collect::<Vec<_>>()).await?;
+    run.progress(ARM, corpus.len(), corpus.len());
+    let asked = embed(session, &missing).await?;
     let mut tally = Tally::new(&NAMES);
-    for (query, asked) in queries.iter().zip(&asked) {
-        let cosine = |vector: &[f32]| vector.iter().zip(asked).map(|(a, b)| a * b).sum::<f32>();
-        let scored = corpus.iter().zip(&vectors).map(|(document, vector)| (document.id.as_str(), cosine(vector)));
-        let mut ranked: Vec<(&str, f32)> = scored.collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        ranked.truncate(N_DOCUMENTS);
-        let values = score(&ranked, judged.of(query));
-        tally.push_all(&values);
-        on_event(Event::Record(&record(query, "reference", judged.of(query), &ranked, values)));
+    for query in queries {
+        let scored = match run.take(ARM, &query.id) {
+            Some(kept) => kept,
+            None => {
+                let asked = &asked[query.id.as_str()];
+                let cosine = |vector: &[f32]| vector.iter().zip(asked).map(|(a, b)| a * b).sum::<f32>();
+                let scored = corpus.iter().zip(&vectors).map(|(d, vector)| (d.id.as_str(), cosine(vector)));
+                let mut ranked: Vec<(&str, f32)> = scored.collect();
+                ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+                ranked.truncate(N_DOCUMENTS);
+                run.record(record(query, ARM, judged.of(query), &ranked))
+            }
+        };
+        tally.push_all(&scored);
     }
     Ok(tally.figures(seed))
+}
+
+/// The vectors of queries, by name.
+async fn embed<'q, H: Host>(
+    session: &mut Session<H>,
+    queries: &[&'q BeirQuery],
+) -> Result<HashMap<&'q str, Vec<f32>>, EngineError> {
+    let vectors = session.embed(&queries.iter().map(|q| q.text.clone()).collect::<Vec<_>>()).await?;
+    Ok(queries.iter().map(|query| query.id.as_str()).zip(vectors).collect())
 }
 
 /// Judgements by query.
@@ -162,7 +173,6 @@ fn record<'a>(
     arm: &'static str,
     judged: &[&'a Judgement],
     ranked: &[(&'a str, f32)],
-    values: Values,
 ) -> RunRecord<'a> {
     RunRecord {
         id: &query.id,
@@ -170,7 +180,7 @@ fn record<'a>(
         query: &query.text,
         expected: judged.iter().filter(|j| j.gain > 0.0).map(|j| j.document.as_str()).collect(),
         hits: ranked.iter().map(|&(doc, score)| HitRecord { doc, score, ..HitRecord::default() }).collect(),
-        values,
+        values: score(ranked, judged),
         ..RunRecord::default()
     }
 }
@@ -188,32 +198,35 @@ pub async fn run<H: Host>(
     judgements: &[Judgement],
     dense: DenseMode,
     seed: u64,
-    on_event: &mut dyn FnMut(Event<'_>),
+    run: &mut Run<'_>,
 ) -> Result<RetrievalFigures, EngineError> {
     let judged = Judged::new(judgements);
     let queries: Vec<&BeirQuery> = judged.with_relevant(queries).collect();
-    let texts: Vec<String> = queries.iter().map(|q| q.text.clone()).collect();
-    let vectors = session.embed(&texts).await?;
+    let is_missing = |query: &&BeirQuery| Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &query.id));
+    let missing: Vec<&BeirQuery> = queries.iter().filter(|query| is_missing(query)).copied().collect();
+    let vectors = embed(session, &missing).await?;
 
     let library = session.library();
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     let names: HashMap<u32, &str> =
         library.sources().iter().map(|s| (s.id, s.name.strip_suffix(".html").unwrap_or(&s.name))).collect();
     let mut tallies: Vec<Tally> = Ranking::ALL.iter().map(|_| Tally::new(&NAMES)).collect();
-    for (done, (query, vector)) in queries.iter().zip(&vectors).enumerate() {
-        on_event(Event::Progress { stage: "queries", done, total: queries.len() });
+    for (done, query) in queries.iter().enumerate() {
         for (ranking, tally) in Ranking::ALL.into_iter().zip(&mut tallies) {
-            let vector = (ranking != Ranking::Bm25).then_some(vector.as_slice());
-            let ranked = index.search(Query::new(&query.text, vector), &ranking.options(N_CHUNKS, dense))?;
-            let chunks = ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
+            if let Some(kept) = run.take(ranking.name(), &query.id) {
+                tally.push_all(&kept);
+                continue;
+            }
+            run.progress("queries", done, queries.len());
+            let vector = (ranking != Ranking::Bm25).then(|| vectors[query.id.as_str()].as_slice());
+            let found = index.search(Query::new(&query.text, vector), &ranking.options(N_CHUNKS, dense))?;
+            let chunks = found.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
             let mut ranked = documents(chunks);
             ranked.truncate(N_DOCUMENTS);
-            let values = score(&ranked, judged.of(query));
-            tally.push_all(&values);
-            on_event(Event::Record(&record(query, ranking.name(), judged.of(query), &ranked, values)));
+            tally.push_all(&run.record(record(query, ranking.name(), judged.of(query), &ranked)));
         }
     }
-    on_event(Event::Progress { stage: "queries", done: queries.len(), total: queries.len() });
+    run.progress("queries", queries.len(), queries.len());
     Ok(RetrievalFigures {
         n_queries: queries.len(),
         n_documents: library.sources().len(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::data::{StyleMeta, StyleRow};
 use super::figures::{Figures, Tally, Values};
 use super::squad::{best, contains_any, f1};
-use super::{Event, RunRecord};
+use super::{Run, RunRecord};
 use crate::error::EngineError;
 use crate::prompt::REFUSAL;
 use crate::session::{GenerateRequest, Session};
@@ -89,7 +89,7 @@ pub async fn run<H: Host>(
     voice: (&str, f32),
     max_tokens: usize,
     seed: u64,
-    on_event: &mut dyn FnMut(Event<'_>),
+    run: &mut Run<'_>,
 ) -> Result<StyleFigures, EngineError> {
     let is_cite = rows.iter().any(|row| matches!(row.meta, StyleMeta::Cite { .. }));
     let names = if is_cite { &CITE_NAMES[..] } else { &MANNER_NAMES[..] };
@@ -104,26 +104,28 @@ pub async fn run<H: Host>(
     for (arm, voice) in [("base", None), ("adapter", Some(voice))] {
         let mut tally = Tally::new(names);
         for (done, row) in rows.iter().enumerate() {
-            on_event(Event::Progress { stage: arm, done, total: rows.len() });
+            let (StyleMeta::Cite { id, answers, .. } | StyleMeta::Manner { id, answers, .. }) = &row.meta;
+            if let Some(kept) = run.take(arm, id) {
+                tally.push_all(&kept);
+                continue;
+            }
+            run.progress(arm, done, rows.len());
             let n_asked = row.messages.len().saturating_sub(1);
             let messages = row.messages[..n_asked].to_vec();
             let request = GenerateRequest { messages, options: options.clone() };
             let generated = session.generate(&request, voice, &mut |_| ()).await?;
             let answer = generated.generation.text.trim();
-            let values = score(answer, &row.meta);
-            tally.push_all(&values);
-            let (StyleMeta::Cite { id, answers, .. } | StyleMeta::Manner { id, answers, .. }) = &row.meta;
-            on_event(Event::Record(&RunRecord {
+            tally.push_all(&run.record(RunRecord {
                 id,
                 arm,
                 query: row.messages[..n_asked].last().map_or("", |message| &message.content),
                 answers,
                 answer: Some(answer),
-                values,
+                values: score(answer, &row.meta),
                 ..RunRecord::default()
             }));
         }
-        on_event(Event::Progress { stage: arm, done: rows.len(), total: rows.len() });
+        run.progress(arm, rows.len(), rows.len());
         figures.push(tally.figures(seed));
     }
     let adapter = figures.remove(1);
