@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Lectern, LecternError, isAbort } from './index';
-import type { AskEvent, AskOptions, IngestEvent, ModelSource } from './index';
+import type { AskEvent, AskOptions, IngestEvent, ModelInfo, ModelSource, SourceInfo } from './index';
+import { Shelf } from './shelf';
 import { FakeEngine, fake, fakePackage } from './testing/fake-engine';
+import type { ModelFile } from '../worker/package';
 import { localWorkers } from './testing/local-workers';
 
 const options: AskOptions = {
@@ -179,6 +181,54 @@ describe('a dead engine', () => {
     expect(back).toEqual([kept.id]);
     expect(lectern.sourceText(answer.citations[0]?.source_id ?? -1).name).toBe('birds.md');
     expect(await said).toBe('engine-restarted');
+  });
+});
+
+describe('a collection', () => {
+  const coded = (code: string) => Object.assign(new Error('no'), { code });
+
+  it('takes the place of the last one, says what of it is damaged, and follows the engine', async () => {
+    const lectern = await open();
+    await lectern.addSource('gone.md', new Blob(['Nothing here.']));
+    const shelf = Shelf.inMemory();
+    const other = await open();
+    await other.open(shelf);
+    const { id } = await other.addSource('birds.md', page, { key: 'a.t.1' });
+    await shelf.keepPage('a.t.2', 'torn.md', new Uint8Array([123]));
+    const told: [string, string | undefined][] = [];
+    lectern.on('kept', ({ key, error }) => told.push([key, error?.message]));
+    await lectern.open(shelf);
+    expect(told).toEqual([['a.t.1', undefined], ['a.t.2', 'torn.md: it is damaged']]);
+    expect(lectern.sourceText(id).name).toBe('birds.md');
+    expect((await lectern.search('herons in shallow water, or nothing here', 9)).hits.map(({ source }) => source)).toEqual(['birds.md', 'birds.md']);
+    await expect(lectern.ask('trap the engine', options).result).rejects.toMatchObject({ code: 'engine-died' });
+    expect((await lectern.search('herons', 1)).hits[0]?.source).toBe('birds.md');
+  });
+
+  it('that another embedder has read is told to be read again', async () => {
+    class Another extends FakeEngine {
+      #embedder = false;
+      override load_embedder(file: ModelFile): Promise<ModelInfo> {
+        if (this.sources().length > 0) throw coded('index-model-mismatch');
+        this.#embedder = true;
+        return super.load_embedder(file);
+      }
+      override restore_page(bytes: Uint8Array): SourceInfo {
+        if (this.#embedder) throw coded('index-model-mismatch');
+        return super.restore_page(bytes);
+      }
+    }
+    const shelf = Shelf.inMemory();
+    const first = await open();
+    await first.open(shelf);
+    await first.addSource('birds.md', page, { key: 'a.t.1' });
+    const lectern = new Lectern(localWorkers({ pkg: { ...fakePackage, Engine: Another } }));
+    await lectern.start('auto');
+    const told: (string | undefined)[] = [];
+    lectern.on('kept', ({ info, error }) => told.push(info?.name ?? error?.code));
+    await lectern.open(shelf);
+    await lectern.loadEmbedder(own(gguf()));
+    expect(told).toEqual(['birds.md', 'index-model-mismatch']);
   });
 });
 

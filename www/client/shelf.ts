@@ -101,9 +101,9 @@ export class Shelf {
       items.set(rest, item);
     }
     const unread = [...items.values()].filter(({ hasPage }) => !hasPage).map(({ key }) => tabOf(key));
-    const laying = names.flatMap((name) => (name.startsWith('laying-') ? [split(name)[1] ?? ''] : []));
+    const told = names.map(split).flatMap(([kind, tab]) => (tab && (kind === 'laying' || kind === 'reading') ? [tab] : []));
     const ours = new Set<string>();
-    for (const tab of new Set([...unread, ...laying])) if (await this.#claim(tab)) ours.add(tab);
+    for (const tab of new Set([...unread, ...told])) if (await this.#claim(tab)) ours.add(tab);
     for (const tab of ours) {
       if (names.includes(`reading-${tab}`)) await this.#interrupted(tab);
       if (names.includes(`laying-${tab}`)) await this.#adopt(tab);
@@ -150,7 +150,7 @@ export class Shelf {
 
   async keepPage(key: string, name: string, page: Uint8Array<ArrayBuffer>): Promise<void> {
     await this.#write(`page-${key}`, packed({ name }, new Blob([page])));
-    this.#channel?.postMessage({ type: 'kept', key } satisfies Change);
+    this.#tell({ type: 'kept', key });
   }
 
   page(key: string): Promise<{ name: string; content: Blob } | null> {
@@ -161,7 +161,7 @@ export class Shelf {
     await this.#remove(`page-${key}`);
     await this.#remove(`file-${key}`);
     if (this.#laying.delete(key)) await this.#writeLaying();
-    this.#channel?.postMessage({ type: 'dropped', key } satisfies Change);
+    this.#tell({ type: 'dropped', key });
   }
 
   keepGraph(tag: string, graph: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -178,9 +178,13 @@ export class Shelf {
 
   /** All of it, in every tab. */
   async delete(): Promise<void> {
-    this.#channel?.postMessage({ type: 'deleted' } satisfies Change);
+    this.#tell({ type: 'deleted' });
     this.close();
     await this.#vault.removeAll(this.#folder);
+  }
+
+  #tell(change: Change): void {
+    if (!this.#closed) this.#channel?.postMessage(change);
   }
 
   /** Whether what a tab has left unread is this one's. */
@@ -196,6 +200,7 @@ export class Shelf {
   }
 
   async #interrupted(tab: string): Promise<void> {
+    if (tab === this.#tab) return;
     const name = `reading-${tab}`;
     try {
       const { key, tries } = JSON.parse(await (await this.#vault.read(this.#folder, name))?.text() ?? '') as { key: string; tries: number };
