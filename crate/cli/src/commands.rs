@@ -56,6 +56,9 @@ pub struct AskArgs {
     pub paths: Vec<PathBuf>,
     #[arg(short, long)]
     pub question: String,
+    /// Opens files that are locked
+    #[arg(long)]
+    pub password: Option<String>,
     #[command(flatten)]
     pub adapter: AdapterArgs,
     /// Answer without reading the pages
@@ -84,7 +87,7 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     }
     if !args.no_rag {
         load_embedder(&mut session, models)?;
-        lay_down(&mut session, &args.paths)?;
+        lay_down(&mut session, &args.paths, args.password.as_deref())?;
     }
     let load_ms = lectern_engine::model::host::Host::now_ms(session.host());
     let options = AskOptions {
@@ -204,10 +207,16 @@ pub fn embed(models: &ModelArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-pub fn index(paths: &[PathBuf], out: &Path, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
+pub fn index(
+    paths: &[PathBuf],
+    out: &Path,
+    password: Option<&str>,
+    as_json: bool,
+    models: &ModelArgs,
+) -> Result<(), CliError> {
     let mut session = session(models, false);
     load_embedder(&mut session, models)?;
-    let graphs = lay_down(&mut session, paths)?;
+    let graphs = lay_down(&mut session, paths, password)?;
     std::fs::create_dir_all(out).map_err(|error| CliError::Write { path: out.to_owned(), error })?;
     let bytes = session.export_collection(&graphs);
     write(&out.join(COLLECTION), &bytes)?;

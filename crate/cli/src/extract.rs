@@ -21,8 +21,12 @@ pub fn run(file: &Path, password: Option<&str>, as_json: bool) -> Result<(), Cli
     let Some(files) = expand(&name, &bytes, password) else {
         return print(&name, extract(&name, &bytes, password), as_json);
     };
+    let files = match files {
+        Ok(files) => files,
+        Err(error) => return print(&name, Err(error), as_json),
+    };
     let mut last = Ok(());
-    for (name, bytes) in files? {
+    for (name, bytes) in files {
         let printed = print(&name, bytes.and_then(|bytes| extract(&name, &bytes, password)), as_json);
         if let Err(CliError::Engine { error }) = &printed {
             eprintln!("lectern: {error} ({})", error.code());

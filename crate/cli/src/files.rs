@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lectern_engine::ingest::expand;
+use lectern_engine::ingest::{expand, extract};
 use lectern_engine::{EngineError, IngestEvent, Session};
 
 use crate::error::CliError;
@@ -81,34 +81,64 @@ pub enum Told<'a> {
     LeftOut(&'a EngineError),
 }
 
-/// Lays a file down, or the files of an archive. What cannot be read is told and left out.
-pub fn lay_down_file(session: &mut Session<Terminal>, name: &str, bytes: &[u8], tell: &mut dyn FnMut(&str, Told<'_>)) {
-    let files = match expand(name, bytes, None) {
-        None => return lay_down_plain(session, name, bytes, tell),
-        Some(Err(error)) => return tell(name, Told::LeftOut(&error)),
-        Some(Ok(files)) => files,
-    };
-    for (name, content) in files {
-        match content {
-            Ok(bytes) => lay_down_plain(session, &name, &bytes, tell),
-            Err(error) => tell(&name, Told::LeftOut(&error)),
+/// Lays a file down, or the files of an archive, with `password` where they are locked. What cannot be read is told and
+/// left out.
+pub fn lay_down_file(
+    session: &mut Session<Terminal>,
+    name: &str,
+    bytes: &[u8],
+    password: Option<&str>,
+    tell: &mut dyn FnMut(&str, Told<'_>),
+) {
+    let mut lay = |name: &str, content: Result<&[u8], EngineError>| {
+        let laid = content.and_then(|bytes| {
+            pollster::block_on(lay_down_plain(session, name, bytes, password, &mut |event| {
+                tell(name, Told::Event(event))
+            }))
+        });
+        if let Err(error) = laid {
+            tell(name, Told::LeftOut(&error));
         }
+    };
+    match expand(name, bytes, password) {
+        None => lay(name, Ok(bytes)),
+        Some(Err(error)) => lay(name, Err(error)),
+        Some(Ok(files)) => files.for_each(|(name, content)| lay(&name, content.as_deref().map_err(Clone::clone))),
     }
 }
 
-fn lay_down_plain(session: &mut Session<Terminal>, name: &str, bytes: &[u8], tell: &mut dyn FnMut(&str, Told<'_>)) {
-    if let Err(error) = pollster::block_on(session.add_source(name, bytes, &mut |event| tell(name, Told::Event(event))))
-    {
-        tell(name, Told::LeftOut(&error));
+/// Passages that are embedded between two words of progress.
+const BATCH: usize = 16;
+
+async fn lay_down_plain(
+    session: &mut Session<Terminal>,
+    name: &str,
+    bytes: &[u8],
+    password: Option<&str>,
+    on_event: &mut dyn FnMut(IngestEvent),
+) -> Result<(), EngineError> {
+    let document = extract(name, bytes, password)?;
+    let source = session.cut_source(name, bytes.len(), document, on_event).await?;
+    let total = source.texts.len();
+    let mut vectors = Vec::with_capacity(total);
+    for texts in source.texts.chunks(BATCH) {
+        vectors.extend(session.embed(texts).await?);
+        on_event(IngestEvent::Embedded { done: vectors.len(), total });
     }
+    session.lay_down(source, &vectors)?;
+    Ok(())
 }
 
-/// Lays files and folders down; a folder made by `lectern index` is taken as it is. A file that
-/// cannot be read is named on stderr and left out. Gives the graphs that were built.
+/// Lays files and folders down, locked ones with `password`; a folder made by `lectern index` is taken as it is. A file
+/// that cannot be read is named on stderr and left out. Gives the graphs that were built.
 ///
 /// # Errors
 /// When nothing could be laid down.
-pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, CliError> {
+pub fn lay_down(
+    session: &mut Session<Terminal>,
+    paths: &[PathBuf],
+    password: Option<&str>,
+) -> Result<Vec<Vec<u8>>, CliError> {
     if let [dir] = paths
         && dir.join(COLLECTION).is_file()
     {
@@ -123,7 +153,7 @@ pub fn lay_down(session: &mut Session<Terminal>, paths: &[PathBuf]) -> Result<Ve
                 continue;
             }
         };
-        lay_down_file(session, &name, &bytes, &mut |name, told| match told {
+        lay_down_file(session, &name, &bytes, password, &mut |name, told| match told {
             Told::Event(IngestEvent::Embedded { done, total }) => {
                 eprint!("\r{name}: {done} of {total} passages{}", if done == total { "\n" } else { "" });
             }

@@ -62,6 +62,9 @@ enum Command {
         paths: Vec<PathBuf>,
         #[arg(short, long, value_name = "DIR")]
         out: PathBuf,
+        /// Opens files that are locked
+        #[arg(long)]
+        password: Option<String>,
         #[arg(long)]
         json: bool,
     },
@@ -113,7 +116,9 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Perplexity { file, json } => commands::perplexity(file, *json, &models.exactly()),
         Command::Extract { file, password, json } => extract::run(file, password.as_deref(), *json),
         Command::Embed { .. } => commands::embed(models),
-        Command::Index { paths, out, json } => commands::index(paths, out, *json, models),
+        Command::Index { paths, out, password, json } => {
+            commands::index(paths, out, password.as_deref(), *json, models)
+        }
         Command::Search { dir, query, top_k, json } => commands::search(dir, query, *top_k, *json, models),
         Command::Eval(command) => eval::run(command, models),
         Command::Convert { dir, out, quant } => {

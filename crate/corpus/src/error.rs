@@ -23,8 +23,15 @@ pub enum CorpusError {
         "The file's text encoding could not be read (best guess: {guess}, {n_errors} broken characters). Save it as UTF-8 and try again."
     )]
     Undecodable { guess: &'static str, n_errors: usize },
-    #[error("{kind} files are not read here. Save the file as text, Markdown or HTML and try again.")]
+    #[error("{kind} files are not read here. {}", advice(.kind))]
     Unsupported { kind: &'static str },
+}
+
+fn advice(kind: &str) -> &'static str {
+    if kind.contains("Zip") {
+        return "Unpack the file with the program that made it, and lay down what was in it.";
+    }
+    "Save the file as text, Markdown or HTML and try again."
 }
 
 impl CorpusError {

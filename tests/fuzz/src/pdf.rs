@@ -1,6 +1,11 @@
 //! A PDF file of one page, and how bytes become one stream or object of it.
 
+#[path = "../../../crate/corpus/src/extract/pdf/assemble.rs"]
+mod assemble;
+
 use std::borrow::Cow;
+
+use assemble::stream;
 
 /// What bytes can become: the number of an object, and the dictionary of the stream that they are; without one they are
 /// the object itself.
@@ -40,12 +45,12 @@ pub fn file(bytes: &[u8]) -> Cow<'_, [u8]> {
 fn with(number: usize, content: Vec<u8>) -> Vec<u8> {
     let mut objects = objects();
     objects[number - 1] = content;
-    assemble(&objects)
+    assemble::file(&objects)
 }
 
 /// The whole file as it stands.
 pub fn whole() -> Vec<u8> {
-    assemble(&objects())
+    assemble::file(&objects())
 }
 
 /// The objects, numbered from 1: catalog, pages, page, its content; fonts whose program is Type 1 and CFF; one of two
@@ -90,24 +95,3 @@ pub const ENCODING: &str = "begincmap /WMode 0 def 2 begincodespacerange <00> <7
 1 begincidrange <0000> <00FF> 1 endcidrange 1 begincidchar <8001> 9 endcidchar
 1 beginnotdefrange <00> <1F> 1 endnotdefrange endcmap
 ";
-
-/// A file of these objects, numbered from 1.
-fn assemble(objects: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = b"%PDF-1.7\n".to_vec();
-    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
-    for (i, object) in objects.iter().enumerate() {
-        table += &format!("{:010} 00000 n \n", out.len());
-        out.extend(format!("{} 0 obj\n", i + 1).bytes());
-        out.extend(object);
-        out.extend(b"\nendobj\n");
-    }
-    let at = out.len();
-    let trailer = format!("trailer\n<</Root 1 0 R/Size {}>>\nstartxref\n{at}\n%%EOF", objects.len() + 1);
-    out.extend(table.bytes().chain(trailer.bytes()));
-    out
-}
-
-fn stream(dictionary: &str, data: &[u8]) -> Vec<u8> {
-    let head = format!("<<{dictionary}/Length {}>>stream\n", data.len());
-    [head.as_bytes(), data, b"\nendstream"].concat()
-}

@@ -8,7 +8,7 @@ pub(super) const MAX_ENTRY_BYTES: usize = 64 << 20;
 /// Bytes that all entries of one ZIP file may unpack to together.
 pub(crate) const MAX_TOTAL_BYTES: usize = 256 << 20;
 /// Entries of a ZIP file that are looked at: a folder of notes holds hundreds, a hostile file millions of empty ones.
-pub(super) const MAX_ENTRIES: usize = 20_000;
+pub(crate) const MAX_ENTRIES: usize = 20_000;
 /// Open elements in an XML part. Tables within tables take four levels each.
 pub(super) const MAX_XML_DEPTH: usize = 256;
 /// Arrays and objects within each other in a JSON file.

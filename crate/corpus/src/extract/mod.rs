@@ -18,9 +18,9 @@ mod plain;
 mod rst;
 mod xml;
 
-pub(crate) use limits::MAX_TOTAL_BYTES;
+pub(crate) use limits::{MAX_ENTRIES, MAX_TOTAL_BYTES};
 #[cfg(test)]
-pub(crate) use package::tests::{pack, pack_bytes, pack_locked};
+pub(crate) use package::tests::{pack, pack_aes, pack_bytes, pack_locked};
 pub(crate) use package::{Package, is_zip};
 pub(crate) use packed::{Kind, kind};
 use serde::{Deserialize, Serialize};
@@ -134,14 +134,13 @@ struct Read {
     warnings: Vec<String>,
 }
 
-#[cfg_attr(not(feature = "pdf"), allow(unused_variables, reason = "only PDF files are opened by a password"))]
 fn read(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Read, CorpusError> {
     #[cfg(feature = "pdf")]
     if let Some(start) = pdf::start(name, bytes) {
         return pdf::extract(&bytes[start..], password);
     }
     if package::is_zip(bytes) {
-        let (format, extracted, warnings) = packed::extract(bytes)?;
+        let (format, extracted, warnings) = packed::extract(bytes, password)?;
         return Ok(Read { format, extracted, pages: Vec::new(), encoding: None, warnings });
     }
     written(name, bytes)

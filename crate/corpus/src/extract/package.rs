@@ -1,10 +1,15 @@
 //! The entries of a ZIP file, unpacked one at a time and within bounds.
 
-use std::{borrow::Cow, collections::HashMap, io::Read};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    io::{Read, Write},
+};
 
 use flate2::read::DeflateDecoder;
 use rawzip::{
-    CompressionMethod, ZipArchive, ZipArchiveEntryWayfinder, ZipFileHeaderRecord, ZipSliceArchive, zipcrypto::Decryptor,
+    CompressionMethod, DataDescriptorOutput, ZipArchive, ZipArchiveEntryWayfinder, ZipArchiveWriter,
+    ZipFileHeaderRecord, ZipSliceArchive, path::EntryPath, zipcrypto::Decryptor,
 };
 
 use super::limits::{MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_TOTAL_BYTES};
@@ -68,8 +73,33 @@ impl<'a> Package<'a> {
         self.n_unpacked
     }
 
-    pub fn is_locked(&self, index: usize) -> bool {
-        self.entries.get(index).is_some_and(|entry| entry.is_locked)
+    /// Tries the password on the first entry that is locked.
+    ///
+    /// # Errors
+    /// `file-password` where it is missing or wrong, `file-unsupported` for a lock that is not opened here.
+    pub fn unlock(&mut self) -> Result<(), CorpusError> {
+        let Some(index) = self.entries.iter().position(|entry| entry.is_locked) else { return Ok(()) };
+        match self.read_index(index) {
+            Err(error @ (CorpusError::Password { .. } | CorpusError::Unsupported { .. })) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// An entry as a ZIP file of its own, packed and locked as it is here.
+    ///
+    /// # Errors
+    /// `file-damaged`.
+    pub fn alone(&self, index: usize) -> Result<Vec<u8>, CorpusError> {
+        let Some((entry, name)) = self.entries.get(index).zip(self.names.get(index)) else { return Ok(Vec::new()) };
+        let local = self.archive.get_entry(entry.place).map_err(|error| damaged(&error))?;
+        let claim = local.claim_verifier();
+        let mut archive = ZipArchiveWriter::new(Vec::new());
+        let builder = archive.new_file(EntryPath::verbatim(name.as_bytes())).compression_method(entry.method);
+        let (mut alone, _) = builder.encrypted(entry.is_locked).start().map_err(|error| damaged(&error))?;
+        alone.write_all(local.data()).map_err(|error| damaged(&error))?;
+        let descriptor = DataDescriptorOutput::new(claim.crc, claim.uncompressed_size);
+        alone.finish(descriptor).map_err(|error| damaged(&error))?;
+        archive.finish().map_err(|error| damaged(&error))
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -85,10 +115,11 @@ impl<'a> Package<'a> {
         let local = self.archive.get_entry(entry.place).map_err(|error| damaged(&error))?;
         let packed: Box<dyn Read + '_> = match (entry.is_locked, self.password) {
             (false, _) => Box::new(local.data()),
-            (true, None) => return Err(CorpusError::Password { is_wrong: false }),
-            (true, Some(_)) if entry.method == CompressionMethod::AES => {
-                return Err(CorpusError::Unsupported { kind: "Zip files locked with AES" });
+            // No password would open it.
+            (true, _) if entry.method == CompressionMethod::AES => {
+                return Err(CorpusError::Unsupported { kind: "AES-locked Zip" });
             }
+            (true, None) => return Err(CorpusError::Password { is_wrong: false }),
             (true, Some(password)) => {
                 Box::new(Decryptor::new(local.data(), password.as_bytes()).map_err(|error| damaged(&error))?)
             }
@@ -96,7 +127,7 @@ impl<'a> Package<'a> {
         let plain: Box<dyn Read + '_> = match entry.method {
             CompressionMethod::STORE => packed,
             CompressionMethod::DEFLATE => Box::new(DeflateDecoder::new(packed)),
-            _ => return Err(CorpusError::Unsupported { kind: "Zip files packed in an uncommon way" }),
+            _ => return Err(CorpusError::Unsupported { kind: "Unusually packed Zip" }),
         };
         unpack(&mut local.verifying_reader(plain), &mut self.n_unpacked).map_err(|error| match error {
             // That a password is wrong shows in the content's checksum.
@@ -161,10 +192,8 @@ fn damaged(error: &dyn std::fmt::Display) -> CorpusError {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::io::Write;
-
     use flate2::{Compression, write::DeflateEncoder};
-    use rawzip::{ZipArchiveWriter, path::EntryPath, zipcrypto::Encryptor};
+    use rawzip::zipcrypto::Encryptor;
 
     use super::*;
 
@@ -189,17 +218,29 @@ pub(crate) mod tests {
         archive.finish().unwrap()
     }
 
-    /// A ZIP file of one entry that a password locks.
-    pub fn pack_locked(name: &str, content: &[u8], password: &[u8]) -> Vec<u8> {
+    /// A ZIP file of entries that are locked, each by the password behind it.
+    pub fn pack_locked(entries: &[(&str, &[u8], &str)]) -> Vec<u8> {
         let mut archive = ZipArchiveWriter::new(Vec::new());
-        let builder = archive.new_file(name).compression_method(CompressionMethod::DEFLATE).encrypted(true);
-        let (mut entry, config) = builder.start().unwrap();
-        let lock = Encryptor::new(&mut entry, password, [7; 11], 0).unwrap();
-        let mut writer = config.wrap(DeflateEncoder::new(lock, Compression::fast()));
-        writer.write_all(content).unwrap();
-        let (encoder, descriptor) = writer.finish().unwrap();
-        encoder.finish().unwrap();
-        entry.finish(descriptor).unwrap();
+        for (name, content, password) in entries {
+            let builder = archive.new_file(*name).compression_method(CompressionMethod::DEFLATE).encrypted(true);
+            let (mut entry, config) = builder.start().unwrap();
+            let lock = Encryptor::new(&mut entry, password.as_bytes(), [7; 11], 0).unwrap();
+            let mut writer = config.wrap(DeflateEncoder::new(lock, Compression::fast()));
+            writer.write_all(content).unwrap();
+            let (encoder, descriptor) = writer.finish().unwrap();
+            encoder.finish().unwrap();
+            entry.finish(descriptor).unwrap();
+        }
+        archive.finish().unwrap()
+    }
+
+    /// A ZIP file of one entry that is locked as newer programs do it.
+    pub fn pack_aes(name: &str) -> Vec<u8> {
+        let mut archive = ZipArchiveWriter::new(Vec::new());
+        let builder = archive.new_file(name).compression_method(CompressionMethod::AES).encrypted(true);
+        let (mut entry, _) = builder.start().unwrap();
+        entry.write_all(&[9; 40]).unwrap();
+        entry.finish(DataDescriptorOutput::new(0, 12)).unwrap();
         archive.finish().unwrap()
     }
 

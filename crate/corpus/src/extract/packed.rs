@@ -18,10 +18,11 @@ pub(crate) enum Kind {
 /// Reads a document that is a ZIP file, with warnings for what is missing.
 ///
 /// # Errors
-/// `file-unsupported` for other documents and for archives, which [`crate::expand`] takes apart, and those of the
-/// format.
-pub(super) fn extract(bytes: &[u8]) -> Result<(Format, Extracted, Vec<String>), CorpusError> {
-    let mut package = Package::open(bytes, None)?;
+/// `file-unsupported` for other documents and for archives, which [`crate::expand`] takes apart; `file-password` for
+/// one that is locked and a password that is missing or wrong; and those of the format.
+pub(super) fn extract(bytes: &[u8], password: Option<&str>) -> Result<(Format, Extracted, Vec<String>), CorpusError> {
+    let mut package = Package::open(bytes, password)?;
+    package.unlock()?;
     let mut warnings = Vec::new();
     match kind(&mut package) {
         Kind::Docx(main) => Ok((Format::Docx, docx::extract(&mut package, &main)?, warnings)),
@@ -36,7 +37,10 @@ pub(crate) fn kind(package: &mut Package<'_>) -> Kind {
         return Kind::Epub;
     }
     if package.has("[Content_Types].xml") || package.has("_rels/.rels") {
-        let main = docx::main_part(package).unwrap_or_default();
+        // What says it may be locked.
+        let usual = ["word/document.xml", "xl/workbook.xml", "ppt/presentation.xml"];
+        let usual = usual.into_iter().find(|path| package.has(path)).unwrap_or_default();
+        let main = docx::main_part(package).unwrap_or_else(|| usual.to_owned());
         return match main.split('/').next() {
             Some("xl") => Kind::Foreign("Excel"),
             Some("ppt") => Kind::Foreign("PowerPoint"),

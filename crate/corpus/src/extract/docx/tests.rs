@@ -1,4 +1,7 @@
-use crate::{Document, extract, extract::package::tests::pack};
+use crate::{
+    CorpusError, Document, extract,
+    extract::package::tests::{pack, pack_locked},
+};
 
 const RELATIONS: &str = r#"<Relationships><Relationship Id="r" Type="http://x/officeDocument" Target="word/document.xml"/></Relationships>"#;
 
@@ -128,4 +131,19 @@ fn a_note_is_read_once_however_often_it_is_referred_to() {
         r#"<w:footnotes><w:footnote w:id="1"><w:p><w:r><w:t>Note.</w:t></w:r></w:p></w:footnote></w:footnotes>"#;
     let reference = r#"<w:p><w:r><w:t>x</w:t><w:footnoteReference w:id="1"/></w:r></w:p>"#;
     assert_eq!(read(&reference.repeat(3), &[("word/footnotes.xml", notes)]).text, "x\n\nNote.\n\nx\n\nx");
+}
+
+#[test]
+fn a_document_whose_parts_are_locked_opens_by_its_password() {
+    let body = format!("<w:document xmlns:w=\"w\"><w:body>{}</w:body></w:document>", p("Under the mat."));
+    let parts = [("_rels/.rels", RELATIONS), ("word/document.xml", &body)];
+    let bytes = pack_locked(&parts.map(|(name, content)| (name, content.as_bytes(), "tide")));
+    assert!(!crate::is_archive(&bytes));
+    let read = |password| extract("a.docx", &bytes, password).map(|document| document.text);
+    assert_eq!(read(None), Err(CorpusError::Password { is_wrong: false }));
+    assert_eq!(read(Some("ebb")), Err(CorpusError::Password { is_wrong: true }));
+    assert_eq!(read(Some("tide")).unwrap(), "Under the mat.");
+    let table = pack_locked(&[("[Content_Types].xml", b"<x/>", "tide"), ("xl/workbook.xml", b"<x/>", "tide")]);
+    assert!(!crate::is_archive(&table));
+    assert_eq!(extract("a.xlsx", &table, Some("tide")), Err(CorpusError::Unsupported { kind: "Excel" }));
 }

@@ -1,4 +1,7 @@
-use crate::{CorpusError, Document, extract, extract::package::tests::pack};
+use crate::{
+    CorpusError, Document, extract,
+    extract::package::tests::{pack, pack_locked},
+};
 
 const CONTAINER: (&str, &str) = (
     "META-INF/container.xml",
@@ -57,4 +60,14 @@ fn a_book_without_its_parts_is_damaged() {
     assert_eq!(code(&[CONTAINER]), "file-damaged");
     assert_eq!(code(&[CONTAINER, BOOK]), "file-damaged");
     assert_eq!(code(&[CONTAINER, BOOK, ("OPS/one.xhtml", "<img src='a'/>")]), "file-no-text");
+}
+
+#[test]
+fn a_book_whose_parts_are_locked_opens_by_its_password() {
+    let parts = [CONTAINER, BOOK, CHAPTERS[0], CHAPTERS[1], CHAPTERS[2]];
+    let bytes = pack_locked(&parts.map(|(name, content)| (name, content.as_bytes(), "tide")));
+    assert!(!crate::is_archive(&bytes));
+    assert_eq!(extract("a.epub", &bytes, None), Err(CorpusError::Password { is_wrong: false }));
+    assert_eq!(extract("a.epub", &bytes, Some("ebb")), Err(CorpusError::Password { is_wrong: true }));
+    assert_eq!(extract("a.epub", &bytes, Some("tide")).unwrap().text, read(&[]).unwrap().text);
 }

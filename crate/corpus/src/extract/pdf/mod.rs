@@ -15,6 +15,8 @@
 //! The time of pdf.js is that of one process per file.
 
 mod arabic;
+#[cfg(test)]
+mod assemble;
 mod content;
 mod document;
 mod fonts;

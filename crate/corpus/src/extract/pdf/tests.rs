@@ -1,3 +1,4 @@
+use super::assemble::{file, stream};
 use super::*;
 use crate::Document;
 
@@ -12,27 +13,6 @@ const PROSE: [&str; 8] = [
     "out a red flag and the ferry goes to the other",
     "shore, where the stones are older and less even.",
 ];
-
-/// A file of these objects, numbered from 1, the first of them the catalog.
-fn file(objects: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = b"%PDF-1.7\n".to_vec();
-    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
-    for (i, object) in objects.iter().enumerate() {
-        table += &format!("{:010} 00000 n \n", out.len());
-        out.extend(format!("{} 0 obj\n", i + 1).bytes());
-        out.extend(object);
-        out.extend(b"\nendobj\n");
-    }
-    let at = out.len();
-    let trailer = format!("trailer\n<</Root 1 0 R/Size {}>>\nstartxref\n{at}\n%%EOF", objects.len() + 1);
-    out.extend(table.bytes().chain(trailer.bytes()));
-    out
-}
-
-fn stream(dictionary: &str, data: &[u8]) -> Vec<u8> {
-    let head = format!("<<{dictionary}/Length {}>>stream\n", data.len());
-    [head.as_bytes(), data, b"\nendstream"].concat()
-}
 
 /// Pages of these contents. Fonts: `F1` is Helvetica, `F2` its bold, `F3` as given; `X` is an object of its own.
 fn pages_with(contents: &[Vec<u8>], font: &str, x: Vec<u8>) -> Vec<u8> {
