@@ -3,6 +3,8 @@
 use lectern_model::{Gguf, GgufStream, ModelError};
 use sha2::{Digest, Sha256};
 
+use crate::session::ModelInfo;
+
 /// Who holds the file's bytes against its SHA-256.
 pub enum Hash {
     /// Whoever brings them has done it, against this one.
@@ -73,5 +75,28 @@ impl ModelFile {
             }
         };
         Ok(WholeFile { gguf: self.stream.finish()?, n_bytes: self.n_bytes, sha256 })
+    }
+}
+
+/// What is said of a model of `n_layers` that reads `n_ctx` positions.
+pub(crate) fn model_info(file: WholeFile, n_layers: usize, n_ctx: usize) -> ModelInfo {
+    let WholeFile { gguf, n_bytes, sha256 } = file;
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for tensor in gguf.tensors() {
+        let name = tensor.kind.name();
+        match kinds.iter_mut().find(|(kind, _)| *kind == name) {
+            Some((_, n)) => *n += tensor.range.len(),
+            None => kinds.push((name, tensor.range.len())),
+        }
+    }
+    let text = |key: &str| gguf.str(key).unwrap_or_default().to_owned();
+    ModelInfo {
+        name: text("general.name"),
+        architecture: text("general.architecture"),
+        n_layers,
+        n_ctx,
+        n_bytes,
+        quantization: kinds.into_iter().max_by_key(|(_, n)| *n).map_or_else(String::new, |(kind, _)| kind.to_owned()),
+        sha256,
     }
 }

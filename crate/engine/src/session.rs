@@ -1,10 +1,11 @@
 //! Everything a page or a command line holds while it runs: reader, embedder, voices, library.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use lectern_adapter::{PeftAdapter, attach};
 use lectern_corpus::Document;
-use lectern_index::{DenseMode, Index, SegmentOptions, build_segment};
+use lectern_index::{DenseMode, Index, SegmentJob, SegmentOptions, build_segment};
 use lectern_model::decoder::Executor;
 use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
 use lectern_model::host::Host;
@@ -18,7 +19,7 @@ use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, candidate, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
 use crate::library::{Library, Opened, SourceInfo};
-use crate::model_file::{ModelFile, WholeFile};
+use crate::model_file::{ModelFile, model_info};
 use crate::reader::Reader;
 use crate::retrieve::{Exchange, Retrieval, retrieve};
 
@@ -293,19 +294,19 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// As [`ReadSource::lay_down`]; `not-loaded` without an embedder.
-    pub fn lay_down(&mut self, source: ReadSource, vectors: &[Vec<f32>]) -> Result<SourceInfo, EngineError> {
+    pub async fn lay_down(&mut self, source: ReadSource, vectors: &[Vec<f32>]) -> Result<SourceInfo, EngineError> {
         let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
-        source.lay_down(&mut self.library, embedder, vectors)
+        source.lay_down(&mut self.library, embedder, vectors, &self.host).await
     }
 
     /// # Errors
     /// `source-unknown`.
-    pub fn remove_source(&mut self, id: u32) -> Result<(), EngineError> {
-        self.library.remove(id)
+    pub async fn remove_source(&mut self, id: u32) -> Result<(), EngineError> {
+        self.library.remove(id, &self.host).await
     }
 
     /// Vectors that wait for a graph, to be built elsewhere by [`build_segment`].
-    pub fn next_segment_job(&self) -> Option<Vec<u8>> {
+    pub fn next_segment_job(&self) -> Option<SegmentJob<'_>> {
         self.library.index()?.next_segment_job(&SegmentOptions::default())
     }
 
@@ -331,7 +332,7 @@ impl<H: Host> Session<H> {
     /// None that building and installing do not have.
     pub fn build_segments(&mut self) -> Result<Vec<Vec<u8>>, EngineError> {
         let mut graphs = Vec::new();
-        while let Some(job) = self.next_segment_job() {
+        while let Some(job) = self.next_segment_job().map(|job| job.to_bytes()) {
             let built = build_segment(&job)?;
             graphs.push((self.install_segment(&built)?, built));
         }
@@ -455,45 +456,39 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// As [`Library::restore`].
-    pub fn restore_page(&mut self, bytes: &[u8]) -> Result<SourceInfo, EngineError> {
-        self.library.restore(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))
+    pub async fn restore_page(&mut self, bytes: &[u8]) -> Result<SourceInfo, EngineError> {
+        let model_hash = self.embedder.as_ref().map(|embedder| embedder.hash.as_str());
+        self.library.restore(bytes, model_hash, &self.host).await
     }
 
     /// The pages as one file, with the graphs that were built over them.
     pub fn export_collection(&self, graphs: &[Vec<u8>]) -> Vec<u8> {
-        self.library.to_bytes(graphs)
+        let mut bytes = Vec::new();
+        self.library.file_parts(graphs.iter().cloned()).for_each(|part| bytes.extend(part));
+        bytes
     }
 
     /// Replaces the pages by those of a file; what of it cannot be read is told.
     ///
     /// # Errors
     /// `collection-invalid` for another kind of file; `index-model-mismatch` when they were read by another embedder.
-    pub fn import_collection(&mut self, bytes: &[u8]) -> Result<Opened, EngineError> {
+    pub async fn import_collection(&mut self, bytes: &[u8]) -> Result<Opened, EngineError> {
+        self.import_collection_from(bytes.len(), &|range| bytes[range].to_vec()).await
+    }
+
+    /// As [`Self::import_collection`], of a file of `n_bytes` that stays where it is; `read` gives some of them.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn import_collection_from(
+        &mut self,
+        n_bytes: usize,
+        read: &dyn Fn(Range<usize>) -> Vec<u8>,
+    ) -> Result<Opened, EngineError> {
         let mut library = Library::default();
-        let opened = library.open(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))?;
+        let model_hash = self.embedder.as_ref().map(|embedder| embedder.hash.as_str());
+        let opened = library.open(n_bytes, read, model_hash, &self.host).await?;
         self.library = library;
         Ok(opened)
-    }
-}
-
-fn model_info(file: WholeFile, n_layers: usize, n_ctx: usize) -> ModelInfo {
-    let WholeFile { gguf, n_bytes, sha256 } = file;
-    let mut kinds: Vec<(&str, usize)> = Vec::new();
-    for tensor in gguf.tensors() {
-        let name = tensor.kind.name();
-        match kinds.iter_mut().find(|(kind, _)| *kind == name) {
-            Some((_, n)) => *n += tensor.range.len(),
-            None => kinds.push((name, tensor.range.len())),
-        }
-    }
-    let text = |key: &str| gguf.str(key).unwrap_or_default().to_owned();
-    ModelInfo {
-        name: text("general.name"),
-        architecture: text("general.architecture"),
-        n_layers,
-        n_ctx,
-        n_bytes,
-        quantization: kinds.into_iter().max_by_key(|(_, n)| *n).map_or_else(String::new, |(kind, _)| kind.to_owned()),
-        sha256,
     }
 }
