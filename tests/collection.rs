@@ -22,7 +22,7 @@ fn a_collection_comes_back_whole_and_a_damaged_one_is_refused() {
 
     let (mut other, _) = bare();
     block_on(other.load_embedder(model_file(embedder_gguf()))).unwrap();
-    other.import_collection(&bytes).unwrap();
+    block_on(other.import_collection(&bytes)).unwrap();
     assert_eq!(found(&mut other), expected);
     assert_eq!(other.export_collection(&[]), bytes);
     lay(&mut other, "more.md", b"# More\n\nThe chapel bell weighs 300 kilograms.").unwrap();
@@ -30,7 +30,7 @@ fn a_collection_comes_back_whole_and_a_damaged_one_is_refused() {
 
     let kept = other.export_collection(&[]);
     for cut in [0, 7, 11, 40, bytes.len() - 1] {
-        assert_eq!(other.import_collection(&bytes[..cut]).unwrap_err().code(), "collection-invalid");
+        assert_eq!(block_on(other.import_collection(&bytes[..cut])).unwrap_err().code(), "collection-invalid");
     }
     assert_eq!(other.export_collection(&[]), kept, "a refused collection changes nothing");
 }
@@ -45,7 +45,7 @@ fn a_damaged_page_is_named_and_takes_no_other_with_it() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x20;
         let (mut other, _) = bare();
-        match other.import_collection(&damaged) {
+        match block_on(other.import_collection(&damaged)) {
             Ok(opened) => {
                 assert_eq!((opened.ids.len(), opened.lost.len()), (n_pages - 1, 1), "{at}");
                 assert!(opened.lost[0].starts_with("page ") && opened.lost[0].contains(" of 3: "), "{:?}", opened.lost);
@@ -68,10 +68,10 @@ fn a_page_comes_back_by_itself_however_often() {
     let (mut other, _) = bare();
     block_on(other.load_embedder(model_file(embedder_gguf()))).unwrap();
     for page in pages.iter().rev().chain(&pages) {
-        other.restore_page(page).unwrap();
+        block_on(other.restore_page(page)).unwrap();
     }
     assert_eq!(found(&mut other), expected);
-    assert_eq!(other.restore_page(&pages[0][..99]).unwrap_err().code(), "collection-invalid");
+    assert_eq!(block_on(other.restore_page(&pages[0][..99])).unwrap_err().code(), "collection-invalid");
     lay(&mut other, "handbook.md", b"# Handbook\n\nQuite another text.").unwrap();
     assert_eq!(other.library().sources().len(), ids.len() + 1, "another text of the same name is another page");
     assert_eq!(other.page_bytes(9).unwrap_err().code(), "source-unknown");
@@ -90,14 +90,14 @@ fn a_collection_read_by_another_embedder_is_refused_both_ways() {
         &mut |_| (),
     ))
     .unwrap();
-    let bytes = library.to_bytes(&[]);
+    let bytes: Vec<u8> = library.file_parts(std::iter::empty()).flatten().collect();
     let (mut session, _) = bare();
-    session.import_collection(&bytes).unwrap();
+    block_on(session.import_collection(&bytes)).unwrap();
     assert_eq!(
         block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap_err().code(),
         "index-model-mismatch"
     );
     let (mut session, _) = laid();
-    assert_eq!(session.import_collection(&bytes).unwrap_err().code(), "index-model-mismatch");
+    assert_eq!(block_on(session.import_collection(&bytes)).unwrap_err().code(), "index-model-mismatch");
     assert_eq!(session.library().sources().len(), 3);
 }

@@ -143,8 +143,8 @@ fn removing_the_last_page_leaves_none_to_ask() {
     let (mut session, _) = laid();
     block_on(session.load_decoder(model_file(&tiny_checkpoint(SECOND).gguf))).unwrap();
     for id in session.library().sources().iter().map(|source| source.id).collect::<Vec<_>>() {
-        session.remove_source(id).unwrap();
-        assert_eq!(session.remove_source(id).unwrap_err().code(), "source-unknown");
+        block_on(session.remove_source(id)).unwrap();
+        assert_eq!(block_on(session.remove_source(id)).unwrap_err().code(), "source-unknown");
     }
     assert_eq!(block_on(session.ask("Who?", None, &options(), &mut |_| ())).unwrap_err().code(), "no-documents");
     assert_eq!(block_on(session.search("Who?", None, 3, DenseMode::Auto)).unwrap_err().code(), "no-documents");
@@ -160,7 +160,7 @@ fn graphs_find_what_a_scan_finds() {
     }
     let index = library.index_mut().unwrap();
     let every = SegmentOptions { segment_len: index.len(), min_chunks: 1, ..SegmentOptions::default() };
-    let job = index.next_segment_job(&every).expect("all chunks make a segment");
+    let job = index.next_segment_job(&every).expect("all chunks make a segment").to_bytes();
     index.install_segment(&build_segment(&job).unwrap()).unwrap();
     for question in ["Who built the lighthouse?", "What does a ticket cost?", "When are the apples ripe?"] {
         let mut found = |dense| block_on(retrieve(&library, &mut embedder, question, None, 5, dense, &host)).unwrap();
@@ -341,12 +341,15 @@ fn vectors_made_elsewhere_give_the_same_library() {
     let source = block_on(session.cut_source("log.md", text.len(), document.clone(), &mut |_| ())).unwrap();
     assert!(source.texts.iter().any(|text| text.contains("nine barrels")));
     let vectors = block_on(helper.embed(&source.texts)).unwrap();
-    session.lay_down(source, &vectors).unwrap();
+    block_on(session.lay_down(source, &vectors)).unwrap();
     assert_eq!(session.export_collection(&[]), whole.export_collection(&[]));
 
     let before = session.export_collection(&[]);
     let narrow = block_on(session.cut_source("log.md", text.len(), document, &mut |_| ())).unwrap();
-    assert_eq!(session.lay_down(narrow, &vec![vec![0.0; 3]; vectors.len()]).unwrap_err().code(), "index-dimension");
+    assert_eq!(
+        block_on(session.lay_down(narrow, &vec![vec![0.0; 3]; vectors.len()])).unwrap_err().code(),
+        "index-dimension"
+    );
     assert_eq!(session.export_collection(&[]), before);
 }
 

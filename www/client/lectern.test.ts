@@ -213,7 +213,7 @@ describe('a collection', () => {
         this.#embedder = true;
         return super.load_embedder(file);
       }
-      override restore_page(bytes: Uint8Array): SourceInfo {
+      override restore_page(bytes: Uint8Array): Promise<SourceInfo> {
         if (this.#embedder) throw coded('index-model-mismatch');
         return super.restore_page(bytes);
       }

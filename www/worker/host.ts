@@ -125,11 +125,11 @@ export class EngineHost {
       this.#cut.set(this.#lastCut, source);
       return { number: this.#lastCut, texts: source.texts() };
     }),
-    lay_down: ({ number, vectors }, _emit, signal) => this.#run(signal, (engine) => {
+    lay_down: ({ number, vectors }, _emit, signal) => this.#run(signal, async (engine) => {
       const source = this.#cut.get(number);
       if (!source) throw new CodedError('source-unknown', 'The engine was started anew while this page was being read. Lay it down again.');
       this.#cut.delete(number);
-      const info = engine.lay_down(source, vectors);
+      const info = await engine.lay_down(source, vectors);
       return { info, text: engine.source_text(info.id) };
     }),
     drop_source: ({ number }) => {
@@ -137,10 +137,10 @@ export class EngineHost {
       this.#cut.delete(number);
       return Promise.resolve(null);
     },
-    remove_source: ({ id }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_source(id); return null; }),
+    remove_source: ({ id }, _emit, signal) => this.#run(signal, async (engine) => { await engine.remove_source(id); return null; }),
     page_bytes: ({ id }, _emit, signal) => this.#run(signal, (engine) => engine.page_bytes(id)),
-    restore_page: ({ bytes }, _emit, signal) => this.#run(signal, (engine) => {
-      const info = engine.restore_page(bytes);
+    restore_page: ({ bytes }, _emit, signal) => this.#run(signal, async (engine) => {
+      const info = await engine.restore_page(bytes);
       return { info, text: engine.source_text(info.id) };
     }),
     clear: (_params, _emit, signal) => this.#run(signal, (engine) => { engine.clear(); return null; }),
@@ -149,13 +149,21 @@ export class EngineHost {
     read_ahead: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.read_ahead(question, options, emit)),
     generate: ({ messages, options }, emit, signal) => this.#run(signal, (engine) => engine.generate(messages, options, emit)),
     export_collection: ({ graphs }, _emit, signal) => this.#run(signal, (engine) => engine.export_collection(graphs)),
-    import_collection: ({ bytes }, _emit, signal) => this.#run(signal, (engine) => {
-      const { sources, lost } = engine.import_collection(bytes);
+    import_collection: ({ bytes }, _emit, signal) => this.#run(signal, async (engine) => {
+      const { sources, lost } = await engine.import_collection(bytes);
       for (const message of lost) this.#post({ type: 'notice', notice: { code: 'collection-invalid', message } });
-      return sources.map((info): AddedSource => ({ info, text: engine.source_text(info.id) }));
+      const added: AddedSource[] = [];
+      let last = performance.now();
+      for (const info of sources) {
+        added.push({ info, text: engine.source_text(info.id) });
+        if (performance.now() - last < MAX_TURN_MS) continue;
+        await new Promise((resolve) => { setTimeout(resolve); });
+        last = performance.now();
+      }
+      return added;
     }),
     embed: ({ texts }, _emit, signal) => this.#run(signal, (engine) => engine.embed(texts)),
-    next_segment_job: (_params, _emit, signal) => this.#run(signal, (engine) => engine.next_segment_job() ?? null),
+    next_segment_job: (_params, _emit, signal) => this.#run(signal, async (engine) => (await engine.next_segment_job()) ?? null),
     install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => ({ tag: engine.install_segment(built) ?? null, used: engine.segments() })),
     facts: (_params, _emit, signal) => this.#run(signal, (engine) => {
       try {
@@ -243,6 +251,9 @@ function notStarted(): CodedError {
 function configOf({ config_url, sha256 }: AdapterSource): SiteFile {
   return { url: config_url, n_bytes: 0, sha256: `${sha256}.config`, piece_bytes: 1, piece_sha256: [] };
 }
+
+/** Work after which others have a turn, in milliseconds. */
+const MAX_TURN_MS = 10;
 
 /** Half of what WebAssembly can address: keys, values and the pages need room too. */
 const MAX_MODEL_BYTES = 2 ** 31;

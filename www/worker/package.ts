@@ -16,13 +16,13 @@ export interface Engine {
   remove_adapter(name: string): void;
   cut_source(name: string, n_bytes: number, document: ReadDocument, on_event: (event: IngestEvent) => void): Promise<ReadSource>;
   /** `vectors` are those of the source's texts, made by this engine or one with the same embedder. */
-  lay_down(source: ReadSource, vectors: Float32Array[]): SourceInfo;
-  remove_source(id: number): void;
+  lay_down(source: ReadSource, vectors: Float32Array[]): Promise<SourceInfo>;
+  remove_source(id: number): Promise<void>;
   clear(): void;
   sources(): SourceInfo[];
   source_text(id: number): SourceText;
-  next_segment_job(): Uint8Array | undefined;
-  /** What it is known by; nothing where too few of its passages are still here. */
+  next_segment_job(): Promise<Uint8Array | undefined>;
+  /** Its tag, to be stored under; nothing where too few of its passages are still here. */
   install_segment(built: Uint8Array): string | undefined;
   /** Those in use. */
   segments(): string[];
@@ -33,9 +33,9 @@ export interface Engine {
   measure_reading(): Reading;
   generate(messages: ChatMessage[], options: GenerateOptions, on_event: (event: AskEvent) => void): Promise<Generation>;
   page_bytes(id: number): Uint8Array<ArrayBuffer>;
-  restore_page(bytes: Uint8Array): SourceInfo;
-  export_collection(graphs: Uint8Array[]): Uint8Array<ArrayBuffer>;
-  import_collection(bytes: Uint8Array): OpenedCollection;
+  restore_page(bytes: Uint8Array): Promise<SourceInfo>;
+  export_collection(graphs: Uint8Array[]): Promise<Uint8Array<ArrayBuffer>>;
+  import_collection(bytes: Uint8Array): Promise<OpenedCollection>;
   embed(texts: string[]): Promise<Float32Array[]>;
   cancel(): void;
   gpu_failed(message: string): void;

@@ -169,7 +169,7 @@ pub fn lay_down(
 
 /// Opens a collection file; what of it cannot be read is named on stderr.
 pub fn open_collection(session: &mut Session<Terminal>, path: &Path) -> Result<(), CliError> {
-    for lost in session.import_collection(&read(path)?)?.lost {
+    for lost in pollster::block_on(session.import_collection(&read(path)?))?.lost {
         eprintln!("{}: {lost}; left out", path.display());
     }
     Ok(())

@@ -48,20 +48,50 @@ pub struct Chunk {
 /// sentence above `max_tokens` is counted again in halves. A chunk exceeds `max_tokens` only if one
 /// character does.
 pub fn chunk(document: &Document, options: &ChunkOptions, n_tokens: &dyn Fn(&str) -> usize) -> Vec<Chunk> {
-    let text = document.text.as_str();
-    let splitter = Splitter {
-        text,
-        max_tokens: options.max_tokens.max(1),
-        is_wrapped: document.format == Format::Plain,
-        n_tokens,
-    };
-    let mut chunks = Vec::new();
-    for region in regions(text, &document.sections) {
-        let mut packer = Packer { options, splitter: &splitter, current: Vec::new(), spans: Vec::new() };
-        packer.pack(&region);
-        chunks.extend(packer.spans.into_iter().map(|span| Chunk { span, headings: region.headings.clone() }));
+    Chunks::new(document, options, n_tokens).flatten().collect()
+}
+
+/// As [`chunk`], a few kilobytes of text with each step, which may complete several chunks or none.
+pub struct Chunks<'a> {
+    packer: Packer<'a>,
+    regions: std::vec::IntoIter<Region>,
+    /// The region that is being cut, and its paragraphs to come.
+    current: Option<(Region, std::vec::IntoIter<Span>)>,
+}
+
+impl<'a> Chunks<'a> {
+    pub fn new(document: &'a Document, options: &'a ChunkOptions, n_tokens: &'a dyn Fn(&str) -> usize) -> Self {
+        let text = document.text.as_str();
+        let max_tokens = options.max_tokens.max(1);
+        let splitter = Splitter { text, max_tokens, is_wrapped: document.format == Format::Plain, n_tokens };
+        Self {
+            packer: Packer { options, splitter, current: Vec::new(), spans: Vec::new() },
+            regions: regions(text, &document.sections).into_iter(),
+            current: None,
+        }
     }
-    chunks
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = Vec<Chunk>;
+
+    fn next(&mut self) -> Option<Vec<Chunk>> {
+        let Some((region, paragraphs)) = &mut self.current else {
+            let region = self.regions.next()?;
+            let paragraphs = paragraphs(self.packer.splitter.text, region.span).into_iter();
+            self.current = Some((region, paragraphs));
+            return Some(Vec::new());
+        };
+        if let Some(paragraph) = paragraphs.next() {
+            self.packer.pack(paragraph, region.body);
+            return Some(Vec::new());
+        }
+        self.packer.flush(0);
+        self.packer.current.clear();
+        let headings = std::mem::take(&mut region.headings);
+        self.current = None;
+        Some(self.packer.spans.drain(..).map(|span| Chunk { span, headings: headings.clone() }).collect())
+    }
 }
 
 /// The text from one heading to the next.
@@ -138,32 +168,29 @@ fn heading_len(text: &str, title: &str) -> usize {
 
 struct Packer<'a> {
     options: &'a ChunkOptions,
-    splitter: &'a Splitter<'a>,
+    splitter: Splitter<'a>,
     current: Vec<Piece>,
     spans: Vec<Span>,
 }
 
 impl Packer<'_> {
-    fn pack(&mut self, region: &Region) {
+    /// A paragraph of a region whose text begins at `body`.
+    fn pack(&mut self, paragraph: Span, body: usize) {
         let max_tokens = self.splitter.max_tokens;
-        for paragraph in paragraphs(self.splitter.text, region.span) {
-            let pieces = self.splitter.pieces(paragraph, max_tokens);
-            let n_tokens: usize = pieces.iter().map(|piece| piece.n_tokens).sum();
-            let only_heading = self.current.last().is_none_or(|last| last.span.end <= region.body);
-            if self.used() + n_tokens <= max_tokens {
-                self.current.extend(pieces);
-            } else if n_tokens <= max_tokens && !only_heading {
-                self.flush(n_tokens);
-                self.current.extend(pieces);
-            } else {
-                if !only_heading && self.used() * 4 > max_tokens {
-                    self.flush(0);
-                }
-                self.pack_sentences(pieces, n_tokens, only_heading);
+        let pieces = self.splitter.pieces(paragraph, max_tokens);
+        let n_tokens: usize = pieces.iter().map(|piece| piece.n_tokens).sum();
+        let only_heading = self.current.last().is_none_or(|last| last.span.end <= body);
+        if self.used() + n_tokens <= max_tokens {
+            self.current.extend(pieces);
+        } else if n_tokens <= max_tokens && !only_heading {
+            self.flush(n_tokens);
+            self.current.extend(pieces);
+        } else {
+            if !only_heading && self.used() * 4 > max_tokens {
+                self.flush(0);
             }
+            self.pack_sentences(pieces, n_tokens, only_heading);
         }
-        self.flush(0);
-        self.current.clear();
     }
 
     /// A paragraph too long for one chunk, in chunks of about equal size.

@@ -13,7 +13,7 @@ mod language;
 mod span;
 
 pub use archive::{Expanded, expand, is_archive, readable_path};
-pub use chunk::{Chunk, ChunkOptions, chunk};
+pub use chunk::{Chunk, ChunkOptions, Chunks, chunk};
 pub use decode::{Decoded, decode};
 pub use error::CorpusError;
 pub use extract::{Document, Format, extract};

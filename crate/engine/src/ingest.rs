@@ -1,12 +1,13 @@
 //! File bytes → text → passages → vectors → the library.
 
-use lectern_corpus::{ChunkOptions, Document, chunk};
+use lectern_corpus::{ChunkOptions, Chunks, Document};
 use lectern_index::IndexError;
 use lectern_model::host::Host;
 
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::library::{Library, Passage, Source, SourceInfo};
+use crate::pace::Pace;
 
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +34,12 @@ impl ReadSource {
     ///
     /// # Errors
     /// `index-dimension`; `index-model-mismatch` when the library, or `embedder` meanwhile, is another model's.
-    pub fn lay_down(
+    pub async fn lay_down<H: Host>(
         self,
         library: &mut Library,
         embedder: &Embedder,
         vectors: &[Vec<f32>],
+        host: &H,
     ) -> Result<SourceInfo, EngineError> {
         assert_eq!(vectors.len(), self.texts.len());
         let n_dims = embedder.encoder.config().hidden_size;
@@ -48,7 +50,7 @@ impl ReadSource {
         if let Some(odd) = vectors.iter().find(|vector| vector.len() != n_dims) {
             return Err(IndexError::Dimension { expected: n_dims, found: odd.len() }.into());
         }
-        library.add(self.source, vectors, &self.model_hash)
+        library.add(self.source, n_dims, vectors.iter(), &self.model_hash, host).await
     }
 }
 
@@ -98,12 +100,22 @@ pub async fn cut<H: Host>(
 ) -> ReadSource {
     on_event(IngestEvent::Extracted { n_chars: document.text.chars().count() });
     host.breathe().await;
-    let chunks = chunk(&document, &ChunkOptions::default(), &|text| embedder.n_tokens(text));
-    on_event(IngestEvent::Chunked { n_chunks: chunks.len() });
+    let (options, n_tokens) = (ChunkOptions::default(), |text: &str| embedder.n_tokens(text));
+    let mut passages = Vec::new();
+    let mut pace = Pace::new(host);
+    for chunks in Chunks::new(&document, &options, &n_tokens) {
+        passages.extend(chunks.into_iter().map(|c| Passage { span: c.span, headings: c.headings }));
+        pace.step().await;
+    }
+    on_event(IngestEvent::Chunked { n_chunks: passages.len() });
     host.breathe().await;
-    let passages = chunks.into_iter().map(|c| Passage { span: c.span, headings: c.headings }).collect();
     let source = Source::new(name, n_bytes, document, passages);
-    let texts = source.passages.iter().map(|passage| source.search_text(passage)).collect();
+    let mut texts = Vec::with_capacity(source.passages.len());
+    for passage in &source.passages {
+        texts.push(source.search_text(passage));
+        pace.step().await;
+    }
+    host.breathe().await;
     ReadSource { source, texts, model_hash: embedder.hash.clone() }
 }
 
@@ -123,5 +135,5 @@ pub async fn ingest<H: Host>(
     let total = source.texts.len();
     let mut on_batch = |done| on_event(IngestEvent::Embedded { done, total });
     let vectors = embedder.embed(&source.texts, host, &mut on_batch).await?;
-    source.lay_down(library, embedder, &vectors)
+    source.lay_down(library, embedder, &vectors, host).await
 }

@@ -9,6 +9,7 @@ pub mod executor;
 pub mod ingest;
 pub mod library;
 pub mod model_file;
+mod pace;
 pub mod prompt;
 pub mod quote;
 pub mod reader;

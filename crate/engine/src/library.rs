@@ -3,15 +3,18 @@
 //! A page is stored by itself, with the vectors of its passages, so that one that is damaged takes no other with it;
 //! a graph over many of them likewise. A collection file is all of them, one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ops::Range;
 
 use lectern_corpus::{Document, Format, Section, Span};
-use lectern_index::{ChunkId, Entry, Index, IndexError, Language};
+use lectern_index::{ChunkId, Entry, Index, IndexError, Language, format};
+use lectern_model::host::Host;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
-use crate::stored;
+use crate::pace::Pace;
+use crate::stored::{self, PAGE};
 
 /// A file or page, read and cut into passages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,13 +139,16 @@ impl Source {
 #[derive(Default)]
 pub struct Library {
     sources: Vec<Source>,
+    /// By number, where in `sources`.
+    places: HashMap<u32, usize>,
+    /// Of no use before there is a source.
     index: Option<Index>,
 }
 
 /// What is stored of a page beside its vectors.
 #[derive(Serialize, Deserialize)]
-struct StoredPage {
-    source: Source,
+struct StoredPage<S> {
+    source: S,
     model_hash: String,
     n_dims: usize,
 }
@@ -168,7 +174,7 @@ impl Library {
     /// # Errors
     /// `source-unknown`.
     pub fn source(&self, id: u32) -> Result<&Source, EngineError> {
-        self.sources.iter().find(|s| s.id == id).ok_or(EngineError::SourceUnknown(id))
+        Ok(&self.sources[*self.places.get(&id).ok_or(EngineError::SourceUnknown(id))?])
     }
 
     pub fn passage(&self, chunk: ChunkId) -> Option<(&Source, &Passage)> {
@@ -177,68 +183,78 @@ impl Library {
     }
 
     pub fn index(&self) -> Option<&Index> {
-        self.index.as_ref()
+        self.index.as_ref().filter(|_| !self.is_empty())
     }
 
     pub fn index_mut(&mut self) -> Option<&mut Index> {
-        self.index.as_mut()
+        self.index.as_mut().filter(|_| !self.sources.is_empty())
     }
 
-    /// Adds a page with the vectors of its passages; one of the same name and text is there once.
+    /// Adds a page with the vectors of its passages, of `n_dims` numbers; one of the same name and text is there once.
+    /// Others have their turns meanwhile, and the page is not there before all of it is.
     ///
     /// # Errors
     /// `index-dimension`, `index-not-unit`, `index-model-mismatch`; nothing has changed then.
-    pub fn add(
+    pub async fn add<V: AsRef<[f32]>, H: Host>(
         &mut self,
         mut source: Source,
-        vectors: &[impl AsRef<[f32]>],
+        n_dims: usize,
+        vectors: impl Iterator<Item = V>,
         model_hash: &str,
+        host: &H,
     ) -> Result<SourceInfo, EngineError> {
-        let n_dims = vectors.first().map_or(0, |vector| vector.as_ref().len());
-        let mut fresh = None;
-        let index = match &mut self.index {
-            Some(index) => index,
-            None => fresh.insert(Index::new(n_dims, model_hash)),
-        };
-        index.check_model(model_hash)?;
         // Two texts of one number are as likely as one in four thousand millions.
-        let is_other =
-            |other: &Source, id| other.id == id && (&other.name, &other.text) != (&source.name, &source.text);
-        let mut id = source.id;
-        while self.sources.iter().any(|other| is_other(other, id)) {
-            id = id.wrapping_add(1);
+        while self.source(source.id).is_ok_and(|other| (&other.name, &other.text) != (&source.name, &source.text)) {
+            source.id = source.id.wrapping_add(1);
         }
-        source.id = id;
+        if self.is_empty() {
+            self.index = None;
+        }
+        let index = self.index.get_or_insert_with(|| Index::new(n_dims, model_hash));
+        index.check_model(model_hash)?;
         let language = Language::from_code(source.language.as_deref());
-        let words: Vec<(String, String)> =
-            source.passages.iter().map(|p| (source.search_text(p), source.search_names(p))).collect();
-        let entries: Vec<Entry<'_>> = words
-            .iter()
-            .zip(vectors)
-            .map(|((text, names), vector)| Entry { text, names, language, vector: vector.as_ref() })
-            .collect();
-        index.add(source.id, &entries)?;
-        self.sources.retain(|other| other.id != source.id);
-        if let Some(index) = fresh {
-            self.index = Some(index);
+        host.breathe().await;
+        let mut pace = Pace::new(host);
+        let mut adding = index.adding(source.id);
+        for (passage, vector) in source.passages.iter().zip(vectors) {
+            let (text, names) = (source.search_text(passage), source.search_names(passage));
+            adding.push(&Entry { text: &text, names: &names, language, vector: vector.as_ref() })?;
+            pace.step().await;
         }
+        adding.finish();
+        self.take_off(source.id);
         let info = source.info();
+        self.places.insert(source.id, self.sources.len());
         self.sources.push(source);
+        self.tidy(&mut pace).await;
+        host.breathe().await;
         Ok(info)
     }
 
     /// # Errors
     /// `source-unknown`.
-    pub fn remove(&mut self, id: u32) -> Result<(), EngineError> {
-        let at = self.sources.iter().position(|s| s.id == id).ok_or(EngineError::SourceUnknown(id))?;
-        self.sources.remove(at);
+    pub async fn remove<H: Host>(&mut self, id: u32, host: &H) -> Result<(), EngineError> {
+        self.take_off(id).ok_or(EngineError::SourceUnknown(id))?;
         if let Some(index) = &mut self.index {
-            index.remove(id);
+            index.take_out(id);
         }
-        if self.sources.is_empty() {
-            *self = Self::default();
+        if self.is_empty() {
+            self.index = None;
         }
+        self.tidy(&mut Pace::new(host)).await;
         Ok(())
+    }
+
+    fn take_off(&mut self, id: u32) -> Option<Source> {
+        let at = self.places.remove(&id)?;
+        self.places.values_mut().filter(|place| **place > at).for_each(|place| *place -= 1);
+        Some(self.sources.remove(at))
+    }
+
+    async fn tidy<H: Host>(&mut self, pace: &mut Pace<'_, H>) {
+        while self.index.as_mut().is_some_and(Index::tidy) {
+            pace.step().await;
+        }
     }
 
     /// A page as it is stored: [`Self::restore`] brings it back without reading or embedding anything.
@@ -246,13 +262,13 @@ impl Library {
     /// # Errors
     /// `source-unknown`.
     pub fn page_bytes(&self, id: u32) -> Result<Vec<u8>, EngineError> {
-        let source = self.source(id)?.clone();
-        let index = self.index.as_ref().ok_or(EngineError::SourceUnknown(id))?;
-        let n = source.passages.len() as u32;
-        let vectors = (0..n).filter_map(|ordinal| index.vector(ChunkId { source: id, ordinal }));
-        let vectors: Vec<u8> = vectors.flatten().flat_map(|value| value.to_le_bytes()).collect();
-        let page = StoredPage { source, model_hash: index.model_hash().to_owned(), n_dims: index.n_dims() };
-        Ok(stored::encode(&page, &vectors))
+        let source = self.source(id)?;
+        let index = self.index().ok_or(EngineError::SourceUnknown(id))?;
+        let vectors =
+            (0..source.passages.len() as u32).filter_map(|ordinal| index.vector(ChunkId { source: id, ordinal }));
+        let (n_dims, model_hash) = (index.n_dims(), index.model_hash().to_owned());
+        let n_bytes = source.passages.len() * n_dims * size_of::<f32>();
+        Ok(PAGE.encode(&StoredPage { source, model_hash, n_dims }, n_bytes, vectors))
     }
 
     /// Takes in a page that was stored.
@@ -260,57 +276,70 @@ impl Library {
     /// # Errors
     /// `collection-invalid` for one that is damaged or of another version, `index-model-mismatch` for one that another
     /// embedder has read, where `model_hash` is that of the one in use.
-    pub fn restore(&mut self, bytes: &[u8], model_hash: Option<&str>) -> Result<SourceInfo, EngineError> {
-        let (page, vectors) = stored::decode::<StoredPage>(bytes)?;
-        let (numbers, rest) = vectors.as_chunks::<4>();
-        let numbers: Vec<f32> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    pub async fn restore<H: Host>(
+        &mut self,
+        bytes: &[u8],
+        model_hash: Option<&str>,
+        host: &H,
+    ) -> Result<SourceInfo, EngineError> {
+        let (page, numbers) = PAGE.decode::<StoredPage<Source>>(bytes).map_err(stored::unreadable)?;
         let n_wanted = page.n_dims.checked_mul(page.source.passages.len());
-        if !rest.is_empty() || numbers.is_empty() || n_wanted != Some(numbers.len()) || !page.source.is_sound() {
+        if numbers.is_empty() || n_wanted != Some(numbers.len()) || !page.source.is_sound() {
             return Err(EngineError::Collection(format!("{} does not fit together", page.source.name)));
         }
         if let Some(expected) = model_hash.filter(|&expected| expected != page.model_hash) {
             let (found, expected) = (page.model_hash, expected.to_owned());
             return Err(IndexError::ModelMismatch { found, expected }.into());
         }
-        let vectors: Vec<&[f32]> = numbers.chunks_exact(page.n_dims).collect();
-        self.add(page.source, &vectors, &page.model_hash)
+        let vectors = numbers.chunks_exact(page.n_dims).map(format::numbers);
+        self.add(page.source, page.n_dims, vectors, &page.model_hash, host).await
     }
 
-    /// The whole collection as one file: its pages, and `graphs` that were built over them.
-    pub fn to_bytes(&self, graphs: &[Vec<u8>]) -> Vec<u8> {
+    /// The whole collection as one file, part after part: its pages, and `graphs` that were built over them.
+    pub fn file_parts<'a>(&'a self, graphs: impl Iterator<Item = Vec<u8>> + 'a) -> impl Iterator<Item = Vec<u8>> + 'a {
         // By number, so that the same pages give the same file in whatever order they were laid down.
-        let pages: BTreeMap<u32, Vec<u8>> =
-            self.sources.iter().filter_map(|s| Some((s.id, self.page_bytes(s.id).ok()?))).collect();
-        stored::join(pages.values().chain(graphs))
+        let mut ids: Vec<u32> = self.places.keys().copied().collect();
+        ids.sort_unstable();
+        let pages = ids.into_iter().filter_map(|id| self.page_bytes(id).ok()).chain(graphs);
+        std::iter::once(stored::opening()).chain(pages.flat_map(|part| [stored::before(part.len()).to_vec(), part]))
     }
 
-    /// Takes in a collection file beside what is here; what of it cannot be read is told, and the rest is here. Its
-    /// graphs are put to use.
+    /// Takes in a collection file of `n_bytes` beside what is here; what of it cannot be read is told, and the rest is
+    /// here. Its graphs are put to use. `read` gives some of its bytes.
     ///
     /// # Errors
     /// `collection-invalid` for another kind of file, and one of whose pages none can be read; `index-model-mismatch`.
-    pub fn open(&mut self, bytes: &[u8], model_hash: Option<&str>) -> Result<Opened, EngineError> {
+    pub async fn open<H: Host>(
+        &mut self,
+        n_bytes: usize,
+        read: &dyn Fn(Range<usize>) -> Vec<u8>,
+        model_hash: Option<&str>,
+        host: &H,
+    ) -> Result<Opened, EngineError> {
         let mut opened = Opened::default();
         let mut graphs = Vec::new();
-        let parts = stored::split(bytes)?;
+        let mut pace = Pace::new(host);
+        let parts = stored::parts(n_bytes, read)?;
         let n_parts = parts.len();
-        for (i, part) in parts.into_iter().enumerate() {
-            if lectern_index::is_segment(part) {
-                graphs.push(part);
+        for (i, range) in parts.into_iter().enumerate() {
+            if lectern_index::is_segment(&read(range.start..range.end.min(range.start + 8))) {
+                graphs.push(range);
                 continue;
             }
-            match self.restore(part, model_hash) {
+            match self.restore(&read(range), model_hash, host).await {
                 Ok(info) => opened.ids.push(info.id),
                 Err(error @ EngineError::Index(IndexError::ModelMismatch { .. })) => return Err(error),
                 Err(EngineError::Collection(why)) => opened.lost.push(format!("page {} of {n_parts}: {why}", i + 1)),
                 Err(error) => opened.lost.push(format!("page {} of {n_parts}: {error}", i + 1)),
             }
+            pace.step().await;
         }
         if opened.ids.is_empty() && !opened.lost.is_empty() {
             return Err(EngineError::Collection(opened.lost.swap_remove(0)));
         }
-        for graph in graphs {
-            if let Some(Err(error)) = self.index.as_mut().map(|index| index.install_segment(graph)) {
+        for range in graphs {
+            host.breathe().await;
+            if let Some(Err(error)) = self.index_mut().map(|index| index.install_segment(&read(range))) {
                 opened.lost.push(error.to_string());
             }
         }

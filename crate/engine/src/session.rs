@@ -1,10 +1,11 @@
 //! Everything a page or a command line holds while it runs: reader, embedder, voices, library.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use lectern_adapter::{PeftAdapter, attach};
 use lectern_corpus::Document;
-use lectern_index::{DenseMode, Index, SegmentOptions, build_segment};
+use lectern_index::{DenseMode, Index, SegmentJob, SegmentOptions, build_segment};
 use lectern_model::decoder::Executor;
 use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
 use lectern_model::host::Host;
@@ -279,19 +280,19 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// As [`ReadSource::lay_down`]; `not-loaded` without an embedder.
-    pub fn lay_down(&mut self, source: ReadSource, vectors: &[Vec<f32>]) -> Result<SourceInfo, EngineError> {
+    pub async fn lay_down(&mut self, source: ReadSource, vectors: &[Vec<f32>]) -> Result<SourceInfo, EngineError> {
         let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
-        source.lay_down(&mut self.library, embedder, vectors)
+        source.lay_down(&mut self.library, embedder, vectors, &self.host).await
     }
 
     /// # Errors
     /// `source-unknown`.
-    pub fn remove_source(&mut self, id: u32) -> Result<(), EngineError> {
-        self.library.remove(id)
+    pub async fn remove_source(&mut self, id: u32) -> Result<(), EngineError> {
+        self.library.remove(id, &self.host).await
     }
 
     /// Vectors that wait for a graph, to be built elsewhere by [`build_segment`].
-    pub fn next_segment_job(&self) -> Option<Vec<u8>> {
+    pub fn next_segment_job(&self) -> Option<SegmentJob<'_>> {
         self.library.index()?.next_segment_job(&SegmentOptions::default())
     }
 
@@ -317,7 +318,7 @@ impl<H: Host> Session<H> {
     /// None that building and installing do not have.
     pub fn build_segments(&mut self) -> Result<Vec<Vec<u8>>, EngineError> {
         let mut graphs = Vec::new();
-        while let Some(job) = self.next_segment_job() {
+        while let Some(job) = self.next_segment_job().map(|job| job.to_bytes()) {
             let built = build_segment(&job)?;
             graphs.push((self.install_segment(&built)?, built));
         }
@@ -444,21 +445,37 @@ impl<H: Host> Session<H> {
     ///
     /// # Errors
     /// As [`Library::restore`].
-    pub fn restore_page(&mut self, bytes: &[u8]) -> Result<SourceInfo, EngineError> {
-        self.library.restore(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))
+    pub async fn restore_page(&mut self, bytes: &[u8]) -> Result<SourceInfo, EngineError> {
+        let model_hash = self.embedder.as_ref().map(|embedder| embedder.hash.as_str());
+        self.library.restore(bytes, model_hash, &self.host).await
     }
 
     /// The pages as one file, with the graphs that were built over them.
     pub fn export_collection(&self, graphs: &[Vec<u8>]) -> Vec<u8> {
-        self.library.to_bytes(graphs)
+        let mut bytes = Vec::new();
+        self.library.file_parts(graphs.iter().cloned()).for_each(|part| bytes.extend(part));
+        bytes
     }
 
     /// Takes in the pages of a collection file beside those that are here; what of it cannot be read is told.
     ///
     /// # Errors
     /// As [`Library::open`].
-    pub fn import_collection(&mut self, bytes: &[u8]) -> Result<Opened, EngineError> {
-        self.library.open(bytes, self.embedder.as_ref().map(|embedder| embedder.hash.as_str()))
+    pub async fn import_collection(&mut self, bytes: &[u8]) -> Result<Opened, EngineError> {
+        self.import_collection_from(bytes.len(), &|range| bytes[range].to_vec()).await
+    }
+
+    /// As [`Self::import_collection`], of a file of `n_bytes` that stays where it is; `read` gives some of them.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn import_collection_from(
+        &mut self,
+        n_bytes: usize,
+        read: &dyn Fn(Range<usize>) -> Vec<u8>,
+    ) -> Result<Opened, EngineError> {
+        let model_hash = self.embedder.as_ref().map(|embedder| embedder.hash.as_str());
+        self.library.open(n_bytes, read, model_hash, &self.host).await
     }
 
     /// Takes all pages off.

@@ -1,95 +1,59 @@
-//! The envelope of a stored page and of a collection.
-//!
-//! | bytes | what |
-//! |---|---|
-//! | 8 | magic |
-//! | 4 | format version, little-endian |
-//! | 4 | CRC-32 of the rest, little-endian |
-//! | 4 | bytes of the payload, little-endian |
-//! | … | payload, [postcard](https://postcard.jamesmunns.com/wire-format) |
-//! | … | of a page, the vectors of its passages in single precision, little-endian |
-//!
-//! A collection is its magic and version, and then for each page or graph its length in 4 bytes and itself.
+//! A stored page is one envelope ([`lectern_index::format`]), with the vectors of its passages as the tail. A collection
+//! is its magic and version, and then for each page or graph its length in 4 bytes, little-endian, and itself.
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::ops::Range;
+
+use lectern_index::IndexError;
+use lectern_index::format::Kind;
 
 use crate::error::EngineError;
 
-const VERSION: u32 = 1;
-const HEADER: usize = 16;
-const PAYLOAD: usize = HEADER + 4;
-const PAGE: &[u8; 8] = b"LECTPAGE";
+pub(crate) const PAGE: Kind = Kind { magic: b"LECTPAGE", version: 1, is_stored: true };
 const COLLECTION: &[u8; 8] = b"LECTERN\0";
 /// Collections of one sealed piece had version 1, and pages that were cut in another way 2.
 const COLLECTION_VERSION: u32 = 3;
 
-pub(crate) fn encode(payload: &impl Serialize, tail: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; PAYLOAD];
-    bytes[..8].copy_from_slice(PAGE);
-    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    // Only a serializer that runs out of room or meets a sequence of unknown length can fail here.
-    let mut bytes = postcard::to_extend(payload, bytes).expect("plain data always serialises");
-    let n_payload = (bytes.len() - PAYLOAD) as u32;
-    bytes[HEADER..PAYLOAD].copy_from_slice(&n_payload.to_le_bytes());
-    bytes.extend_from_slice(tail);
-    let checksum = crc32fast::hash(&bytes[HEADER..]);
-    bytes[12..HEADER].copy_from_slice(&checksum.to_le_bytes());
-    bytes
+/// Why a page could not be read.
+pub(crate) fn unreadable(error: IndexError) -> EngineError {
+    EngineError::Collection(match error {
+        IndexError::Version { .. } => "it was written by another version of this program".to_owned(),
+        IndexError::Corrupt { reason } => format!("it is damaged: {reason}"),
+        other => other.to_string(),
+    })
 }
 
-/// # Errors
-/// `collection-invalid`.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), EngineError> {
-    let (header, rest) = bytes.split_at_checked(HEADER).ok_or_else(|| fail("it ends early"))?;
-    if &header[..8] != PAGE {
-        return Err(fail("it is not a page of this program"));
-    }
-    if word(header, 8) != Some(VERSION) {
-        return Err(fail("it was written by another version of this program"));
-    }
-    if word(header, 12) != Some(crc32fast::hash(rest)) {
-        return Err(fail("it is damaged"));
-    }
-    let n_payload = word(rest, 0).ok_or_else(|| fail("it ends early"))? as usize;
-    let (payload, tail) = rest[4..].split_at_checked(n_payload).ok_or_else(|| fail("it ends early"))?;
-    Ok((postcard::from_bytes(payload).map_err(|error| fail(&error.to_string()))?, tail))
+/// What a collection begins with.
+pub(crate) fn opening() -> Vec<u8> {
+    [&COLLECTION[..], &COLLECTION_VERSION.to_le_bytes()].concat()
 }
 
-/// Pages and graphs as one collection.
-pub(crate) fn join<'a>(parts: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
-    let mut bytes = COLLECTION.to_vec();
-    bytes.extend(COLLECTION_VERSION.to_le_bytes());
-    for part in parts {
-        bytes.extend((part.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(part);
-    }
-    bytes
+/// What comes before a page or graph of `n` bytes.
+pub(crate) fn before(n: usize) -> [u8; 4] {
+    (n as u32).to_le_bytes()
 }
 
-/// The pages and graphs of a collection.
+/// Where the pages and graphs of a collection of `n` bytes are; `read` gives some of its bytes.
 ///
 /// # Errors
 /// `collection-invalid` for another kind of file, another version, and one that ends early.
-pub(crate) fn split(bytes: &[u8]) -> Result<Vec<&[u8]>, EngineError> {
-    let rest = bytes.strip_prefix(COLLECTION).ok_or_else(|| fail("it is not a collection of this program"))?;
-    if word(rest, 0).ok_or_else(|| fail("it ends early"))? != COLLECTION_VERSION {
+pub(crate) fn parts(n: usize, read: &dyn Fn(Range<usize>) -> Vec<u8>) -> Result<Vec<Range<usize>>, EngineError> {
+    let fail = |why: &str| EngineError::Collection(why.to_owned());
+    let head = read(0..n.min(12));
+    let version = head.strip_prefix(COLLECTION).ok_or_else(|| fail("it is not a collection of this program"))?;
+    if version.len() < 4 {
+        return Err(fail("it ends early"));
+    }
+    if version != COLLECTION_VERSION.to_le_bytes() {
         return Err(fail("it was written by another version of this program"));
     }
-    let mut rest = &rest[4..];
     let mut parts = Vec::new();
-    while !rest.is_empty() {
-        let n = word(rest, 0).ok_or_else(|| fail("it ends early"))? as usize;
-        let (part, after) = rest[4..].split_at_checked(n).ok_or_else(|| fail("it ends early"))?;
-        parts.push(part);
-        rest = after;
+    let mut at = head.len();
+    while at < n {
+        let length = read(at..n.min(at + 4)).try_into().map_err(|_| fail("it ends early"))?;
+        let start = at + 4;
+        let end = start.checked_add(u32::from_le_bytes(length) as usize).filter(|&end| end <= n);
+        at = end.ok_or_else(|| fail("it ends early"))?;
+        parts.push(start..at);
     }
     Ok(parts)
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn fail(why: &str) -> EngineError {
-    EngineError::Collection(why.to_owned())
 }

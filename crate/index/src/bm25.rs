@@ -8,8 +8,6 @@ use crate::chunk::Row;
 /// for passages.
 const K1: f32 = 0.9;
 const B: f32 = 0.4;
-/// Removed chunks stay in the lists until they are one in this many.
-const MAX_DEAD_SHARE: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 struct Posting {
@@ -17,113 +15,163 @@ struct Posting {
     term_freq: u32,
 }
 
-/// An inverted index. Chunks are added and removed in the time that their own words take, but that now and then
-/// the lists are cleared of what was removed.
+/// An inverted index. Chunks are added and removed in the time that their own words take; what removed ones leave in
+/// the lists is cleared away by [`Bm25::sweep`].
 #[derive(Debug, Default)]
 pub(crate) struct Bm25 {
     terms: HashMap<String, u32>,
-    /// By term; ascending by row, removed ones among them.
+    /// By term; removed chunks among them.
     postings: Vec<Vec<Posting>>,
-    /// By row: the words of the chunk, `None` once it is removed.
+    /// By row: the words of the chunk; `None` where there is none.
     lengths: Vec<Option<u32>>,
     n_live: usize,
     n_live_words: u64,
-    /// Removed chunks that the lists still hold.
-    n_dead: usize,
 }
 
-/// How much of a query's terms chunks hold.
+/// How much of a query's terms chunks, or sources, hold.
 pub(crate) struct Scores {
-    /// By row; 0 where no term is shared.
-    pub by_row: Vec<f32>,
-    /// What a chunk that said nothing but the query's terms, without end, would score: no chunk scores more.
+    /// By chunk (row), or by source; 0 where no term is shared.
+    pub each: Vec<f32>,
+    /// What one that said nothing but the query's terms, without end, would score: none scores more.
     pub ideal: f32,
 }
 
 impl Scores {
-    /// The share of the query that a chunk holds, from 0 to 1: unlike the score itself, it does not grow with
+    /// The share of the query that a chunk or source holds, from 0 to 1: unlike the score itself, it does not grow with
     /// the collection or with the query.
-    pub fn share(&self, row: Row) -> f32 {
-        let score = self.by_row.get(row as usize).copied().unwrap_or(0.0);
+    pub fn share(&self, i: usize) -> f32 {
+        let score = self.each.get(i).copied().unwrap_or(0.0);
         if self.ideal > 0.0 { score / self.ideal } else { 0.0 }
     }
 }
 
 impl Bm25 {
-    /// Adds the next chunk.
-    pub fn add(&mut self, terms: Vec<String>) {
-        let mut term_freqs: HashMap<u32, u32> = HashMap::new();
+    /// Adds a chunk under a row that no list holds.
+    pub fn add(&mut self, row: Row, terms: Vec<String>) {
+        let n_words = terms.len() as u32;
         for term in terms {
             let n_terms = self.terms.len() as u32;
-            *term_freqs.entry(*self.terms.entry(term).or_insert(n_terms)).or_default() += 1;
+            let term = *self.terms.entry(term).or_insert(n_terms) as usize;
+            if term == self.postings.len() {
+                self.postings.push(Vec::new());
+            }
+            match self.postings[term].last_mut() {
+                Some(last) if last.row == row => last.term_freq += 1,
+                _ => self.postings[term].push(Posting { row, term_freq: 1 }),
+            }
         }
-        self.postings.resize_with(self.terms.len(), Vec::new);
-        let row = self.lengths.len() as Row;
-        let n_words: u32 = term_freqs.values().sum();
-        for (term, term_freq) in term_freqs {
-            self.postings[term as usize].push(Posting { row, term_freq });
+        if self.lengths.len() <= row as usize {
+            self.lengths.resize(row as usize + 1, None);
         }
+        self.lengths[row as usize] = Some(n_words);
         self.n_live += 1;
         self.n_live_words += u64::from(n_words);
-        self.lengths.push(Some(n_words));
     }
 
-    /// Takes chunks out; their statistics go with them.
-    pub fn remove(&mut self, rows: impl IntoIterator<Item = Row>) {
-        for row in rows {
-            let Some(n_words) = self.lengths.get_mut(row as usize).and_then(Option::take) else { continue };
-            self.n_live -= 1;
-            self.n_live_words -= u64::from(n_words);
-            self.n_dead += 1;
+    /// Takes a chunk out; its statistics go with it. Its row stays in the lists.
+    pub fn remove(&mut self, row: Row) {
+        let Some(n_words) = self.lengths.get_mut(row as usize).and_then(Option::take) else { return };
+        self.n_live -= 1;
+        self.n_live_words -= u64::from(n_words);
+    }
+
+    /// Clears lists of removed chunks from the `at`-th term on, until some `budget` postings were looked at; `at` and
+    /// `budget` move on. Returns whether it came to the end: then no list holds a row that was removed before it began.
+    pub fn sweep(&mut self, at: &mut usize, budget: &mut usize) -> bool {
+        while *at < self.postings.len() && *budget > 0 {
+            let postings = &mut self.postings[*at];
+            *budget = budget.saturating_sub(postings.len() + 1);
+            postings.retain(|posting| self.lengths[posting.row as usize].is_some());
+            *at += 1;
         }
-        if self.n_dead * MAX_DEAD_SHARE > self.n_live + self.n_dead {
-            for postings in &mut self.postings {
-                postings.retain(|posting| self.lengths[posting.row as usize].is_some());
+        *at == self.postings.len()
+    }
+
+    /// Forgets the terms of no chunk, where they are most. Terms get other numbers: no sweep may be under way.
+    pub fn forget_terms(&mut self) {
+        let n_empty = self.postings.iter().filter(|postings| postings.is_empty()).count();
+        if n_empty * 2 <= self.postings.len() {
+            return;
+        }
+        let mut kept = Vec::with_capacity(self.postings.len() - n_empty);
+        self.terms.retain(|_, term| {
+            let postings = std::mem::take(&mut self.postings[*term as usize]);
+            *term = kept.len() as u32;
+            let is_kept = !postings.is_empty();
+            if is_kept {
+                kept.push(postings);
             }
-            self.n_dead = 0;
-        }
+            is_kept
+        });
+        self.postings = kept;
     }
 
     /// Scores every chunk for a query, each of whose terms may have several spellings.
     pub fn scores(&self, query: &[Vec<String>]) -> Scores {
-        let mut by_row = vec![0.0; self.lengths.len()];
-        let mut ideal = 0.0;
-        let mean_length = (self.n_live_words as f32 / self.n_live.max(1) as f32).max(1.0);
-        for spellings in query {
-            if spellings.is_empty() {
-                continue;
-            }
-            // The spellings of a term are one term.
-            let mut term_freqs: Vec<(Row, u32)> = Vec::new();
-            for &term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
-                let live = self.postings[term as usize].iter().filter(|p| self.lengths[p.row as usize].is_some());
-                term_freqs.extend(live.map(|posting| (posting.row, posting.term_freq)));
-            }
-            if spellings.len() > 1 {
-                term_freqs.sort_unstable_by_key(|&(row, _)| row);
-                term_freqs.dedup_by(|next, first| {
-                    first.0 == next.0 && {
-                        first.1 += next.1;
-                        true
-                    }
-                });
-            }
-            let weight = self.idf(term_freqs.len() as u32);
-            for (row, term_freq) in term_freqs {
-                let Some(n_words) = self.lengths[row as usize] else { continue };
-                let (term_freq, length) = (term_freq as f32, n_words as f32 / mean_length);
-                by_row[row as usize] += weight * term_freq / (term_freq + K1 * (1.0 - B + B * length));
-            }
-            ideal += weight;
-        }
-        Scores { by_row, ideal }
+        self.scores_of(query, self.lengths.len(), self.n_live, |row| Some((row as usize, self.lengths[row as usize]?)))
     }
 
-    /// Inverse document frequency, never negative (Lucene's `BM25Similarity`).
-    fn idf(&self, doc_freq: u32) -> f32 {
-        let (doc_freq, n_docs) = (doc_freq as f32, self.n_live as f32);
-        (1.0 + (n_docs - doc_freq + 0.5) / (doc_freq + 0.5)).ln()
+    /// Scores sources, each with the words of all its chunks; `sources` gives the rows of each.
+    pub fn source_scores<'a>(
+        &self,
+        query: &[Vec<String>],
+        sources: impl ExactSizeIterator<Item = &'a [Row]>,
+    ) -> (Scores, Vec<usize>) {
+        let n_sources = sources.len();
+        let mut source_of = vec![usize::MAX; self.lengths.len()];
+        let mut lengths = vec![0; n_sources];
+        for (source, rows) in sources.enumerate() {
+            for &row in rows {
+                source_of[row as usize] = source;
+                lengths[source] += self.lengths[row as usize].unwrap_or(0);
+            }
+        }
+        let scores = self.scores_of(query, n_sources, n_sources, |row| {
+            let source = source_of[row as usize];
+            Some((source, *lengths.get(source)?))
+        });
+        (scores, source_of)
     }
+
+    /// Scores `n` units, `n_live` of which hold all the words there are; `unit_of` gives the unit of a row and the words
+    /// of that unit.
+    fn scores_of(
+        &self,
+        query: &[Vec<String>],
+        n: usize,
+        n_live: usize,
+        unit_of: impl Fn(Row) -> Option<(usize, u32)>,
+    ) -> Scores {
+        let mut scores = Scores { each: vec![0.0; n], ideal: 0.0 };
+        let mean_length = (self.n_live_words as f32 / n_live.max(1) as f32).max(1.0);
+        let mut term_freqs = vec![0u32; n];
+        let mut found = Vec::new();
+        for spellings in query.iter().filter(|spellings| !spellings.is_empty()) {
+            // The spellings of a term are one term.
+            for &term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
+                for posting in &self.postings[term as usize] {
+                    let Some((unit, n_words)) = unit_of(posting.row) else { continue };
+                    if term_freqs[unit] == 0 {
+                        found.push((unit, n_words));
+                    }
+                    term_freqs[unit] += posting.term_freq;
+                }
+            }
+            let weight = idf(found.len(), n_live);
+            for (unit, n_words) in found.drain(..) {
+                let (term_freq, length) = (std::mem::take(&mut term_freqs[unit]) as f32, n_words as f32 / mean_length);
+                scores.each[unit] += weight * term_freq / (term_freq + K1 * (1.0 - B + B * length));
+            }
+            scores.ideal += weight;
+        }
+        scores
+    }
+}
+
+/// Inverse document frequency, never negative (Lucene's `BM25Similarity`).
+fn idf(doc_freq: usize, n_docs: usize) -> f32 {
+    let (doc_freq, n_docs) = (doc_freq as f32, n_docs as f32);
+    (1.0 + (n_docs - doc_freq + 0.5) / (doc_freq + 0.5)).ln()
 }
 
 #[cfg(test)]
@@ -157,12 +205,12 @@ mod tests {
 
     #[test]
     fn a_share_does_not_grow_with_the_collection() {
-        let share = |n: usize| {
+        let share = |n: u32| {
             let mut bm25 = Bm25::default();
-            bm25.add(terms("keeper of the light"));
-            (0..n).for_each(|i| bm25.add(terms(&format!("page {i}"))));
+            bm25.add(0, terms("keeper of the light"));
+            (0..n).for_each(|i| bm25.add(i + 1, terms(&format!("page {i}"))));
             let scores = bm25.scores(&query("keeper light nowhere"));
-            (scores.share(0), scores.by_row[0])
+            (scores.share(0), scores.each[0])
         };
         let ((small, low), (large, high)) = (share(10), share(1_000));
         assert!(high > 2.0 * low, "{low} {high}");
@@ -172,11 +220,11 @@ mod tests {
     #[test]
     fn either_spelling_is_found() {
         let mut bm25 = Bm25::default();
-        bm25.add(terms("haus am meer"));
-        bm25.add(terms("hous by the sea"));
+        bm25.add(0, terms("haus am meer"));
+        bm25.add(1, terms("hous by the sea"));
         let scores = bm25.scores(&[vec!["haus".into(), "hous".into()]]);
-        assert!(scores.by_row.iter().all(|&score| score > 0.0));
-        assert!((0..2).all(|row| scores.share(row) < 1.0) && scores.ideal == bm25.idf(2));
+        assert!(scores.each.iter().all(|&score| score > 0.0));
+        assert!((0..2).all(|row| scores.share(row) < 1.0) && scores.ideal == idf(2, 2));
     }
 
     proptest! {
@@ -185,20 +233,41 @@ mod tests {
             texts in prop::collection::vec("[a-f]{1,2}( [a-f]{1,2}){0,8}", 1..12),
             removed in prop::collection::vec(0u32..12, 0..6),
             asked in "[a-f]{1,2}( [a-f]{1,2}){0,4}",
+            is_swept: bool,
         ) {
-            let mut bm25 = Bm25::default();
-            texts.iter().for_each(|text| bm25.add(terms(text)));
-            bm25.remove(removed.iter().copied());
+            let (mut bm25, mut at) = (Bm25::default(), 0);
+            texts.iter().zip(0..).for_each(|(text, row)| bm25.add(row, terms(text)));
+            removed.iter().for_each(|&row| bm25.remove(row));
+            if is_swept {
+                while !bm25.sweep(&mut at, &mut 3) {}
+                bm25.forget_terms();
+            }
             let is_live = |i: usize| !removed.contains(&(i as u32));
             let live: Vec<&str> =
                 texts.iter().enumerate().filter(|(i, _)| is_live(*i)).map(|(_, text)| text.as_str()).collect();
             let scores = bm25.scores(&query(&asked));
             for (i, text) in texts.iter().enumerate() {
                 let expected = if is_live(i) { naive_score(&asked, text, &live) } else { 0.0 };
-                let got = scores.by_row[i];
+                let got = scores.each[i];
                 prop_assert!((got - expected).abs() < 1e-4, "{} against {}", got, expected);
-                prop_assert!((0.0..=1.0).contains(&scores.share(i as u32)));
+                prop_assert!((0.0..=1.0).contains(&scores.share(i)));
             }
+        }
+
+        #[test]
+        fn sources_score_as_chunks_of_all_their_words(
+            texts in prop::collection::vec("[a-f]{1,2}( [a-f]{1,2}){0,8}", 2..12),
+            asked in "[a-f]{1,2}( [a-f]{1,2}){0,4}",
+        ) {
+            let (mut bm25, mut whole) = (Bm25::default(), Bm25::default());
+            texts.iter().zip(0..).for_each(|(text, row)| bm25.add(row, terms(text)));
+            let rows: Vec<Row> = (0..texts.len() as Row).collect();
+            let sources: Vec<&[Row]> = rows.chunks(2).collect();
+            texts.chunks(2).zip(0..).for_each(|(texts, row)| whole.add(row, terms(&texts.join(" "))));
+            let (found, source_of) = bm25.source_scores(&query(&asked), sources.iter().copied());
+            let expected = whole.scores(&query(&asked));
+            prop_assert_eq!(&found.each, &expected.each);
+            prop_assert_eq!((found.ideal, source_of[1]), (expected.ideal, 0));
         }
     }
 }

@@ -4,6 +4,8 @@
 //! graph, whose building is a job for another thread. A removed vector leaves a hole in its graph. Small graphs and
 //! those of many holes are merged by further jobs.
 
+use std::rc::Rc;
+
 use crate::{
     DenseMode, DensePath, IndexError, SegmentOptions,
     chunk::Row,
@@ -49,10 +51,10 @@ pub(crate) fn check_unit(vector: &[f32]) -> Result<(), IndexError> {
     Ok(())
 }
 
-/// Where a row's vector is.
+/// Where a row's vector is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Removed,
+    Nowhere,
     Loose(usize),
     /// Segment and point.
     Graph(usize, u32),
@@ -61,17 +63,18 @@ enum Place {
 /// The vectors of an index, by row.
 pub(crate) struct Dense {
     n_dims: usize,
+    vectors: Vec<Option<Rc<[f32]>>>,
     places: Vec<Place>,
     /// `None` where it was merged into another or has no live vector left.
     segments: Vec<Option<Segment>>,
-    /// Vectors in no graph and their rows, in no order.
-    loose: Vec<f32>,
-    loose_rows: Vec<Row>,
+    /// Rows in no graph, in no order.
+    loose: Vec<Row>,
+    n_live: usize,
 }
 
 impl Dense {
     pub fn new(n_dims: usize) -> Self {
-        Self { n_dims, places: Vec::new(), segments: Vec::new(), loose: Vec::new(), loose_rows: Vec::new() }
+        Self { n_dims, vectors: Vec::new(), places: Vec::new(), segments: Vec::new(), loose: Vec::new(), n_live: 0 }
     }
 
     /// # Errors
@@ -83,43 +86,49 @@ impl Dense {
         check_unit(vector)
     }
 
-    /// Adds the next row's vector, which [`Dense::check`] has passed.
-    pub fn add(&mut self, vector: &[f32]) {
-        self.places.push(Place::Loose(self.loose_rows.len()));
-        self.loose_rows.push((self.places.len() - 1) as Row);
-        self.loose.extend_from_slice(vector);
+    /// Adds the vector, which [`Dense::check`] has passed, of a row that has none.
+    pub fn add(&mut self, row: Row, vector: &[f32]) {
+        let at = row as usize;
+        if self.places.len() <= at {
+            self.places.resize(at + 1, Place::Nowhere);
+            self.vectors.resize(at + 1, None);
+        }
+        self.vectors[at] = Some(vector.into());
+        self.places[at] = Place::Loose(self.loose.len());
+        self.loose.push(row);
+        self.n_live += 1;
     }
 
     pub fn remove(&mut self, row: Row) {
-        match std::mem::replace(&mut self.places[row as usize], Place::Removed) {
-            Place::Removed => {}
-            Place::Loose(slot) => self.drop_loose(slot),
-            Place::Graph(segment, point) => self.leave(segment, point),
+        if self.vectors.get_mut(row as usize).and_then(Option::take).is_some() {
+            self.n_live -= 1;
+            self.leave(row, Place::Nowhere);
         }
     }
 
-    /// The last loose vector takes the slot.
-    fn drop_loose(&mut self, slot: usize) {
-        let last = self.loose_rows.len() - 1;
-        if slot != last {
-            self.loose.copy_within(last * self.n_dims.., slot * self.n_dims);
-            self.places[self.loose_rows[last] as usize] = Place::Loose(slot);
-        }
-        self.loose_rows.swap_remove(slot);
-        self.loose.truncate(last * self.n_dims);
-    }
-
-    fn leave(&mut self, segment: usize, point: u32) {
-        let Some(graph) = &mut self.segments[segment] else { return };
-        graph.remove(point);
-        if graph.n_live() == 0 {
-            self.segments[segment] = None;
+    /// Takes a row out of where it is.
+    fn leave(&mut self, row: Row, next: Place) {
+        match std::mem::replace(&mut self.places[row as usize], next) {
+            Place::Nowhere => {}
+            Place::Loose(slot) => {
+                self.loose.swap_remove(slot);
+                if let Some(&moved) = self.loose.get(slot) {
+                    self.places[moved as usize] = Place::Loose(slot);
+                }
+            }
+            Place::Graph(number, point) => {
+                let Some(segment) = &mut self.segments[number] else { return };
+                segment.remove(point);
+                if segment.n_live() == 0 {
+                    self.segments[number] = None;
+                }
+            }
         }
     }
 
     /// Vectors not removed.
     pub fn n_live(&self) -> usize {
-        self.loose_rows.len() + self.segments.iter().flatten().map(Segment::n_live).sum::<usize>()
+        self.n_live
     }
 
     /// The cosine of `query` with one row's vector.
@@ -133,11 +142,7 @@ impl Dense {
     }
 
     pub fn vector(&self, row: Row) -> Option<&[f32]> {
-        match *self.places.get(row as usize)? {
-            Place::Removed => None,
-            Place::Loose(slot) => self.loose.get(slot * self.n_dims..(slot + 1) * self.n_dims),
-            Place::Graph(segment, point) => Some(self.segments[segment].as_ref()?.vector(point)),
-        }
+        self.vectors.get(row as usize)?.as_deref()
     }
 
     /// Those of the graphs in use.
@@ -159,20 +164,18 @@ impl Dense {
             DenseMode::Auto => self.n_live() >= GRAPH_THRESHOLD,
         };
         let mut found = Vec::new();
-        let (mut n_graphs, mut n_scans) = (0, usize::from(!self.loose_rows.is_empty()));
+        let (mut n_graphs, mut n_scans) = (0, usize::from(!self.loose.is_empty()));
+        let scan = |row: Row| is_allowed(row).then(|| self.score(query, row)).flatten().map(|score| (row, score));
         for segment in self.segments.iter().flatten() {
             if wants_graph && segment.n_live() * MIN_LIVE_SHARE >= segment.len() {
                 n_graphs += 1;
                 found.extend(segment.search(query).filter(|&(row, _)| is_allowed(row)));
             } else {
                 n_scans += 1;
-                let live = segment.iter().filter(|&(row, _)| is_allowed(row));
-                found.extend(live.map(|(row, vector)| (row, dot(query, vector))));
+                found.extend(segment.rows().filter_map(scan));
             }
         }
-        let loose = self.loose_rows.iter().zip(self.loose.chunks_exact(self.n_dims.max(1)));
-        let loose = loose.filter(|&(&row, _)| is_allowed(row));
-        found.extend(loose.map(|(&row, vector)| (row, dot(query, vector))));
+        found.extend(self.loose.iter().copied().filter_map(scan));
         let path = match (n_graphs, n_scans) {
             (0, _) => DensePath::Exact,
             (_, 0) => DensePath::Graph,
@@ -187,49 +190,42 @@ impl Dense {
         if self.n_live() < options.min_chunks {
             return None;
         }
-        if self.loose_rows.len() >= options.segment_len {
-            let mut rows = self.loose_rows[..options.segment_len].to_vec();
-            rows.sort_unstable();
-            return Some(rows);
-        }
-        let mut graphs: Vec<&Segment> = self.segments.iter().flatten().collect();
-        graphs.sort_by_key(|graph| graph.n_live());
-        let rows = |graphs: &[&Segment]| {
-            let mut rows: Vec<Row> = graphs.iter().flat_map(|graph| graph.iter().map(|(row, _)| row)).collect();
+        let sorted = |mut rows: Vec<Row>| {
             rows.sort_unstable();
             Some(rows)
         };
+        if self.loose.len() >= options.segment_len {
+            let n = self.loose.len().min(options.max_segment_len);
+            return sorted(self.loose[..n].to_vec());
+        }
+        let mut graphs: Vec<&Segment> = self.segments.iter().flatten().collect();
+        graphs.sort_by_key(|graph| graph.n_live());
         if let Some(holed) = graphs.iter().find(|graph| graph.n_live() * MIN_LIVE_SHARE < graph.len()) {
-            return rows(&[holed]);
+            return sorted(holed.rows().collect());
         }
         match graphs[..] {
-            [a, b, ..] if a.n_live() + b.n_live() <= options.max_segment_len => rows(&[a, b]),
+            [a, b, ..] if a.n_live() + b.n_live() <= options.max_segment_len => {
+                sorted(a.rows().chain(b.rows()).collect())
+            }
             _ => None,
         }
     }
 
-    /// Puts a built graph to use: the live ones among its rows move into it from wherever they were.
-    ///
-    /// # Errors
-    /// `index-corrupt` when the graph does not fit its own points, or none of its rows is here.
-    pub fn install(&mut self, built: &Built<'_>, rows: &[Option<Row>]) -> Result<(), IndexError> {
-        let zeros = vec![0.0; self.n_dims];
+    /// Puts a built graph to use: its rows, by point, move into it from wherever they were.
+    pub fn install(&mut self, built: Built, rows: Vec<Option<Row>>) {
         // A point whose row is gone is a hole; whatever stands there is passed through.
-        let mut vectors: Vec<Box<[f32]>> = Vec::with_capacity(rows.len());
-        for row in rows {
-            vectors.push(row.and_then(|row| self.vector(row)).unwrap_or(&zeros).into());
-        }
-        let segment = Segment::new(built, rows, vectors)?;
-        let number = self.segments.len();
+        let gone: Rc<[f32]> = vec![0.0; self.n_dims].into();
+        let vector = |row: &Option<Row>| row.and_then(|row| self.vectors[row as usize].clone());
+        let vectors = rows.iter().map(|row| vector(row).unwrap_or_else(|| gone.clone())).collect();
+        let number = self.segments.iter().position(Option::is_none).unwrap_or(self.segments.len());
+        // Its place is taken before old graphs are given up.
         for (point, row) in rows.iter().enumerate().filter_map(|(point, row)| Some((point, (*row)?))) {
-            let place = std::mem::replace(&mut self.places[row as usize], Place::Graph(number, point as u32));
-            match place {
-                Place::Removed => self.places[row as usize] = Place::Removed,
-                Place::Loose(slot) => self.drop_loose(slot),
-                Place::Graph(old, point) => self.leave(old, point),
-            }
+            self.leave(row, Place::Graph(number, point as u32));
         }
-        self.segments.push(Some(segment));
-        Ok(())
+        let segment = Some(Segment::new(built, rows, vectors));
+        match self.segments.get_mut(number) {
+            Some(place) => *place = segment,
+            None => self.segments.push(segment),
+        }
     }
 }

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChunkId, IndexError, Language, SegmentOptions,
+    ChunkId, IndexError, Language, SegmentJob, SegmentOptions,
     analyse::{query_terms, terms},
     bm25::{Bm25, Scores},
     chunk::{Row, Rows},
     dense::Dense,
     fuse::{Weights, diverse, top},
-    segment::{self, Built},
+    segment::Built,
 };
 
 /// Which way vectors are searched.
@@ -136,10 +136,64 @@ pub struct Index {
     dense: Dense,
     text: Bm25,
     names: Bm25,
-    /// By source instead of by chunk.
-    sources: Bm25,
     /// Those of the chunks, each once.
     languages: Vec<Language>,
+    /// Rows of removed chunks, which lists of words may still hold.
+    dead: Vec<Row>,
+    sweep: Option<Sweep>,
+}
+
+/// Lists of words on their way to hold no more of what was removed before it began.
+struct Sweep {
+    dead: Vec<Row>,
+    /// Lists that are done.
+    text: usize,
+    names: usize,
+}
+
+/// Removed chunks are cleared away once they are one in this many.
+const MAX_DEAD_SHARE: usize = 4;
+/// Postings that are looked at in one go, in a page some 3 ms.
+const SWEPT_AT_ONCE: usize = 500_000;
+
+/// A source on its way into an index; one that is not finished leaves nothing behind.
+pub struct Adding<'a> {
+    index: &'a mut Index,
+    source: u32,
+    rows: Vec<Row>,
+}
+
+impl Adding<'_> {
+    /// Adds the next chunk, in the time of its own words. It is found once the source is finished.
+    ///
+    /// # Errors
+    /// `index-dimension` and `index-not-unit`; the source cannot be finished then.
+    pub fn push(&mut self, entry: &Entry<'_>) -> Result<(), IndexError> {
+        let index = &mut *self.index;
+        index.dense.check(entry.vector)?;
+        let row = index.rows.give();
+        self.rows.push(row);
+        index.dense.add(row, entry.vector);
+        index.text.add(row, terms(entry.text, entry.language));
+        index.names.add(row, terms(entry.names, entry.language));
+        if !index.languages.contains(&entry.language) {
+            index.languages.push(entry.language);
+        }
+        Ok(())
+    }
+
+    /// The chunks take the place of those that the source had.
+    pub fn finish(mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        self.index.take_out(self.source);
+        self.index.rows.assign(self.source, rows);
+    }
+}
+
+impl Drop for Adding<'_> {
+    fn drop(&mut self) {
+        self.index.bury(std::mem::take(&mut self.rows));
+    }
 }
 
 impl Index {
@@ -152,8 +206,9 @@ impl Index {
             dense: Dense::new(n_dims),
             text: Bm25::default(),
             names: Bm25::default(),
-            sources: Bm25::default(),
             languages: Vec::new(),
+            dead: Vec::new(),
+            sweep: None,
         }
     }
 
@@ -162,31 +217,56 @@ impl Index {
     /// # Errors
     /// `index-dimension` and `index-not-unit`; the index is then unchanged.
     pub fn add(&mut self, source: u32, entries: &[Entry<'_>]) -> Result<(), IndexError> {
-        entries.iter().try_for_each(|entry| self.dense.check(entry.vector))?;
-        self.remove(source);
-        self.rows.add(source, entries.len());
-        let mut whole = Vec::new();
-        for entry in entries {
-            self.dense.add(entry.vector);
-            let text = terms(entry.text, entry.language);
-            whole.extend_from_slice(&text);
-            self.text.add(text);
-            self.names.add(terms(entry.names, entry.language));
-            if !self.languages.contains(&entry.language) {
-                self.languages.push(entry.language);
-            }
-        }
-        self.sources.add(whole);
+        let mut adding = self.adding(source);
+        entries.iter().try_for_each(|entry| adding.push(entry))?;
+        adding.finish();
+        while self.tidy() {}
         Ok(())
+    }
+
+    /// As [`Self::add`], chunk by chunk; [`Self::tidy`] is then to be called.
+    pub fn adding(&mut self, source: u32) -> Adding<'_> {
+        Adding { index: self, source, rows: Vec::new() }
     }
 
     /// Takes the chunks of a source out. One that is unknown is passed over.
     pub fn remove(&mut self, source: u32) {
+        self.take_out(source);
+        while self.tidy() {}
+    }
+
+    /// As [`Self::remove`], quickly; [`Self::tidy`] is then to be called.
+    pub fn take_out(&mut self, source: u32) {
         let rows = self.rows.remove(source);
-        rows.clone().for_each(|row| self.dense.remove(row));
-        self.sources.remove(self.rows.source_row(rows.start).filter(|_| !rows.is_empty()));
-        self.text.remove(rows.clone());
-        self.names.remove(rows);
+        self.bury(rows);
+    }
+
+    /// Takes out what rows hold that belong to no source.
+    fn bury(&mut self, rows: Vec<Row>) {
+        for &row in &rows {
+            self.dense.remove(row);
+            self.text.remove(row);
+            self.names.remove(row);
+        }
+        self.dead.extend(rows);
+    }
+
+    /// Clears away a part of what removed chunks left in the lists of words, if they are many; whether there is more of
+    /// it. Their rows are then given again.
+    pub fn tidy(&mut self) -> bool {
+        if self.sweep.is_none() && self.dead.len() * MAX_DEAD_SHARE > self.rows.len() {
+            self.sweep = Some(Sweep { dead: std::mem::take(&mut self.dead), text: 0, names: 0 });
+        }
+        let Some(mut sweep) = self.sweep.take() else { return false };
+        let mut budget = SWEPT_AT_ONCE;
+        if self.text.sweep(&mut sweep.text, &mut budget) && self.names.sweep(&mut sweep.names, &mut budget) {
+            self.text.forget_terms();
+            self.names.forget_terms();
+            self.rows.take_back(sweep.dead);
+            return false;
+        }
+        self.sweep = Some(sweep);
+        true
     }
 
     pub fn has(&self, source: u32) -> bool {
@@ -236,13 +316,13 @@ impl Index {
         let weights = options.weights;
         let n_candidates = options.n_candidates.max(options.k);
         let is_allowed =
-            |row| self.rows.is_live(row) && options.filter.is_none_or(|filter| filter(self.rows.chunk(row)));
-        let readings = Readings::new(self, query.text);
-        let before = query.context.map(|(text, _)| Readings::new(self, text));
+            |row| self.rows.chunk(row).is_some_and(|chunk| options.filter.is_none_or(|filter| filter(chunk)));
+        let readings = Readings::new(self, query.text, weights);
+        let before = query.context.map(|(text, _)| Readings::new(self, text, weights));
         let words = |row| {
-            let own = readings.share(row, self.rows.source_row(row), &weights);
+            let own = readings.share(row);
             let Some(before) = &before else { return own };
-            (1.0 - CONTEXT_WEIGHT) * own + CONTEXT_WEIGHT * before.share(row, self.rows.source_row(row), &weights)
+            (1.0 - CONTEXT_WEIGHT) * own + CONTEXT_WEIGHT * before.share(row)
         };
         // Cosines add up as vectors do.
         let mixed = query.vector.map(|vector| match query.context {
@@ -260,7 +340,7 @@ impl Index {
             candidates.extend(found.into_iter().map(|(row, _)| row));
             dense_path = path;
         }
-        let worded = readings.rows().map(|row| (row, words(row))).filter(|&(_, score)| score > 0.0);
+        let worded = (0..self.rows.len() as Row).map(|row| (row, words(row))).filter(|&(_, score)| score > 0.0);
         let worded = worded.filter(|&(row, _)| is_allowed(row)).collect();
         candidates.extend(top(worded, n_candidates).into_iter().map(|(row, _)| row));
         candidates.sort_unstable();
@@ -279,27 +359,21 @@ impl Index {
             true => diverse(top(scored, n_candidates), options.k, options.diversity, &|a, b| self.dense.likeness(a, b)),
             false => top(scored, options.k),
         };
-        let hits = ranked.into_iter().map(|(row, score)| RankedChunk {
-            chunk: self.rows.chunk(row),
-            score,
-            dense: cosine(query.vector, row),
-            bm25: readings.has_words.then(|| readings.text.by_row[row as usize]),
+        let hits = ranked.into_iter().filter_map(|(row, score)| {
+            let chunk = self.rows.chunk(row)?;
+            let bm25 = readings.has_words.then(|| readings.text.each[row as usize]);
+            Some(RankedChunk { chunk, score, dense: cosine(query.vector, row), bm25 })
         });
         Ok(Ranked { hits: hits.collect(), dense_path })
     }
 
     /// The vectors that should get a graph next, for [`crate::build_segment`]; `None` when there is nothing to build or
     /// to merge. The same job is given until its segment is installed.
-    pub fn next_segment_job(&self, options: &SegmentOptions) -> Option<Vec<u8>> {
+    pub fn next_segment_job(&self, options: &SegmentOptions) -> Option<SegmentJob<'_>> {
         let rows = self.dense.next_segment(options)?;
-        let chunks = rows.iter().map(|&row| self.rows.chunk(row)).collect();
-        Some(segment::job(
-            &self.model_hash,
-            chunks,
-            self.n_dims,
-            options,
-            rows.iter().filter_map(|&row| self.dense.vector(row)),
-        ))
+        let points = rows.iter().filter_map(|&row| Some((self.rows.chunk(row)?, self.dense.vector(row)?)));
+        let (chunks, vectors) = points.unzip();
+        Some(SegmentJob::new(&self.model_hash, chunks, self.n_dims, options, vectors))
     }
 
     /// Puts a built graph to use, as far as its chunks are still here, and gives its tag; `None` where they are too few
@@ -318,8 +392,9 @@ impl Index {
         if rows.iter().flatten().count() * MIN_INSTALLED_SHARE.1 < rows.len() * MIN_INSTALLED_SHARE.0 {
             return Ok(None);
         }
-        self.dense.install(&built, &rows)?;
-        Ok(Some(built.tag()))
+        let tag = built.tag.clone();
+        self.dense.install(built, rows);
+        Ok(Some(tag))
     }
 
     /// The tags of the graphs in use, as [`Self::install_segment`] gave them: of graphs that are stored, all others were
@@ -329,33 +404,33 @@ impl Index {
     }
 }
 
-/// How much of a text every chunk holds, in its own text and in what it is called.
+/// How much of a text every chunk holds, in its own text, in what it is called, and in its whole source.
 struct Readings {
+    weights: Weights,
     text: Scores,
     names: Scores,
-    sources: Scores,
+    /// And the source of each row, where it counts.
+    sources: Option<(Scores, Vec<usize>)>,
     has_words: bool,
 }
 
 impl Readings {
-    fn new(index: &Index, text: &str) -> Self {
+    fn new(index: &Index, text: &str, weights: Weights) -> Self {
         let terms = query_terms(text, &index.languages);
         Self {
+            weights,
             text: index.text.scores(&terms),
             names: index.names.scores(&terms),
-            sources: index.sources.scores(&terms),
+            sources: (weights.source > 0.0).then(|| index.text.source_scores(&terms, index.rows.sources())),
             has_words: !terms.is_empty(),
         }
     }
 
-    fn share(&self, row: Row, source: Option<Row>, weights: &Weights) -> f32 {
-        let source = source.map_or(0.0, |source| self.sources.share(source));
-        weights.text * self.text.share(row) + weights.names * self.names.share(row) + weights.source * source
-    }
-
-    /// All rows there ever were.
-    fn rows(&self) -> std::ops::Range<Row> {
-        0..self.text.by_row.len() as Row
+    fn share(&self, row: Row) -> f32 {
+        let row = row as usize;
+        let own = self.weights.text * self.text.share(row) + self.weights.names * self.names.share(row);
+        let Some((sources, source_of)) = &self.sources else { return own };
+        own + self.weights.source * sources.share(source_of[row])
     }
 }
 

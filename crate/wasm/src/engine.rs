@@ -1,6 +1,7 @@
 //! The class a worker holds. Long calls take the session out; a second one meanwhile is `busy`.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::{Float32Array, Function, Uint8Array};
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
 use crate::device;
-use crate::dto::{self, to_js};
+use crate::dto::{self, from_js_at_once, to_js, to_js_at_once};
 use crate::error::Rejection;
 use crate::host::{PageHost, Signals};
 
@@ -128,23 +129,25 @@ impl Engine {
         document: JsValue,
         on_event: Function,
     ) -> Result<ReadSource, Rejection> {
-        let document = parse(document)?;
+        let document = from_js_at_once(&document).map_err(unfit)?;
         let mut turn = self.turn()?;
         let on_event = &mut |event| emit(&on_event, &dto::IngestEvent::from(event));
         Ok(ReadSource(turn.session()?.cut_source(&name, n_bytes, document, on_event).await?))
     }
 
-    pub fn lay_down(&self, source: ReadSource, vectors: Vec<Float32Array>) -> Result<JsValue, Rejection> {
+    pub async fn lay_down(&self, source: ReadSource, vectors: Vec<Float32Array>) -> Result<JsValue, Rejection> {
         let vectors: Vec<_> = vectors.iter().map(Float32Array::to_vec).collect();
         if vectors.len() != source.0.texts.len() {
             return Err(Rejection::new("bad-call", "there are not as many vectors as texts"));
         }
-        let info = self.turn()?.session()?.lay_down(source.0, &vectors)?;
+        let mut turn = self.turn()?;
+        let info = turn.session()?.lay_down(source.0, &vectors).await?;
         Ok(to_js(&dto::SourceInfo::from(info)))
     }
 
-    pub fn remove_source(&self, id: u32) -> Result<(), Rejection> {
-        Ok(self.turn()?.session()?.remove_source(id)?)
+    pub async fn remove_source(&self, id: u32) -> Result<(), Rejection> {
+        let mut turn = self.turn()?;
+        Ok(turn.session()?.remove_source(id).await?)
     }
 
     pub fn sources(&self) -> Result<JsValue, Rejection> {
@@ -154,12 +157,22 @@ impl Engine {
 
     pub fn source_text(&self, id: u32) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
-        Ok(to_js(&dto::SourceText::from(turn.session()?.library().source(id)?)))
+        Ok(to_js_at_once(&dto::SourceText::from(turn.session()?.library().source(id)?)))
     }
 
-    pub fn next_segment_job(&self) -> Result<Option<Uint8Array>, Rejection> {
+    pub async fn next_segment_job(&self) -> Result<Option<Uint8Array>, Rejection> {
         let mut turn = self.turn()?;
-        Ok(turn.session()?.next_segment_job().map(|job| Uint8Array::from(job.as_slice())))
+        let session = turn.session()?;
+        let Some(job) = session.next_segment_job() else { return Ok(None) };
+        let bytes = Uint8Array::new_with_length(job.n_bytes() as u32);
+        let mut at = 0;
+        for part in job.parts() {
+            let end = at + part.len() as u32;
+            bytes.subarray(at, end).copy_from(&part);
+            at = end;
+            session.host().breathe().await;
+        }
+        Ok(Some(bytes))
     }
 
     /// Its tag, to be stored under; nothing where too few of its chunks are still here.
@@ -237,14 +250,9 @@ impl Engine {
     }
 
     /// Takes in a page that was stored.
-    pub fn restore_page(&self, bytes: &[u8]) -> Result<JsValue, Rejection> {
-        Ok(to_js(&dto::SourceInfo::from(self.turn()?.session()?.restore_page(bytes)?)))
-    }
-
-    /// The pages as one file, with the graphs that were built over them.
-    pub fn export_collection(&self, graphs: Vec<Uint8Array>) -> Result<Uint8Array, Rejection> {
-        let graphs: Vec<Vec<u8>> = graphs.iter().map(Uint8Array::to_vec).collect();
-        Ok(Uint8Array::from(self.turn()?.session()?.export_collection(&graphs).as_slice()))
+    pub async fn restore_page(&self, bytes: Vec<u8>) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        Ok(to_js(&dto::SourceInfo::from(turn.session()?.restore_page(&bytes).await?)))
     }
 
     /// Takes all pages off.
@@ -253,10 +261,32 @@ impl Engine {
         Ok(())
     }
 
-    pub fn import_collection(&self, bytes: &[u8]) -> Result<JsValue, Rejection> {
+    /// The pages as one file, with the graphs that were built over them.
+    pub async fn export_collection(&self, graphs: Vec<Uint8Array>) -> Result<Uint8Array, Rejection> {
         let mut turn = self.turn()?;
         let session = turn.session()?;
-        let lost = session.import_collection(bytes)?.lost;
+        // They gather outside of the engine's memory, which does not shrink.
+        let (mut n_bytes, mut parts) = (0, Vec::new());
+        for part in session.library().file_parts(graphs.iter().map(Uint8Array::to_vec)) {
+            n_bytes += part.len() as u32;
+            parts.push(Uint8Array::from(part.as_slice()));
+            session.host().breathe().await;
+        }
+        let bytes = Uint8Array::new_with_length(n_bytes);
+        let mut at = 0;
+        for part in parts {
+            bytes.set(&part, at);
+            at += part.length();
+            session.host().breathe().await;
+        }
+        Ok(bytes)
+    }
+
+    pub async fn import_collection(&self, bytes: Uint8Array) -> Result<JsValue, Rejection> {
+        let mut turn = self.turn()?;
+        let session = turn.session()?;
+        let read = |range: Range<usize>| bytes.subarray(range.start as u32, range.end as u32).to_vec();
+        let lost = session.import_collection_from(bytes.length() as usize, &read).await?.lost;
         Ok(to_js(&dto::OpenedCollection { sources: dto::sources(session.library()), lost }))
     }
 
@@ -324,8 +354,11 @@ impl ReadSource {
 }
 
 fn parse<T: DeserializeOwned>(value: JsValue) -> Result<T, Rejection> {
-    serde_wasm_bindgen::from_value(value)
-        .map_err(|error| Rejection::new("bad-call", format!("the call does not fit: {error}")))
+    serde_wasm_bindgen::from_value(value).map_err(|error| unfit(error.to_string()))
+}
+
+fn unfit(why: String) -> Rejection {
+    Rejection::new("bad-call", format!("the call does not fit: {why}"))
 }
 
 fn emit(on_event: &Function, event: &impl serde::Serialize) {

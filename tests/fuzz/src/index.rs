@@ -32,8 +32,8 @@ pub fn small_index() -> Index {
 /// A job that the small index gives, or the graph that comes of it.
 pub fn stored(kind: Stored) -> Vec<u8> {
     let options =
-        SegmentOptions { segment_len: 4, max_segment_len: 4, min_chunks: 1, ef_search: 4, ef_construction: 4 };
-    let job = small_index().next_segment_job(&options).expect("enough chunks for a graph");
+        SegmentOptions { segment_len: 4, max_segment_len: 4, min_chunks: 1, ef_construction: 4 };
+    let job = small_index().next_segment_job(&options).expect("enough chunks for a graph").to_bytes();
     match kind {
         Stored::Segment => build_segment(&job).expect("a job of its own"),
         Stored::Job => job,

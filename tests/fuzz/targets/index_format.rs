@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     search(&index);
     assert_eq!(index.len(), 4);
     let options = SegmentOptions { segment_len: 2, min_chunks: 1, ..SegmentOptions::default() };
-    if let Some(job) = index.next_segment_job(&options) {
+    if let Some(job) = index.next_segment_job(&options).map(|job| job.to_bytes()) {
         index.install_segment(&build_segment(&job).expect("a job of its own")).expect("a graph of its own");
         search(&index);
     }

@@ -85,7 +85,8 @@ export class FakeEngine implements Engine {
     return Promise.resolve(new FakeSource(name, n_bytes, text, sections, chunks));
   }
 
-  lay_down(source: ReadSource, vectors: Float32Array[]): SourceInfo {
+  async lay_down(source: ReadSource, vectors: Float32Array[]): Promise<SourceInfo> {
+    await wait(0);
     if (!(source instanceof FakeSource)) return fail('internal', 'This page is of another package.');
     const { name, nBytes, text, sections, chunks } = source;
     if (vectors.length !== chunks.length || vectors.some(({ length }) => length !== 3)) fail('bad-call', 'Not the vectors of this page.');
@@ -95,7 +96,8 @@ export class FakeEngine implements Engine {
     return info;
   }
 
-  remove_source(id: number): void {
+  async remove_source(id: number): Promise<void> {
+    await wait(0);
     this.#sources = this.#sources.filter((source) => source.info.id !== id);
   }
 
@@ -111,7 +113,8 @@ export class FakeEngine implements Engine {
     return this.#sources.find((source) => source.info.id === id)?.text ?? fail('source-unknown', 'No such source.');
   }
 
-  next_segment_job(): Uint8Array | undefined {
+  async next_segment_job(): Promise<Uint8Array | undefined> {
+    await wait(0);
     const n = this.#sources.reduce((sum, source) => sum + source.chunks.length, 0);
     if (n < 400 || this.#jobsGiven > 0) return undefined;
     this.#jobsGiven += 1;
@@ -215,7 +218,8 @@ export class FakeEngine implements Engine {
     return { text: answer.answer, ids: [], prompt_ids: [], first_logits_top20: { ids: [], values: [] }, usage: answer.usage, timings_ms: answer.timings_ms, stopped: answer.stopped };
   }
 
-  export_collection(): Uint8Array<ArrayBuffer> {
+  async export_collection(): Promise<Uint8Array<ArrayBuffer>> {
+    await wait(0);
     return new TextEncoder().encode(JSON.stringify({ sources: this.#sources, nextId: this.#nextId }));
   }
 
@@ -223,14 +227,16 @@ export class FakeEngine implements Engine {
     return new TextEncoder().encode(JSON.stringify(this.#sources.find(({ info }) => info.id === id)));
   }
 
-  restore_page(bytes: Uint8Array): SourceInfo {
+  async restore_page(bytes: Uint8Array): Promise<SourceInfo> {
+    await wait(0);
     const source = read(bytes) as Source;
     this.#sources.push(source);
     this.#nextId = Math.max(this.#nextId, source.info.id + 1);
     return source.info;
   }
 
-  import_collection(bytes: Uint8Array): OpenedCollection {
+  async import_collection(bytes: Uint8Array): Promise<OpenedCollection> {
+    await wait(0);
     const { sources, nextId } = read(bytes) as { sources: Source[]; nextId: number };
     this.#sources.push(...sources);
     this.#nextId = nextId;

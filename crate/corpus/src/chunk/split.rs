@@ -9,6 +9,9 @@ use crate::Span;
 pub(super) const MAX_BYTES_PER_TOKEN: usize = 16;
 /// A plain-text line at least this long (in bytes) was wrapped: its end is no sentence's end.
 const MIN_WRAPPED_BYTES: usize = 40;
+/// A paragraph longer than this (in bytes) is cut where white space or at least a character ends: a log of a megabyte
+/// must not be one long step.
+const MAX_PARAGRAPH_BYTES: usize = 16 << 10;
 /// How far (in bytes) from the middle of a spaceless run a word boundary is looked for.
 const WORD_WINDOW_BYTES: usize = 96;
 
@@ -20,6 +23,7 @@ pub(super) struct Piece {
 }
 
 /// Cuts text into pieces and counts them.
+#[derive(Clone, Copy)]
 pub(super) struct Splitter<'a> {
     pub text: &'a str,
     pub max_tokens: usize,
@@ -96,8 +100,28 @@ fn split_point(text: &str) -> Option<usize> {
         .or_else(|| text.char_indices().nth(1).map(|(i, _)| i))
 }
 
-/// Paragraphs: runs of lines that are not blank.
+/// Paragraphs: runs of lines that are not blank, none above [`MAX_PARAGRAPH_BYTES`].
 pub(super) fn paragraphs(text: &str, region: Span) -> Vec<Span> {
+    runs(text, region).into_iter().flat_map(|run| bounded(text, run)).collect()
+}
+
+/// A run of lines in parts.
+fn bounded(text: &str, mut rest: Span) -> Vec<Span> {
+    let mut parts = Vec::new();
+    while rest.len() > MAX_PARAGRAPH_BYTES {
+        let limit = text.floor_char_boundary(rest.start + MAX_PARAGRAPH_BYTES);
+        let part = &text[rest.start..limit];
+        let end = part.rfind('\n').or_else(|| part.rfind(char::is_whitespace)).filter(|&end| end > 0);
+        let end = end.map_or(limit, |end| rest.start + end);
+        parts.push(Span::new(rest.start, end).trimmed(text));
+        rest = Span::new(end, rest.end).trimmed(text);
+    }
+    parts.push(rest);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+fn runs(text: &str, region: Span) -> Vec<Span> {
     let mut found = Vec::new();
     let mut start = None;
     let mut at = region.start;

@@ -46,5 +46,5 @@ pub async fn lay_down<H: Host>(session: &mut Session<H>, name: &str, bytes: &[u8
     }
     let source = session.cut_source(name, bytes.len(), document, &mut |_| ()).await?;
     let vectors = session.embed(&source.texts).await?;
-    Ok(Laid { id: session.lay_down(source, &vectors)?.id, was_there: false })
+    Ok(Laid { id: session.lay_down(source, &vectors).await?.id, was_there: false })
 }

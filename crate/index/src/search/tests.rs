@@ -58,7 +58,8 @@ fn segments_of(segment_len: usize) -> SegmentOptions {
 fn build_all(index: &mut Index, options: &SegmentOptions) -> usize {
     let mut n_segments = 0;
     while let Some(job) = index.next_segment_job(options) {
-        index.install_segment(&build_segment(&job).unwrap()).unwrap();
+        let built = build_segment(&job.to_bytes()).unwrap();
+        index.install_segment(&built).unwrap();
         n_segments += 1;
     }
     n_segments
@@ -87,7 +88,7 @@ fn graphs_find_what_the_scan_finds() {
         n_found += exact.hits.iter().filter(|hit| graph.contains(&hit.chunk.source)).count();
     }
     assert_eq!(n_wanted, 500);
-    assert!(n_found * 100 >= n_wanted * 95, "recall@10 {n_found} of {n_wanted}");
+    assert!(n_found * 100 >= n_wanted * 99, "recall@10 {n_found} of {n_wanted}");
 }
 
 #[test]
@@ -157,6 +158,40 @@ fn a_source_that_comes_again_takes_its_own_place() {
 }
 
 #[test]
+fn what_is_replaced_for_ever_takes_no_more_room() {
+    let (vectors, _) = clustered(60, 0);
+    let mut index = index_of(&vectors);
+    for round in 0..200 {
+        let texts: Vec<String> = (0..20).map(|i| format!("word{i} of round{round}")).collect();
+        let entry = |(text, vector)| Entry { text, names: "names", language: Language::Other, vector };
+        let entries: Vec<Entry<'_>> =
+            texts.iter().map(String::as_str).zip(vectors.iter().map(Vec::as_slice)).map(entry).collect();
+        index.add(500, &entries).unwrap();
+    }
+    assert_eq!(index.len(), 80);
+    assert!(index.rows.len() <= 160, "{} rows", index.rows.len());
+    let found =
+        index.search(asked("word7 round199", None), &SearchOptions { k: 1, ..SearchOptions::default() }).unwrap();
+    assert_eq!(found.hits[0].chunk, ChunkId { source: 500, ordinal: 7 });
+    let gone = index.search(asked("round198", None), &SearchOptions::default()).unwrap();
+    assert!(gone.hits.is_empty());
+}
+
+#[test]
+fn a_source_that_is_not_finished_leaves_nothing() {
+    let (vectors, _) = clustered(30, 0);
+    let mut index = index_of(&vectors);
+    let entry = Entry { text: "quite another", names: "", language: Language::English, vector: &vectors[3] };
+    let mut adding = index.adding(7);
+    adding.push(&entry).unwrap();
+    assert_eq!(adding.push(&Entry { vector: &[1.0], ..entry }).unwrap_err().code(), "index-dimension");
+    drop(adding);
+    let found = index.search(asked("another", None), &SearchOptions::default()).unwrap();
+    assert_eq!((found.hits.len(), index.len(), index.dense.n_live()), (0, 30, 30));
+    assert_eq!(index.vector(ChunkId { source: 7, ordinal: 0 }), Some(vectors[7].as_slice()));
+}
+
+#[test]
 fn a_filter_lets_only_its_own_through() {
     let (vectors, _) = clustered(120, 0);
     let mut index = index_of(&vectors);
@@ -187,10 +222,17 @@ fn graphs_of_many_holes_are_scanned_and_built_anew() {
 #[test]
 fn small_graphs_are_merged() {
     let (vectors, queries) = clustered(90, 5);
-    let mut index = index_of(&vectors);
+    let mut index = Index::new(N_DIMS, "model");
     let options = SegmentOptions { segment_len: 30, max_segment_len: 60, min_chunks: 1, ..SegmentOptions::default() };
-    // Three of 30, then two of them together.
-    assert_eq!((build_all(&mut index, &options), index.segment_tags().len()), (4, 2));
+    let mut tags = Vec::new();
+    for (i, vector) in vectors.iter().enumerate() {
+        add(&mut index, i as u32, "chunk", vector).unwrap();
+        if build_all(&mut index, &options) > 0 {
+            tags.push(index.segment_tags().len());
+        }
+    }
+    // The second graph of 30 goes into the first, the third has no room there.
+    assert_eq!(tags, [1, 1, 2]);
     for query in &queries {
         let search = |dense| index.search(asked("", Some(query)), &dense_only(dense)).unwrap();
         assert_eq!(search(DenseMode::Graph).hits, search(DenseMode::Exact).hits);
@@ -201,7 +243,7 @@ fn small_graphs_are_merged() {
 fn a_graph_fits_wherever_its_chunks_are() {
     let (vectors, queries) = clustered(120, 5);
     let mut index = index_of(&vectors);
-    let job = index.next_segment_job(&segments_of(120)).unwrap();
+    let job = index.next_segment_job(&segments_of(120)).unwrap().to_bytes();
     let built = build_segment(&job).unwrap();
     assert_eq!(built, build_segment(&job).unwrap());
     assert!(index.next_segment_job(&SegmentOptions::default()).is_none());
@@ -238,7 +280,7 @@ fn every_refusal_has_its_code() {
     assert!(index.check_model("model").is_ok());
     assert_eq!(index.install_segment(b"short").unwrap_err().code(), "index-corrupt");
     let (vectors, _) = clustered(20, 0);
-    let strange = build_segment(&index_of(&vectors).next_segment_job(&segments_of(20)).unwrap()).unwrap();
+    let strange = build_segment(&index_of(&vectors).next_segment_job(&segments_of(20)).unwrap().to_bytes()).unwrap();
     let mut other = Index::new(N_DIMS, "another model");
     assert_eq!(other.install_segment(&strange).unwrap_err().code(), "index-model-mismatch");
     let mut built = strange;
@@ -264,7 +306,7 @@ proptest! {
     ) {
         let (vectors, queries) = clustered(70, 1);
         let mut index = index_of(&vectors);
-        let built = build_segment(&index.next_segment_job(&segments_of(60)).unwrap()).unwrap();
+        let built = build_segment(&index.next_segment_job(&segments_of(60)).unwrap().to_bytes()).unwrap();
         let mut bytes = built.clone();
         for (at, byte) in &damage {
             let at = at.index(bytes.len());
@@ -313,7 +355,8 @@ proptest! {
             }
             let options = SegmentOptions { segment_len: 7, max_segment_len: 20, min_chunks: 1, ..SegmentOptions::default() };
             if let Some(job) = index.next_segment_job(&options).filter(|_| is_built) {
-                index.install_segment(&build_segment(&job).unwrap()).unwrap();
+                let built = build_segment(&job.to_bytes()).unwrap();
+                index.install_segment(&built).unwrap();
             }
         }
         prop_assert_eq!(index.len(), there.values().map(Vec::len).sum::<usize>());
