@@ -85,6 +85,16 @@ describe('files in the page', { skip: isFake && 'the fake engine reads no format
     await page.getByText('5 of 5 read').waitFor();
     await page.getByRole('button', { name: 'four.pdf', exact: true }).click();
     await page.getByRole('separator', { name: 'Page 3' }).waitFor({ state: 'attached' });
+    // The file itself is a click away, at the page that was cited.
+    await page.evaluate(() => {
+      const { desk } = document.querySelector('lectern-desk');
+      const { id } = desk.pages.list.find(({ name }) => name === 'four.pdf').info;
+      const { pages } = desk.client.sourceText(id);
+      desk.open({ source_id: id, name: 'four.pdf' }, [], { marker: 1, source_id: id, source: 'four.pdf', start: pages[2], end: pages[2] + 9, page: 3, text: '' });
+    });
+    const shown = context.waitForEvent('page');
+    await page.getByRole('button', { name: 'Page 3 of the PDF' }).click();
+    assert.match((await shown).url(), /^blob:.*#page=3$/);
     assertQuiet(page);
     await page.close();
   });

@@ -125,7 +125,7 @@ async fn lay_down_plain(
         vectors.extend(session.embed(texts).await?);
         on_event(IngestEvent::Embedded { done: vectors.len(), total });
     }
-    session.lay_down(source, &vectors)?;
+    session.lay_down(source, &vectors).await?;
     Ok(())
 }
 

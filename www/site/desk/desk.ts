@@ -251,6 +251,18 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
+  /** Shows the PDF file of a page as the browser shows such files. Never another kind: what runs in it would run as this site. */
+  async openPdf(page: Page, number: number): Promise<void> {
+    const file = await this.pages.original(page);
+    if (!file) {
+      this.notify({ code: 'file-not-kept', message: `The file of “${page.name}” is not kept on this device; only its text is.` }, 'notice');
+      return;
+    }
+    const url = URL.createObjectURL(new Blob([file], { type: 'application/pdf' }));
+    window.open(`${url}#page=${number}`, '_blank', 'noopener');
+    setTimeout(() => { URL.revokeObjectURL(url); }, 60_000);
+  }
+
   close(): void {
     this.opened = null;
     this.changed();

@@ -160,6 +160,12 @@ export class Pages {
     this.#read();
   }
 
+  /** The file that a page was read from; null for one that came in a collection. */
+  async original(page: Page): Promise<Blob | null> {
+    const kept = await (await this.#shelf).file(page.key);
+    return kept && kept.content;
+  }
+
   byId(id: number): Page | undefined {
     return this.list.find(({ info }) => info?.id === id);
   }

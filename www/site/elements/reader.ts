@@ -3,6 +3,7 @@ import { css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import type { Citation, SourceInfo } from '../../client/index';
+import type { Page } from '../desk/pages';
 import { blocksOf, piecesOf } from '../desk/typeset';
 import type { Block, Range } from '../desk/typeset';
 import { DeskElement, controls, count, size } from './base';
@@ -63,7 +64,7 @@ export class LecternReader extends DeskElement {
       <div class="page">
         <header>
           <h2 title=${page.name}>${page.name}</h2>
-          <p class="number">${size(info.n_bytes)} · ${count(info.n_chunks, 'passage')}</p>
+          <p class="number">${size(info.n_bytes)} · ${count(info.n_chunks, 'passage')}${info.format === 'pdf' ? this.#pdf(page, opened.active?.page ?? 1) : nothing}</p>
           <button class="icon" title="Close" aria-label="Close the page" @click=${() => { this.desk.close(); }}>${icons.close}</button>
         </header>
         <div class="scroll" tabindex="0" role="region" aria-label="Text of ${page.name}">
@@ -89,6 +90,10 @@ export class LecternReader extends DeskElement {
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
     active.focus({ preventScroll: true });
     active.scrollIntoView({ block: 'start', behavior: still ? 'auto' : 'smooth' });
+  }
+
+  #pdf(page: Page, number: number) {
+    return html` · <button class="link" @click=${() => { void this.desk.openPdf(page, number); }}>Page ${number} of the PDF</button>`;
   }
 
   /** Esc and the close button lead back to the mark that opened the page. */
