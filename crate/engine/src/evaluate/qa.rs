@@ -318,6 +318,7 @@ mod tests {
             stopped: Ending::End,
             dispatches_per_token: None,
             extractive: false,
+            cached: false,
         }
     }
 
