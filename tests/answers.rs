@@ -1,10 +1,11 @@
-//! What an answer says of itself: how far its sentences are held, whether a language model was asked.
+//! What an answer says of itself: how far its sentences are held, whether a language model was asked, and whether it was
+//! given before.
 
-use lectern_engine::{Answer, AskEvent, AskOptions, Support, Usage};
+use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Session, Support, Usage};
 
-use crate::desk::{complete, laid};
+use crate::desk::{complete, laid, lay};
 use crate::engine::{CITE, options};
-use crate::support::block_on;
+use crate::support::{TestHost, adapter_files, block_on, embedder_gguf, model_file};
 
 const BUILT: &str = "Who built the Aldersey lighthouse?";
 
@@ -72,4 +73,76 @@ fn without_a_language_model_the_passages_answer_themselves() {
     let mut on_event = |event| n_read += usize::from(matches!(event, AskEvent::Prefill { .. }));
     assert_quoted(&block_on(session.ask(BUILT, CITE, &extractive, &mut on_event)).unwrap());
     assert_eq!(n_read, 0, "it is not asked where it is not wanted");
+}
+
+#[test]
+fn the_same_question_over_the_same_pages_is_answered_from_memory() {
+    let (mut session, host) = complete();
+    let mut told = Vec::new();
+    let mut ask = |session: &mut Session<TestHost>, question: &str, options: &AskOptions| {
+        told.clear();
+        let answer = block_on(session.ask(question, CITE, options, &mut |event| match event {
+            AskEvent::Token(text) => told.push(text),
+            AskEvent::Prefill { .. } => told.push(String::new()),
+            _ => {}
+        }));
+        (answer.unwrap(), told.clone())
+    };
+    let (first, _) = ask(&mut session, BUILT, &options());
+    let (again, told) = ask(&mut session, &format!("  {} ", BUILT.replace(' ', "\n")), &options());
+    assert!(!first.cached && again.cached);
+    assert_eq!(told, [first.answer.as_str()], "told at once, and nothing is read");
+    assert!(again.timings_ms.total > 0.0 && again.timings_ms.decode == 0.0, "{:?}", again.timings_ms);
+    let said = |answer: &Answer| format!("{:?}", (&answer.answer, &answer.citations, &answer.sentences, answer.usage));
+    assert_eq!(said(&again), said(&first));
+
+    let fresh = AskOptions { fresh: true, ..options() };
+    let shorter = AskOptions { max_tokens: 47, ..options() };
+    for (question, options) in [(BUILT, &fresh), (BUILT, &shorter), ("Who built the lighthouse?", &options())] {
+        assert!(!ask(&mut session, question, options).0.cached, "{question} {options:?}");
+    }
+    assert!(ask(&mut session, BUILT, &options()).0.cached, "a fresh answer is kept as well");
+    assert!(!block_on(session.ask(BUILT, None, &options(), &mut |_| ())).unwrap().cached, "another voice");
+    host.stop_after.set(Some(4));
+    let stopped = ask(&mut session, BUILT, &fresh).0;
+    assert_eq!(stopped.stopped, Ending::Cancelled);
+    host.stop.set(false);
+    host.stop_after.set(None);
+    let known = ask(&mut session, BUILT, &options()).0;
+    assert!(known.cached && known.answer == first.answer, "one that was stopped takes no place: {known:?}");
+
+    let id = session.library().sources()[1].id;
+    let page = session.page_bytes(id).unwrap();
+    let all = session.export_collection(&[]);
+    type Change = Box<dyn Fn(&mut Session<TestHost>)>;
+    let changes: [(&str, Change); 6] = [
+        ("add", Box::new(|session| lay(session, "new.txt", b"Something else is laid down.").unwrap())),
+        ("remove", Box::new(move |session| session.remove_source(id).unwrap())),
+        ("restore", Box::new(move |session| drop(session.restore_page(&page).unwrap()))),
+        ("import", Box::new(move |session| drop(session.import_collection(&all).unwrap()))),
+        ("embedder", Box::new(|session| drop(block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap()))),
+        (
+            "voice",
+            Box::new(|session| {
+                let (config_json, safetensors) = adapter_files("cite");
+                session.add_adapter("cite", &config_json, &safetensors).unwrap();
+            }),
+        ),
+    ];
+    for (name, change) in changes {
+        assert!(ask(&mut session, BUILT, &options()).0.cached, "before {name}");
+        change(&mut session);
+        assert!(!ask(&mut session, BUILT, &options()).0.cached, "after {name}");
+    }
+}
+
+#[test]
+fn only_so_many_answers_are_kept() {
+    let (mut session, _) = laid();
+    let mut is_known = |i: usize| {
+        let options = AskOptions { max_tokens: i, ..options() };
+        block_on(session.ask("What is the boiling point of tungsten?", None, &options, &mut |_| ())).unwrap().cached
+    };
+    assert!((1..=64).all(|i| !is_known(i)) && (1..=64).all(&mut is_known));
+    assert!(!is_known(65) && !is_known(1) && is_known(65), "the oldest has gone");
 }

@@ -16,6 +16,7 @@ mod engine;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod less_work;
+mod poisoned;
 mod quality;
 mod tiny;
 mod tokenizer;

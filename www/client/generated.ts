@@ -34,7 +34,7 @@ export type SearchResult = { hits: Array<Hit>, dense_path: DensePath, embed_ms: 
 
 export type SamplingOptions = { temperature: number, top_k: number, top_p: number, repetition_penalty: number, seed: number, };
 
-export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, extractive?: boolean, };
+export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, extractive?: boolean, fresh?: boolean, };
 
 export type Exchange = { question: string, answer: string, };
 
@@ -54,7 +54,7 @@ export type Timings = { load: number, embed: number, retrieve: number, prefill: 
 
 export type Stopped = "end" | "length" | "cancelled" | "stop" | "repeat" | "refused";
 
-export type Answer = { answer: string, refused: boolean, sentences: Array<Sentence>, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, extractive: boolean, };
+export type Answer = { answer: string, refused: boolean, sentences: Array<Sentence>, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, extractive: boolean, cached: boolean, };
 
 export type AskEvent = { "type": "retrieved", hits: Array<Hit>, } | { "type": "prefill", done: number, total: number, } | { "type": "token", text: string, } | { "type": "notice", code: string, message: string, } | { "type": "executor", info: ExecutorInfo, };
 

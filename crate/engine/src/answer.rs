@@ -18,7 +18,7 @@ use crate::retrieve::{Exchange, Hit, Retrieval, is_relevant, retrieve};
 use crate::support::{Sentence, check};
 
 /// How to answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AskOptions {
     /// Whether the pages are read.
     pub rag: bool,
@@ -32,6 +32,8 @@ pub struct AskOptions {
     pub before: Option<Exchange>,
     /// Whether the passages' own sentences answer, and no language model is asked.
     pub extractive: bool,
+    /// Whether it is answered anew though the answer is known, see [`Session::ask`](crate::Session::ask).
+    pub fresh: bool,
 }
 
 impl Default for AskOptions {
@@ -45,6 +47,7 @@ impl Default for AskOptions {
             dense: DenseMode::Auto,
             before: None,
             extractive: false,
+            fresh: false,
         }
     }
 }
@@ -134,6 +137,8 @@ pub struct Answer {
     pub dispatches_per_token: Option<usize>,
     /// The passages' own sentences: no language model was asked.
     pub extractive: bool,
+    /// Given before and told again: only `timings_ms` are of this time.
+    pub cached: bool,
 }
 
 impl Answer {
@@ -154,6 +159,7 @@ impl Answer {
             dispatches_per_token: None,
             hits: retrieval.hits,
             extractive: false,
+            cached: false,
         }
     }
 }

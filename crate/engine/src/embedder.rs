@@ -46,7 +46,8 @@ impl Embedder {
         self.tokenizer.n_tokens(text)
     }
 
-    /// One unit vector for each text, in their order; `on_batch(done)` after every batch.
+    /// One unit vector for each text, in their order; `on_batch(done)` after every batch. What is written like a special
+    /// token in a text is text.
     ///
     /// # Errors
     /// `cancelled`, `gpu-lost`.
@@ -59,7 +60,7 @@ impl Embedder {
         let max_tokens = self.encoder.config().max_tokens;
         let ids = texts
             .iter()
-            .map(|text| self.tokenizer.encode_truncated(text, max_tokens))
+            .map(|text| self.tokenizer.encode_truncated(&self.tokenizer.without_special(text), max_tokens))
             .collect::<Result<Vec<_>, _>>()?;
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(ids[i].len()));

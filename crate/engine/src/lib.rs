@@ -7,6 +7,7 @@ pub mod error;
 pub mod evaluate;
 pub mod executor;
 pub mod ingest;
+mod known;
 pub mod library;
 pub mod model_file;
 mod pace;

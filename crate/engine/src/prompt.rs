@@ -2,6 +2,7 @@
 
 use lectern_model::{Message, ModelError};
 
+use crate::cite::unmarked;
 use crate::reader::Reader;
 use crate::retrieve::Hit;
 
@@ -70,6 +71,10 @@ pub fn passages_shown(has_voice: bool) -> usize {
 /// The conversation for a question over passages, numbered best first. Without a voice the best stands last, nearest to
 /// the question: a small model reads what it read last best. A voice gets them in the order it was trained on.
 ///
+/// What a page says is data. Each passage is one line, so that none ends the passages, asks another question or begins
+/// another passage; what is written in it like a mark is none, so that no page gives the answer its citations; and what is
+/// written like a special token is text ([`Reader::prompt_ids`]).
+///
 /// SQuAD 2.0, three passages; share of answers that hold the gold answer, and share of the citations whose passage does:
 ///
 /// | voice | best first | best last |
@@ -77,11 +82,8 @@ pub fn passages_shown(has_voice: bool) -> usize {
 /// | none (60 questions) | 0.35, 0.76 | 0.42, 0.93 |
 /// | `cite` (100 questions) | 0.41, 0.77 | 0.39, 0.82 |
 pub fn messages(question: &str, hits: &[Hit], has_voice: bool) -> [Message; 2] {
-    let mut lines: Vec<String> = hits
-        .iter()
-        .enumerate()
-        .map(|(i, hit)| format!("[{}] {}\n", i + 1, hit.text.split_whitespace().collect::<Vec<_>>().join(" ")))
-        .collect();
+    let mut lines: Vec<String> =
+        hits.iter().enumerate().map(|(i, hit)| format!("[{}] {}\n", i + 1, unmarked(&hit.text))).collect();
     if !has_voice {
         lines.reverse();
     }

@@ -13,11 +13,12 @@ use lectern_model::lora::LoraSet;
 use lectern_model::{Message, ModelError, Precision};
 use serde::Serialize;
 
-use crate::answer::{Answer, AskEvent, AskOptions, ask, read_ahead, relay};
+use crate::answer::{Answer, AskEvent, AskOptions, Timings, ask, read_ahead, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, candidate, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
+use crate::known::{Asked, Known};
 use crate::library::{Library, Opened, SourceInfo};
 use crate::model_file::{ModelFile, ModelInfo};
 use crate::quote::quote;
@@ -72,6 +73,7 @@ pub struct Session<H: Host> {
     /// Name and scale of the voice that the reader has on.
     voice: Option<(String, f32)>,
     library: Library,
+    known: Known,
 }
 
 impl<H: Host> Session<H> {
@@ -86,6 +88,7 @@ impl<H: Host> Session<H> {
             voices: Vec::new(),
             voice: None,
             library: Library::default(),
+            known: Known::default(),
         }
     }
 
@@ -139,6 +142,7 @@ impl<H: Host> Session<H> {
         let chosen = choose(&mut reader.decoder, self.preference, &self.gpu).await;
         // After the self-test, which compares the GPU with what is exact.
         reader.decoder.set_precision(self.precision);
+        self.known.clear();
         self.reader = Some(reader);
         self.voices.clear();
         self.voice = None;
@@ -171,6 +175,7 @@ impl<H: Host> Session<H> {
             chosen => chosen?,
         };
         embedder.set_precision(self.precision);
+        self.known.clear();
         self.embedder = Some(embedder);
         Ok((info, chosen))
     }
@@ -215,6 +220,7 @@ impl<H: Host> Session<H> {
 
     /// Lets a voice go.
     pub fn remove_adapter(&mut self, name: &str) {
+        self.known.clear();
         self.voices.retain(|(info, _)| info.name != name);
         if self.voice.as_ref().is_some_and(|(on, _)| on == name) {
             // Whatever speaks next sets its own voice; this one must not be found under its old name.
@@ -256,6 +262,7 @@ impl<H: Host> Session<H> {
         bytes: &[u8],
         on_event: &mut dyn FnMut(IngestEvent),
     ) -> Result<SourceInfo, EngineError> {
+        self.known.clear();
         let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
         ingest(&mut self.library, embedder, name, bytes, &self.host, on_event).await
     }
@@ -281,6 +288,7 @@ impl<H: Host> Session<H> {
     /// # Errors
     /// As [`ReadSource::lay_down`]; `not-loaded` without an embedder.
     pub async fn lay_down(&mut self, source: ReadSource, vectors: &[Vec<f32>]) -> Result<SourceInfo, EngineError> {
+        self.known.clear();
         let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
         source.lay_down(&mut self.library, embedder, vectors, &self.host).await
     }
@@ -288,6 +296,7 @@ impl<H: Host> Session<H> {
     /// # Errors
     /// `source-unknown`.
     pub async fn remove_source(&mut self, id: u32) -> Result<(), EngineError> {
+        self.known.clear();
         self.library.remove(id, &self.host).await
     }
 
@@ -341,7 +350,9 @@ impl<H: Host> Session<H> {
         retrieve(&self.library, embedder, query, before, top_k, dense, &self.host).await
     }
 
-    /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences.
+    /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences. The
+    /// same question asked alike while pages, models and voices are the same has the same answer, which is then only
+    /// told again, unless it is to be `fresh`.
     ///
     /// # Errors
     /// As [`ask`] and [`quote`]; `adapter-unknown`, `not-loaded`.
@@ -352,12 +363,25 @@ impl<H: Host> Session<H> {
         options: &AskOptions,
         on_event: &mut dyn FnMut(AskEvent),
     ) -> Result<Answer, EngineError> {
-        if options.rag && (options.extractive || self.reader.is_none() && self.embedder.is_some()) {
-            return quote(&self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await;
+        let started = self.host.now_ms();
+        let asked = Asked::new(question, voice, options, self.precision);
+        if let Some(mut answer) = self.known.find(&asked).filter(|_| !options.fresh) {
+            if options.rag {
+                on_event(AskEvent::Retrieved(answer.hits.clone()));
+            }
+            on_event(AskEvent::Token(answer.answer.clone()));
+            answer.timings_ms = Timings { total: self.host.now_ms() - started, ..Timings::default() };
+            return Ok(answer);
         }
-        self.set_voice(voice)?;
-        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
-        ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
+        let answer = if options.rag && (options.extractive || self.reader.is_none() && self.embedder.is_some()) {
+            quote(&self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
+        } else {
+            self.set_voice(voice)?;
+            let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+            ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
+        };
+        self.known.keep(asked, &answer);
+        Ok(answer)
     }
 
     /// Reads ahead for a question that is still being written, as [`Self::ask`] would; how many tokens.
@@ -446,6 +470,7 @@ impl<H: Host> Session<H> {
     /// # Errors
     /// As [`Library::restore`].
     pub async fn restore_page(&mut self, bytes: &[u8]) -> Result<SourceInfo, EngineError> {
+        self.known.clear();
         let model_hash = self.embedder.as_ref().map(|embedder| embedder.hash.as_str());
         self.library.restore(bytes, model_hash, &self.host).await
     }
@@ -474,12 +499,14 @@ impl<H: Host> Session<H> {
         n_bytes: usize,
         read: &dyn Fn(Range<usize>) -> Vec<u8>,
     ) -> Result<Opened, EngineError> {
+        self.known.clear();
         let model_hash = self.embedder.as_ref().map(|embedder| embedder.hash.as_str());
         self.library.open(n_bytes, read, model_hash, &self.host).await
     }
 
     /// Takes all pages off.
     pub fn clear(&mut self) {
+        self.known.clear();
         self.library = Library::default();
     }
 }

@@ -5,7 +5,7 @@ import { heapBytes } from '../lib/browser.mjs';
 
 /** What is asked over the first texts, of which four with a question are a prompt of some 600 tokens. */
 const QUESTIONS = ['How are the two lists of search results merged?', 'When is no answer written at all?'];
-const ASKED = { rag: true, top_k: 4, max_tokens: 1, adapter: null, scale: 0, stop: [], before: null };
+const ASKED = { rag: true, top_k: 4, max_tokens: 1, adapter: null, scale: 0, stop: [], before: null, fresh: true };
 const SAMPLING = { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 };
 
 /** `folder` is the processor with as many workers as `workers` says. */

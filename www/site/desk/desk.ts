@@ -179,9 +179,9 @@ export class Desk extends EventTarget {
 
   /**
    * Asks what is in the box. Without the language model the passages' own sentences answer; without the reading model
-   * the question waits.
+   * the question waits. With `fresh` it is answered anew though the answer is known.
    */
-  ask(question = this.draft): void {
+  ask(question = this.draft, fresh = false): void {
     const asked = question.trim();
     if (!asked || this.conversation.busy) return;
     if (this.settings.use_pages && !this.pages.any) {
@@ -200,7 +200,7 @@ export class Desk extends EventTarget {
     }
     this.draft = '';
     this.#ahead.stop();
-    const asking = this.#asking(extractive);
+    const asking = this.#asking(extractive, fresh);
     const { voice } = asking;
     void this.conversation.ask(asked, asking, () => (voice ? this.models.voice(voice) : Promise.resolve()));
   }
@@ -274,14 +274,14 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
-  #asking(extractive = false): AskSettings {
+  #asking(extractive = false, fresh = false): AskSettings {
     const { settings } = this;
     const { use_pages: rag, scale, both } = settings;
     const voice = extractive ? null : settings.voice;
     return {
       rag, voice, scale, both,
       options: {
-        extractive,
+        extractive, fresh,
         // Side by side, both read the same passages.
         top_k: settings.top_k || (both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [], before: this.conversation.before,
         sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },

@@ -62,6 +62,9 @@ export class LecternAnswer extends DeskElement {
       ${answer?.extractive && !answer.refused ? html`
         <p class="note" role="status">The passages themselves; the language model is not loaded.</p>
         ${this.desk.models.phase === 'ready' ? this.#again('Ask the language model') : nothing}` : nothing}
+      ${answer?.cached ? html`
+        <p class="note">Answered before; the pages have not changed.</p>
+        ${this.#again('Answer again', true)}` : nothing}
       ${error ? html`
         <p class="note" role=${error.code === 'cancelled' ? 'status' : 'alert'}>${error.message}${error.code === 'cancelled' ? nothing : html` <code>${error.code}</code>`}</p>
         ${error.code === 'no-documents' ? nothing : this.#again('Ask again')}` : nothing}
@@ -144,8 +147,8 @@ export class LecternAnswer extends DeskElement {
     `;
   }
 
-  #again(label: string) {
+  #again(label: string, fresh = false) {
     if (this.desk.conversation.busy) return nothing;
-    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question); }}>${label}</button></div>`;
+    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question, fresh); }}>${label}</button></div>`;
   }
 }

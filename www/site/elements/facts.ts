@@ -38,7 +38,7 @@ export class LecternFacts extends DeskElement {
     const { answer } = this.reply;
     if (!answer) return nothing;
     const { usage, timings_ms: ms } = answer;
-    const line = [
+    const line = answer.cached ? [`told again after ${millis(ms.total)}`] : [
       usage.completion_tokens && ms.decode ? `${(usage.completion_tokens / (ms.decode / 1000)).toFixed(1)} tokens per second` : null,
       usage.prompt_tokens ? count(usage.prompt_tokens, 'prompt token') : null,
       this.reply.options.rag ? `found in ${millis(ms.embed + ms.retrieve)} (${PATHS[answer.dense_path]})` : 'pages not used',
@@ -59,12 +59,12 @@ export class LecternFacts extends DeskElement {
     const { executor } = this.desk;
     return html`
       <dl>
-        ${this.reply.options.rag ? html`
+        ${this.reply.options.rag && !answer.cached ? html`
           ${row('Question read', ms.embed ? `${millis(ms.embed)} (embedding)` : 'while it was being written')}
           ${row('Pages searched', `${millis(ms.retrieve)}, ${PATHS[answer.dense_path]}`)}
           ${answer.refused ? nothing : row('Passages given', `${answer.n_passages - answer.n_passages_dropped} of ${answer.n_passages}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
-        ${usage.prompt_tokens === 0 ? nothing : row('Prompt read', `${count(usage.prompt_tokens - usage.cached_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens - usage.cached_tokens, ms.prefill)} (prefill)${usage.cached_tokens ? `; ${count(usage.cached_tokens, 'token')} known from before` : ''}`)}
-        ${usage.completion_tokens === 0 ? nothing : row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
+        ${usage.prompt_tokens === 0 || answer.cached ? nothing : row('Prompt read', `${count(usage.prompt_tokens - usage.cached_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens - usage.cached_tokens, ms.prefill)} (prefill)${usage.cached_tokens ? `; ${count(usage.cached_tokens, 'token')} known from before` : ''}`)}
+        ${usage.completion_tokens === 0 || answer.cached ? nothing : row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
         ${this.facts?.reading && answer.executor === 'cpu' ? row('At most', limit(this.facts.reading)) : nothing}
         ${row('In all', millis(ms.total))}
         ${row('Ended because', STOPPED[answer.stopped])}

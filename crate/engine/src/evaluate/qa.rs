@@ -356,6 +356,7 @@ mod tests {
             stopped: Ending::End,
             dispatches_per_token: None,
             extractive: false,
+            cached: false,
         }
     }
 
