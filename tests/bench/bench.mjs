@@ -19,6 +19,9 @@ import * as transformers from './subjects/transformers.mjs';
 import * as native from './subjects/native.mjs';
 import * as wllama from './subjects/wllama.mjs';
 
+/** What may keep the engine's worker, and is measured. */
+const BLOCKS = ['add', 'cut', 'query', 'query without graphs', 'job', 'install', 'export', 'open', 'remove'];
+
 /** Stage → unit, whether less is better, what runs it, and its cases with what a subject is asked. */
 const STAGES = {
   load: { unit: 'ms', less: true, executor: 'cpu', cases: { cache: (subject) => subject.load?.() } },
@@ -29,8 +32,12 @@ const STAGES = {
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
   'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
   markdown: { unit: 's', less: true, executor: 'folder', cases: { '1 MB': (subject) => subject.markdown?.() } },
-  'index-build': { unit: 's', less: true, executor: 'index', cases: cases([10000], (n) => `${n}`, (subject, n) => subject.build(n)) },
-  'index-query': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000], (n) => `${n}`, (subject, n) => subject.query(n)) },
+  'index-build': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000, 50000], vectors, (subject, n) => subject.build(n)) },
+  'index-query': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000, 50000], vectors, (subject, n) => subject.query(n)) },
+  // A file of 50 passages beside others, and the share of building all anew.
+  'index-add': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000, 50000], (n) => `50@${n}x384`, (subject, n) => subject.add?.(n)) },
+  // How long a message to the engine's worker may wait, in this order: each stands on the one before.
+  'index-block': { unit: 'ms', less: true, executor: 'index', cases: Object.assign({}, ...[10000, 50000].map((n) => cases(BLOCKS, (what) => `${what}@${n}x384`, (subject, what) => subject.block?.(what, n)))) },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },
   'native-prefill': { unit: 'tok/s', executor: 'native', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },
@@ -43,7 +50,7 @@ const STAGES = {
 const SUBJECTS = {
   cpu: { 'lectern-cpu-1': lectern, 'wllama-q4_1-1': wllama, 'transformers.js-q8-1': transformers },
   folder: { 'lectern-cpu-1': lectern, 'lectern-cpu-2': { open: (settings) => lectern.open({ ...settings, workers: 2 }) } },
-  index: { 'lectern-cpu-1': { open: indexes.lectern }, 'hnswlib-wasm': { open: indexes.hnswlib }, orama: { open: indexes.orama }, JavaScript: { open: indexes.scan } },
+  index: { 'lectern-cpu-1': { open: indexes.lectern }, 'hnswlib-wasm': { open: indexes.hnswlib }, orama: { open: indexes.orama }, scan: { open: indexes.scan } },
   gpu: { 'lectern-gpu-1': lectern, 'transformers.js-webgpu': transformers },
   native: { 'lectern-native-cpu-1': { open: native.lectern }, 'llama.cpp-cpu-1': { open: native.llama } },
   'native-gpu': { 'lectern-native-gpu-1': { open: native.lectern }, 'llama.cpp-gpu-1': { open: native.llama } },
@@ -189,6 +196,10 @@ function leftOut(name, error) {
   console.error(`${name} is left out: ${error.message.split('\n')[0]}`);
 }
 
+function vectors(n) {
+  return `${n}x384`;
+}
+
 function cases(values, name, ask) {
   return Object.fromEntries(values.map((value) => [name(value), (subject) => ask(subject, value)]));
 }
@@ -197,8 +208,9 @@ function cases(values, name, ask) {
 function table(found, less) {
   const others = found.filter(({ subject }) => !subject.startsWith('lectern')).map(({ median }) => median);
   const best = less ? Math.min(...others) : Math.max(...others);
-  for (const { stage, case: name, subject, unit, median, min, max, n, busy } of found) {
+  for (const { stage, case: name, subject, unit, median, min, max, n, busy, ...more } of found) {
     const ratio = others.length && subject.startsWith('lectern') ? `  ${(less ? best / median : median / best).toFixed(2)} ×` : '';
-    console.error(`${stage.padEnd(10)} ${name.padEnd(9)} ${subject.padEnd(22)} ${String(median).padStart(8)} ${unit.padEnd(8)} ${min}–${max}, n ${n}${busy === null ? '' : `, busy ${busy}`}${ratio}`);
+    const figures = Object.entries(more).filter(([, value]) => typeof value === 'number').map(([figure, value]) => `, ${figure} ${value}`).join('');
+    console.error(`${stage.padEnd(10)} ${name.padEnd(9)} ${subject.padEnd(22)} ${String(median).padStart(8)} ${unit.padEnd(8)} ${min}–${max}, n ${n}${busy === null ? '' : `, busy ${busy}`}${figures}${ratio}`);
   }
 }

@@ -53,15 +53,24 @@ export async function quiet(seconds = 20) {
   }
 }
 
-/** Median, spread and number of the clean rounds, or of all where none was clean. */
-export function summary(rounds) {
+/**
+ * Median, spread and number of the clean rounds, or of all where none was clean. A value is a number, or a `value` with
+ * further figures, of which the medians are given.
+ */
+export function summary(measurements) {
+  const rounds = measurements.map(({ value, busy }) => (typeof value === 'number' ? { value, busy } : { ...value, busy, figures: Object.keys(value).filter((name) => name !== 'value') }));
   const clean = rounds.filter(({ busy }) => busy === null || busy < CLEAN);
   const used = clean.length ? clean : rounds;
   const values = used.map(({ value }) => value).sort((a, b) => a - b);
-  const middle = values.length >> 1;
-  const median = values.length % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  const figures = Object.fromEntries((used[0].figures ?? []).map((name) => [name, round(medianOf(used.map((one) => one[name])))]));
   const busy = used.some((round) => round.busy === null) ? null : used.reduce((sum, round) => sum + round.busy, 0) / used.length;
-  return { median: round(median), min: round(values[0]), max: round(values.at(-1)), n: values.length, busy: busy === null ? null : round(busy, 2) };
+  return { median: round(medianOf(values)), ...figures, min: round(values[0]), max: round(values.at(-1)), n: values.length, busy: busy === null ? null : round(busy, 2) };
+}
+
+function medianOf(unsorted) {
+  const values = unsorted.toSorted((a, b) => a - b);
+  const middle = values.length >> 1;
+  return values.length % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 function round(value, digits = 4) {

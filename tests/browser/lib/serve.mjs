@@ -11,10 +11,10 @@ const TYPES = {
 
 /**
  * Serves each folder of `mounts` (URL prefix → folder) on a free port. `requests` lists the paths
- * asked for; `bytesPerSecond` slows the model files down.
+ * asked for; `bytesPerSecond` slows the model files down; `headers` go with every file.
  */
 export async function serve(mounts) {
-  const server = { requests: [], bytesPerSecond: Infinity };
+  const server = { requests: [], bytesPerSecond: Infinity, headers: {} };
   const http = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     server.requests.push(pathname);
@@ -27,7 +27,7 @@ export async function serve(mounts) {
     }
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const [start, end] = range ? [Number(range[1]), range[2] ? Number(range[2]) : found.size - 1] : [0, found.size - 1];
-    response.writeHead(range ? 206 : 200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': end + 1 - start, ...(range ? { 'content-range': `bytes ${start}-${end}/${found.size}` } : {}), 'access-control-allow-origin': '*' });
+    response.writeHead(range ? 206 : 200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': end + 1 - start, ...(range ? { 'content-range': `bytes ${start}-${end}/${found.size}` } : {}), 'access-control-allow-origin': '*', ...server.headers });
     const stream = createReadStream(file, { highWaterMark: 1 << 16, ...(found.size ? { start, end } : {}) });
     response.on('close', () => stream.destroy());
     try {
