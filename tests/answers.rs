@@ -117,9 +117,9 @@ fn the_same_question_over_the_same_pages_is_answered_from_memory() {
     type Change = Box<dyn Fn(&mut Session<TestHost>)>;
     let changes: [(&str, Change); 6] = [
         ("add", Box::new(|session| lay(session, "new.txt", b"Something else is laid down.").unwrap())),
-        ("remove", Box::new(move |session| session.remove_source(id).unwrap())),
-        ("restore", Box::new(move |session| drop(session.restore_page(&page).unwrap()))),
-        ("import", Box::new(move |session| drop(session.import_collection(&all).unwrap()))),
+        ("remove", Box::new(move |session| block_on(session.remove_source(id)).unwrap())),
+        ("restore", Box::new(move |session| drop(block_on(session.restore_page(&page)).unwrap()))),
+        ("import", Box::new(move |session| drop(block_on(session.import_collection(&all)).unwrap()))),
         ("embedder", Box::new(|session| drop(block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap()))),
         (
             "voice",

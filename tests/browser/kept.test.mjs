@@ -245,7 +245,8 @@ test('collections are apart, can be exported and imported, and deleting one leav
   assert.equal(exported.suggestedFilename(), 'Voyages.lectern');
   const path = await exported.path();
 
-  await page.getByRole('radio', { name: 'My pages' }).check();
+  await page.getByRole('button', { name: 'My pages', exact: true }).last().click();
+  await page.getByRole('heading', { name: 'My pages' }).waitFor();
   await shut();
   await readAll(page, 3);
   assert.notEqual(await found(page, 'When does the ferry leave?'), 'ferry.md');

@@ -1,6 +1,6 @@
 /** The collections on this device, and what they take of it. */
 import type { ErrorInfo } from './generated';
-import { Shelf } from './shelf';
+import { Shelf, emptied, newId } from './shelf';
 import { SpareVault, openVault } from './vault';
 import type { Vault } from './vault';
 
@@ -18,7 +18,7 @@ export interface Storage {
   persisted: boolean;
 }
 
-const FIRST = 'My pages';
+const FIRST: Collection = { id: 'first', title: 'My pages' };
 
 export class Collections {
   #vault: Vault;
@@ -37,22 +37,27 @@ export class Collections {
     }));
   }
 
-  /** At least one, by title. */
-  async list(): Promise<Collection[]> {
-    const found: Collection[] = [];
-    for (const id of await this.#vault.folders()) {
-      const title = await this.#vault.read(id, 'title');
-      // One without was deleted in another tab while it was being written.
-      if (title) found.push({ id, title: (await title.text()) || FIRST });
-    }
-    if (found.length === 0) return [await this.create(FIRST)];
-    return found.sort((a, b) => a.title.localeCompare(b.title));
+  /** At least one, by title. What is left of one that was deleted goes. */
+  list(): Promise<Collection[]> {
+    return alone(async () => {
+      const found: Collection[] = [];
+      for (const id of await this.#vault.folders()) {
+        const title = await this.#vault.read(id, 'title');
+        if (title) found.push({ id, title: (await title.text()) || FIRST.title });
+        else await emptied(this.#vault, id).catch(() => undefined);
+      }
+      if (found.length === 0) {
+        await this.rename(FIRST, FIRST.title);
+        found.push(FIRST);
+      }
+      return found.sort((a, b) => a.title.localeCompare(b.title));
+    });
   }
 
   async create(title: string): Promise<Collection> {
-    const id = crypto.randomUUID();
-    await this.#vault.write(id, 'title', new Blob([title]));
-    return { id, title };
+    const collection = { id: newId(16), title };
+    await alone(() => this.rename(collection, title));
+    return collection;
   }
 
   async rename({ id }: Collection, title: string): Promise<void> {
@@ -81,6 +86,12 @@ export class Collections {
       return false;
     }
   }
+}
+
+/** One tab at a time. */
+async function alone<T>(step: () => Promise<T>): Promise<T> {
+  const { locks } = navigator as { locks?: LockManager };
+  return locks ? locks.request('lectern-collections', step) : step();
 }
 
 /** What a file that {@link Lectern.exportCollection} or `lectern index` wrote begins with. */

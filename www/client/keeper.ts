@@ -26,6 +26,12 @@ export class Keeper {
   #keys = new Map<number, string>();
   /** Tags of the graphs that are kept. */
   #graphs = new Set<string>();
+  /** Pages that have come since the engine had none. */
+  #here = new Set<number>();
+  /** The engine ended over these; it is not given them again. */
+  #fatal = new Set<string>();
+  /** Grows when what is being taken in is no longer wanted. */
+  #turn = 0;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -33,25 +39,54 @@ export class Keeper {
 
   /** Another collection takes the place of the last one. */
   put(shelf: Shelf): void {
+    this.halt();
     this.#shelf.close();
     this.#shelf = shelf;
     this.texts.clear();
     this.#keys.clear();
     this.#graphs.clear();
+    this.#fatal.clear();
+  }
+
+  /** Whether `shelf` is the one that is open. */
+  holds(shelf: Shelf): boolean {
+    return shelf === this.#shelf;
+  }
+
+  get shelf(): Shelf {
+    return this.#shelf;
+  }
+
+  /** What is being taken in is taken in no further: the engine is about to lose its pages. */
+  halt(): void {
+    this.#turn += 1;
   }
 
   close(): void {
+    this.halt();
     this.#shelf.close();
   }
 
   /** Brings everything that is kept into an engine without pages. */
   async takeIn(call = this.#options.call): Promise<void> {
     const shelf = this.#shelf;
-    const { items, graphs } = await shelf.contents();
-    for (const item of items) this.#options.onKept(await this.#page(call, shelf, item));
+    this.halt();
+    const turn = this.#turn;
+    const isOver = () => turn !== this.#turn;
+    this.#here.clear();
     this.#graphs.clear();
+    const { items, graphs } = await shelf.contents();
+    for await (const [item, entry] of ahead(items, (next) => this.#entry(shelf, next))) {
+      if (isOver()) return;
+      const kept = await this.#restore(call, shelf, item, entry, isOver);
+      if (isOver()) return;
+      this.#options.onKept(kept);
+    }
+    for (const id of this.texts.keys()) if (!this.#here.has(id)) this.#forget(id);
     for (const tag of graphs) {
-      if (await this.#graph(call, shelf, tag)) this.#graphs.add(tag);
+      const isUsed = await this.#graph(call, shelf, tag, isOver);
+      if (isOver()) return;
+      if (isUsed) this.#graphs.add(tag);
       else await shelf.dropGraph(tag);
     }
   }
@@ -60,29 +95,32 @@ export class Keeper {
     const shelf = this.#shelf;
     const page = await this.#options.call('page_bytes', { id: info.id }).result;
     await shelf.keepPage(key, info.name, page);
-    await this.#here(shelf, info.id, text, key);
-    return { key, hasFile: false, hasPage: true, tries: 0, info, error: null };
+    return { key: await this.#remember(shelf, info.id, text, key), hasFile: false, hasPage: true, tries: 0, info, error: null };
   }
 
   async drop(id: number): Promise<void> {
     const key = this.#keys.get(id);
-    this.texts.delete(id);
-    this.#keys.delete(id);
+    this.#forget(id);
     if (key !== undefined) await this.#shelf.drop(key);
   }
 
-  /** Takes in a page that another tab has kept. */
+  /** Takes in a page that another tab has kept. What cannot be is that tab's to read again, or to drop. */
   async fetch(shelf: Shelf, key: string): Promise<void> {
-    if (shelf === this.#shelf) this.#options.onKept(await this.#page(this.#options.call, shelf, { key, hasFile: true, hasPage: true, tries: 0 }));
+    if (!this.holds(shelf)) return;
+    const turn = this.#turn;
+    const item = { key, hasFile: true, hasPage: true, tries: 0 };
+    const kept = await this.#restore(this.#options.call, shelf, item, await this.#entry(shelf, item), () => turn !== this.#turn);
+    if (turn !== this.#turn) return;
+    if (kept.info) this.#options.onKept(kept);
+    else if (kept.error) this.#options.onNotice({ code: kept.error.code, message: `${kept.error.message} Another tab has read it; reload this one to see it.` });
   }
 
-  /** Takes off a page that another tab has dropped; whether it was here, or waited to be. */
+  /** Takes off a page that another tab has dropped; whether it may be shown here. */
   async forget(shelf: Shelf, key: string): Promise<boolean> {
-    if (shelf !== this.#shelf) return false;
+    if (!this.holds(shelf)) return false;
     for (const [id, at] of this.#keys) {
       if (at !== key) continue;
-      this.texts.delete(id);
-      this.#keys.delete(id);
+      this.#forget(id);
       await this.#options.call('remove_source', { id }).result;
     }
     return true;
@@ -108,42 +146,83 @@ export class Keeper {
     return Promise.all(found.flatMap((graph) => (graph ? [bytesOf(graph)] : [])));
   }
 
-  /** The same page laid down twice is kept once. */
-  async #here(shelf: Shelf, id: number, text: SourceText, key: string): Promise<void> {
-    const old = this.#keys.get(id);
+  /**
+   * The same page laid down twice is kept once: under the later key, in whichever tab that was, so that two tabs drop
+   * the same one. The key it is kept under.
+   */
+  async #remember(shelf: Shelf, id: number, text: SourceText, key: string): Promise<string> {
+    const old = this.#keys.get(id) ?? key;
+    const [stays, goes] = old < key ? [key, old] : [old, key];
     this.texts.set(id, text);
-    this.#keys.set(id, key);
-    if (old !== undefined && old !== key) await shelf.drop(old);
+    this.#keys.set(id, stays);
+    this.#here.add(id);
+    if (goes !== stays) await shelf.drop(goes);
+    return stays;
   }
 
-  async #page(call: Call, shelf: Shelf, item: Item): Promise<Kept> {
-    const error = item.lost === undefined ? null : { code: 'file-not-kept', message: 'The tab ended before the browser had kept this file.' };
-    const kept: Kept = { ...item, info: null, error };
-    const page = item.hasPage ? await shelf.page(item.key) : null;
-    // Without: not read yet, or not written whole, since the tab ended just then.
-    if (!page) return kept;
+  #forget(id: number): void {
+    this.texts.delete(id);
+    this.#keys.delete(id);
+  }
+
+  /** Null for a page that has not been read, or was not written whole, since the tab ended just then. */
+  async #entry(shelf: Shelf, { key, hasPage }: Item): Promise<Entry> {
     try {
-      const { info, text } = await call('restore_page', { bytes: await bytesOf(page.content) }).result;
-      await this.#here(shelf, info.id, text, item.key);
-      return { ...kept, info };
+      const page = hasPage ? await shelf.page(key) : null;
+      return page && { name: page.name, bytes: await bytesOf(page.content) };
+    } catch (thrown) {
+      return { name: 'A page', bytes: thrown };
+    }
+  }
+
+  async #restore(call: Call, shelf: Shelf, item: Item, entry: Entry, isOver: () => boolean): Promise<Kept> {
+    const kept: Kept = { ...item, info: null, error: null };
+    if (item.lost !== undefined) kept.error = { code: 'file-not-kept', message: 'The tab ended before the browser had kept this file.' };
+    if (!entry || isOver()) return kept;
+    const { name, bytes } = entry;
+    const failed = (code: string, message: string): Kept => ({ ...kept, error: { code, message: `${name}: ${message}` } });
+    if (this.#fatal.has(item.key)) return failed('page-not-restored', 'The engine stopped when it was given this page back.');
+    if (!(bytes instanceof Uint8Array)) return failed('page-not-restored', `The browser could not read it (${describe(bytes).message}).`);
+    try {
+      const { info, text } = await call('restore_page', { bytes }).result;
+      if (isOver()) return kept;
+      return { ...kept, info, key: await this.#remember(shelf, info.id, text, item.key) };
     } catch (thrown) {
       const { code, message } = describe(thrown);
-      if (code === 'engine-died') throw thrown;
-      return { ...kept, error: { code, message: `${page.name}: ${message}` } };
+      if (code !== 'engine-died') return failed(code, message);
+      this.#fatal.add(item.key);
+      throw thrown;
     }
   }
 
   /** Whether it is of use. One that is damaged is named; it is built anew from the pages. */
-  async #graph(call: Call, shelf: Shelf, tag: string): Promise<boolean> {
+  async #graph(call: Call, shelf: Shelf, tag: string, isOver: () => boolean): Promise<boolean> {
     try {
       const graph = await shelf.graph(tag);
-      return graph !== null && (await call('install_segment', { built: await bytesOf(graph) }).result).tag !== null;
+      // Not written whole.
+      if (!graph?.size) return false;
+      const built = await bytesOf(graph);
+      return !isOver() && (await call('install_segment', { built }).result).tag !== null;
     } catch (thrown) {
       const { code, message } = describe(thrown);
       if (code === 'engine-died') throw thrown;
       this.#options.onNotice({ code, message: `The graph ${tag} over your pages could not be used (${message}) and is built anew. Your pages are all here.` });
       return false;
     }
+  }
+}
+
+/** A stored page, or why the browser does not give it. */
+type Entry = { name: string; bytes: unknown } | null;
+
+/** Pages that are fetched while one is taken in. */
+const AHEAD = 8;
+
+async function* ahead<T, R>(all: T[], fetched: (one: T) => Promise<R>): AsyncGenerator<[T, R]> {
+  const coming: Promise<R>[] = [];
+  for (const [i, one] of all.entries()) {
+    while (coming.length < AHEAD && i + coming.length < all.length) coming.push(fetched(all[i + coming.length] as T));
+    yield [one, await (coming.shift() as Promise<R>)];
   }
 }
 

@@ -162,7 +162,7 @@ describe('models', () => {
     await lectern.loadDecoder(own(gguf(pieces * 8e6)));
     expect(asked).toBe(2);
     lectern.close();
-  });
+  }, 30_000);
 });
 
 describe('a dead engine', () => {

@@ -67,6 +67,8 @@ export class Lectern {
   /** A fresh engine takes the pages from there. */
   #keeper: Keeper;
   #started: Promise<unknown> = Promise.resolve();
+  /** What other tabs did is done here in their order. */
+  #following: Promise<void> = Promise.resolve();
   /** Settles when a restart in progress is over; calls wait for it. */
   #ready: Promise<void> = Promise.resolve();
   #deaths = 0;
@@ -102,7 +104,7 @@ export class Lectern {
     this.#reader.start('jobs');
     try {
       const opened = this.#call('open', { device, restarted: false }).result;
-      this.#started = opened;
+      this.#started = opened.catch(() => undefined);
       const info = await opened;
       this.#emit('executor', info);
       return info;
@@ -149,6 +151,7 @@ export class Lectern {
       } catch (thrown) {
         if (describe(thrown).code !== 'index-model-mismatch') throw thrown;
       }
+      this.#keeper.halt();
       await this.#call('clear', {}).result;
       run = load();
       const info = await follow();
@@ -177,15 +180,16 @@ export class Lectern {
    */
   async open(shelf: Shelf): Promise<void> {
     await this.#started;
-    shelf.onChange = (change) => { void this.#follow(shelf, change); };
+    shelf.onChange = (change) => { this.#following = this.#following.then(() => this.#follow(shelf, change)); };
     this.#keeper.put(shelf);
     try {
       await this.#call('clear', {}).result;
       await this.#keeper.takeIn();
     } catch (thrown) {
       if (describe(thrown).code !== 'engine-died') throw thrown;
-      // The next one takes everything in by itself.
+      // The next one takes everything in by itself, if there is a next one.
       await this.#ready;
+      if (this.#deaths > MAX_DEATHS) throw thrown;
     }
     this.#segments.look();
   }
@@ -212,8 +216,13 @@ export class Lectern {
   }
 
   async removeSource(id: number): Promise<void> {
-    await this.#call('remove_source', { id }).result;
     await this.#keeper.drop(id);
+    try {
+      await this.#call('remove_source', { id }).result;
+    } catch (thrown) {
+      // An engine that was started anew meanwhile has not taken it in.
+      if (describe(thrown).code !== 'source-unknown') throw thrown;
+    }
     this.#segments.look();
   }
 
@@ -258,8 +267,12 @@ export class Lectern {
 
   /** Lays down, beside what is there, what `lectern index` or {@link exportCollection} wrote. */
   async importCollection(bytes: Uint8Array): Promise<SourceInfo[]> {
+    const { shelf } = this.#keeper;
     const added = await this.#call('import_collection', { bytes }).result;
-    for (const one of added) if (!this.#keeper.texts.has(one.info.id)) this.#emit('kept', await this.#keeper.keep(one));
+    for (const one of added) {
+      if (!this.#keeper.holds(shelf)) throw aborted();
+      if (!this.#keeper.texts.has(one.info.id)) this.#emit('kept', await this.#keeper.keep(one));
+    }
     this.#segments.look();
     return added.map(({ info }) => info);
   }

@@ -9,7 +9,7 @@
  * | `page-KEY` | the page as the engine stores it, after such a head |
  * | `graph-TAG` | a graph as the engine stores it |
  * | `laying-TAB` | names of the files that a tab is about to keep |
-| `reading-TAB` | which file a tab is reading, and how often that was begun |
+| `reading-TAB` | files whose reading a tab has begun and not ended, and how often |
  * | `title` | what the collection is called (`collections.ts`) |
  *
  * A key tells when something was laid down and in which tab, which holds a lock for as long as it lives: what is still
@@ -44,7 +44,7 @@ export class Shelf {
   onChange: (change: Change) => void = () => undefined;
   #vault: Vault;
   #folder: string;
-  #tab = crypto.randomUUID().slice(0, 8);
+  #tab = newId(4);
   #n = 0;
   #channel: BroadcastChannel | null = null;
   #locks: LockManager | undefined;
@@ -64,8 +64,8 @@ export class Shelf {
   static async open(vault: Vault, folder: string): Promise<Shelf> {
     const shelf = new Shelf(vault, folder);
     shelf.#locks = (navigator as { locks?: LockManager }).locks;
-    shelf.#channel = new BroadcastChannel(`lectern-${folder}`);
-    shelf.#channel.onmessage = ({ data }: MessageEvent<Change>) => {
+    if (typeof BroadcastChannel !== 'undefined') shelf.#channel = new BroadcastChannel(`lectern-${folder}`);
+    if (shelf.#channel) shelf.#channel.onmessage = ({ data }: MessageEvent<Change>) => {
       if (shelf.#closed) return;
       if (data.type === 'deleted') shelf.close();
       shelf.onChange(data);
@@ -142,14 +142,19 @@ export class Shelf {
   }
 
   /** The reading of a file begins: should the tab end with it, the next one knows which it was. */
-  async begin(key: string): Promise<void> {
-    const tries = (this.#tries.get(key) ?? 0) + 1;
-    this.#tries.set(key, tries);
-    await this.#write(`reading-${this.#tab}`, new Blob([JSON.stringify({ key, tries })]));
+  begin(key: string): Promise<void> {
+    this.#tries.set(key, (this.#tries.get(key) ?? 0) + 1);
+    return this.#writeTries();
+  }
+
+  /** It has ended, but not in a way that could end the tab the next time. */
+  end(key: string): Promise<void> {
+    return this.#tries.delete(key) ? this.#writeTries() : Promise.resolve();
   }
 
   async keepPage(key: string, name: string, page: Uint8Array<ArrayBuffer>): Promise<void> {
     await this.#write(`page-${key}`, packed({ name }, new Blob([page])));
+    this.#tries.delete(key);
     this.#tell({ type: 'kept', key });
   }
 
@@ -178,9 +183,11 @@ export class Shelf {
 
   /** All of it, in every tab. */
   async delete(): Promise<void> {
+    // Without its title it is not found any more, whatever happens now.
+    await this.#remove('title');
     this.#tell({ type: 'deleted' });
     this.close();
-    await this.#vault.removeAll(this.#folder);
+    await emptied(this.#vault, this.#folder);
   }
 
   #tell(change: Change): void {
@@ -192,19 +199,22 @@ export class Shelf {
     if (this.#held.has(tab) || !this.#locks) return true;
     const locks = this.#locks;
     return new Promise((resolve) => {
-      void locks.request(`lectern-tab-${tab}`, { ifAvailable: true }, (lock) => {
-        resolve(lock !== null);
-        return lock ? new Promise<void>((end) => { this.#held.set(tab, end); }) : undefined;
-      });
+      locks.request(`lectern-tab-${tab}`, { ifAvailable: true }, (lock) => {
+        const isOurs = lock !== null && !this.#closed;
+        resolve(isOurs);
+        return isOurs ? new Promise<void>((end) => { this.#held.set(tab, end); }) : undefined;
+      }).catch(() => { resolve(true); });
     });
   }
 
+  /** What another tab was reading when it ended. */
   async #interrupted(tab: string): Promise<void> {
     if (tab === this.#tab) return;
     const name = `reading-${tab}`;
     try {
-      const { key, tries } = JSON.parse(await (await this.#vault.read(this.#folder, name))?.text() ?? '') as { key: string; tries: number };
-      this.#tries.set(key, tries);
+      const tries = JSON.parse(await (await this.#vault.read(this.#folder, name))?.text() ?? '') as [string, number][];
+      for (const [key, n] of tries) this.#tries.set(key, n);
+      await this.#writeTries();
     } catch {
       // Not written whole: nothing had been begun.
     }
@@ -224,10 +234,18 @@ export class Shelf {
     await this.#remove(`laying-${tab}`);
   }
 
-  /** One after the other, so that the last one stands. */
   #writeLaying(): Promise<void> {
-    const entry = `laying-${this.#tab}`;
-    const write = () => (this.#laying.size ? this.#write(entry, new Blob([JSON.stringify([...this.#laying])])) : this.#remove(entry));
+    return this.#writeMap('laying', this.#laying);
+  }
+
+  #writeTries(): Promise<void> {
+    return this.#writeMap('reading', this.#tries);
+  }
+
+  /** One after the other, so that the last one stands. */
+  #writeMap(kind: string, map: Map<string, unknown>): Promise<void> {
+    const entry = `${kind}-${this.#tab}`;
+    const write = () => (map.size ? this.#write(entry, new Blob([JSON.stringify([...map])])) : this.#remove(entry));
     this.#listing = this.#listing.then(write, write);
     return this.#listing;
   }
@@ -243,6 +261,26 @@ export class Shelf {
 
   async #remove(entry: string): Promise<void> {
     if (!this.#closed) await this.#vault.remove(this.#folder, entry);
+  }
+}
+
+/** Random, in hexadecimal. Pages without a secure context have no `crypto.randomUUID`. */
+export function newId(nBytes: number): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(nBytes)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+const DELETE_TRIES = 10;
+
+/** What another tab is just writing cannot be deleted until it is written, which is soon. */
+export async function emptied(vault: Vault, folder: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await vault.removeAll(folder);
+      return;
+    } catch (thrown) {
+      if (tries === DELETE_TRIES) throw thrown;
+      await new Promise((resolve) => { setTimeout(resolve, 200); });
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /** Where what a person laid down is kept on their device: files in folders one deep, each written whole or not at all. */
-import { createStore, del, get, keys, set } from 'idb-keyval';
+import { createStore, del, delMany, get, keys, set } from 'idb-keyval';
 
 export interface Vault {
   /** Whether what is written outlives the page. */
@@ -12,9 +12,10 @@ export interface Vault {
   removeAll(folder: string): Promise<void>;
 }
 
-/** The best that this browser has: a file system of the site's own, else its database, else memory. */
+/** The best that this browser has: a file system of the site's own, else its database, else memory. What an older browser has put in the database stays there. */
 export async function openVault(): Promise<Vault> {
-  return (await FileVault.open()) ?? (await DatabaseVault.open()) ?? new MemoryVault();
+  const used = await DatabaseVault.openUsed();
+  return used ?? (await FileVault.open()) ?? (await DatabaseVault.open()) ?? new MemoryVault();
 }
 
 const ROOT = 'lectern';
@@ -61,12 +62,13 @@ class FileVault implements Vault {
     const directory = await this.#root.getDirectoryHandle(folder, { create: true });
     const isNew = !(await present(directory.getFileHandle(name)));
     const file = await directory.getFileHandle(name, { create: true });
-    const stream = await file.createWritable();
+    let stream: FileSystemWritableFileStream | null = null;
     try {
+      stream = await file.createWritable();
       await stream.write(data);
       await stream.close();
     } catch (thrown) {
-      await stream.abort().catch(() => undefined);
+      await stream?.abort().catch(() => undefined);
       if (isNew) await directory.removeEntry(name).catch(() => undefined);
       throw thrown;
     }
@@ -129,6 +131,17 @@ class DatabaseVault implements Vault {
     }
   }
 
+  static async openUsed(): Promise<DatabaseVault | null> {
+    try {
+      const all = await indexedDB.databases();
+      if (!all.some(({ name }) => name === ROOT)) return null;
+    } catch {
+      return null;
+    }
+    const vault = await DatabaseVault.open();
+    return vault && (await vault.folders()).length > 0 ? vault : null;
+  }
+
   async folders(): Promise<string[]> {
     return [...new Set((await this.#keys()).map(([folder]) => folder))];
   }
@@ -152,7 +165,7 @@ class DatabaseVault implements Vault {
   }
 
   async removeAll(folder: string): Promise<void> {
-    for (const name of await this.names(folder)) await this.remove(folder, name);
+    await delMany((await this.#keys()).filter(([at]) => at === folder), this.#store);
   }
 
   #keys(): Promise<[string, string][]> {

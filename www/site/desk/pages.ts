@@ -28,8 +28,11 @@ export interface Laid {
 /** A file whose reading ended so often with the tab is read again only when the person says so. */
 const MAX_TRIES = 2;
 
-/** What a later try may read; a file that failed otherwise is no longer kept. */
-const MAY_BE_READ = ['cancelled', 'interrupted', 'engine-died', 'worker-died', 'file-too-slow', 'file-password', 'not-loaded'];
+/** What no later try can read is no longer kept. */
+const USELESS = ['file-empty', 'file-no-text', 'file-damaged', 'file-too-large', 'file-binary', 'file-undecodable', 'file-unsupported'];
+
+/** What may end the tab or the engine the next time too. */
+const HARMFUL = ['engine-died', 'worker-died', 'file-too-slow'];
 
 export interface PagesOptions {
   changed: () => void;
@@ -79,6 +82,10 @@ export class Pages {
     this.#stop?.();
     await Promise.allSettled([this.#reading, this.#keeping]);
     const shelf = await opening;
+    if (this.#shelf !== opening) {
+      shelf.close();
+      return;
+    }
     await this.#client.open(shelf);
     await Promise.all(this.#telling);
     if (this.#shelf !== opening) return;
@@ -146,6 +153,9 @@ export class Pages {
     if (page.state === 'reading') this.#stop?.();
     if (page.info) await this.#client.removeSource(page.info.id);
     else await this.#drop(page);
+    // It may have come back with an engine that was started anew meanwhile.
+    this.list = this.list.filter(({ key }) => key !== page.key);
+    this.#options.changed();
   }
 
   /** Tries again with a password. */
@@ -185,7 +195,12 @@ export class Pages {
     } else {
       // Nothing reads it before it is known what it is.
       Object.assign(page, { state: 'failed', info: null, error });
-      const file = hasFile ? await (await this.#shelf).file(key) : null;
+      let file = null;
+      try {
+        if (hasFile) file = await (await this.#shelf).file(key);
+      } catch (thrown) {
+        page.error = { code: 'page-not-restored', message: `The browser could not read what it has kept of it (${describe(thrown).message}).` };
+      }
       if (!file) this.#lost(page);
       else {
         Object.assign(page, { name: file.name || page.name, n_bytes: file.content.size });
@@ -226,29 +241,33 @@ export class Pages {
     const work = async () => {
       for (let page = this.#next(); page && shelf === this.#opened; page = this.#next()) await this.#readOne(shelf, page);
     };
-    this.#reading = work().finally(() => {
+    this.#reading = work().catch((thrown: unknown) => { this.#options.notify(describe(thrown)); }).finally(() => {
       this.#reading = null;
       if (this.#next()) this.#read();
     });
   }
 
-  /** An archive, or a collection, gives way to its files; whether the page was one. */
+  /** An archive, or a collection, gives way to its files; whether there is nothing more to read. */
   async #unpacked(shelf: Shelf, page: Page, file: Blob): Promise<boolean> {
     if (await isCollection(file)) {
       await this.#client.importCollection(new Uint8Array(await file.arrayBuffer()));
       this.list = this.list.filter((other) => other !== page);
     } else {
-      if (!(await beginsAsZip(file))) return false;
+      const isZip = await beginsAsZip(file);
+      // Taken off, or put away with its collection, in the meantime.
+      if (!this.list.includes(page)) return true;
+      if (!isZip) return false;
       const control = new AbortController();
       this.#stop = () => { control.abort(); };
       const { password } = page;
       const files = await this.#client.expand(page.name, file, { signal: control.signal, ...(password === undefined ? {} : { password }) });
-      if (!files) return false;
       const at = this.list.indexOf(page);
-      if (at >= 0) this.list.splice(at, 1, ...this.#pages(shelf, files.map((one) => ({ ...one, ...(password === undefined ? {} : { password }) }))));
-      // Not before they are: should the tab end now, one or the other is there.
-      await this.#keeping;
+      if (at < 0) return true;
+      if (!files) return false;
+      this.list.splice(at, 1, ...this.#pages(shelf, files.map((one) => ({ ...one, ...(password === undefined ? {} : { password }) }))));
     }
+    // Not before they are: should the tab end now, one or the other is there.
+    await this.#keeping;
     this.#files.delete(page.key);
     await shelf.drop(page.key);
     this.#options.changed();
@@ -266,14 +285,11 @@ export class Pages {
     const opening = page.password === undefined ? { key } : { key, password: page.password };
     let failed = null;
     try {
-      const laid = this.#files.get(key);
-      // It need not be kept to be read, but the ones before it are.
       await shelf.begin(key);
-      const file = laid ?? (await shelf.file(key))?.content;
+      // The one that is kept stays as it was laid down, whatever becomes of the other.
+      const file = (await shelf.file(key))?.content ?? this.#files.get(key);
       if (!file) throw new LecternError('file-unreadable', 'The file is no longer kept here. Lay it down again.');
       if (await this.#unpacked(shelf, page, file)) return;
-      // Taken off, or put away with its collection, in the meantime.
-      if (!this.list.includes(page)) return;
       const run = this.#client.addSource(page.name, file, opening);
       this.#stop = () => { run.stop(); };
       for await (const event of run) {
@@ -293,10 +309,11 @@ export class Pages {
       this.#stop = null;
       this.#options.changed();
     }
-    if (failed && !MAY_BE_READ.includes(failed.code)) {
-      await this.#keeping;
-      await shelf.drop(key);
-    }
+    if (!failed) return;
+    if (!HARMFUL.includes(failed.code)) await shelf.end(key);
+    if (!USELESS.includes(failed.code)) return;
+    await this.#keeping;
+    await shelf.drop(key);
   }
 }
 

@@ -24,6 +24,7 @@ export class Shelves {
   #options: ShelvesOptions;
   #collections: Promise<Collections>;
   #asked = false;
+  #wasOpen = false;
 
   constructor(client: Lectern, pages: Pages, options: ShelvesOptions) {
     this.#client = client;
@@ -33,7 +34,7 @@ export class Shelves {
     client.on('deleted', () => {
       options.notify({ code: 'collection-deleted', message: `“${this.current?.title ?? ''}” was deleted in another tab.` });
       this.current = null;
-      void this.begin();
+      void this.#try(() => this.begin());
     });
   }
 
@@ -48,7 +49,8 @@ export class Shelves {
 
   async choose(collection: Collection): Promise<void> {
     if (this.current?.id === collection.id) return;
-    const isSwitch = this.current !== null;
+    const isSwitch = this.#wasOpen;
+    this.#wasOpen = true;
     this.current = collection;
     remember(collection.id);
     if (isSwitch) this.#options.switched();
@@ -78,21 +80,18 @@ export class Shelves {
   }
 
   async delete(): Promise<void> {
-    const { current } = this;
-    if (!current) return;
-    await this.#try(async () => {
-      const collections = await this.#collections;
-      await this.#pages.delete();
-      this.list = await collections.list();
-      const [next] = this.list;
-      if (next) await this.choose(next);
-    });
+    await this.#try(() => this.#pages.delete());
+    // Whatever went wrong, it is not on the desk any more.
+    this.current = null;
+    await this.#try(() => this.begin());
   }
 
   /** The collection as one file. */
   async export(): Promise<{ name: string; file: Blob } | null> {
     let exported = null;
     await this.#try(async () => {
+      const left = this.#pages.list.filter(({ state }) => state !== 'ready').length;
+      if (left > 0) this.#options.notify({ code: 'export-incomplete', message: `What is not read yet is not in the exported file: ${left} of ${this.#pages.list.length}.` });
       exported = { name: `${this.current?.title ?? 'Pages'}.lectern`, file: new Blob([await this.#client.exportCollection()]) };
     });
     return exported;

@@ -1,6 +1,6 @@
 /** Which collection lies on the desk, and what is kept of it on this device. */
 import { css, html, nothing } from 'lit';
-import type { PropertyDeclarations } from 'lit';
+import type { PropertyDeclarations, PropertyValues } from 'lit';
 import { DeskElement, controls, count, size } from './base';
 import * as icons from './icons';
 
@@ -20,9 +20,11 @@ export class LecternCollections extends DeskElement {
     section { padding: 1rem 1.75rem 1.25rem; border-top: 1px solid var(--rule); }
     h3 { margin-bottom: 0.6rem; font-size: 0.9375rem; font-weight: 600; }
     .choices { display: grid; gap: 0.1rem; max-height: 14rem; overflow-y: auto; }
-    .choices label { display: flex; align-items: center; gap: 0.5rem; min-height: 1.9rem; }
+    .choices button { display: grid; grid-template-columns: 1.25rem minmax(0, 1fr); align-items: center; width: 100%; min-height: 1.9rem; padding: 0; border: 0; border-radius: var(--radius); background: none; text-align: start; }
+    .choices button:hover { background: var(--desk-deep); }
+    .choices [aria-current] { color: var(--accent); font-weight: 500; }
+    .choices span { grid-column: 2; }
     .choices span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-    input[type="radio"] { margin: 0; accent-color: var(--accent); }
     form { display: flex; gap: 0.5rem; margin-top: 0.6rem; }
     form input { flex: 1 1 auto; min-width: 0; min-height: 1.875rem; padding: 0.15rem 0.6rem; border: 1px solid var(--rule-strong); border-radius: var(--radius); background: var(--desk); color: var(--ink); }
     .row { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.75rem; }
@@ -45,9 +47,9 @@ export class LecternCollections extends DeskElement {
         <div class="head"><h2 id="title">Collections</h2><button class="icon" aria-label="Close collections" @click=${this.#close}>${icons.close}</button></div>
         <section>
           <h3 id="which">On the desk</h3>
-          <div class="choices" role="radiogroup" aria-labelledby="which">${list.map((collection) => html`
-            <label><input type="radio" name="collection" .checked=${collection.id === current.id} @change=${() => { void shelves.choose(collection); }}><span>${collection.title}</span></label>`)}
-          </div>
+          <ul class="choices" aria-labelledby="which">${list.map((collection) => html`
+            <li><button aria-current=${collection.id === current.id ? 'true' : nothing} @click=${() => { void shelves.choose(collection); }}>${collection.id === current.id ? icons.page : nothing}<span>${collection.title}</span></button></li>`)}
+          </ul>
           <form @submit=${this.#create}>
             <input name="title" required autocomplete="off" aria-label="Name of a new collection" placeholder="A new collection">
             <button class="button small">Begin</button>
@@ -61,11 +63,11 @@ export class LecternCollections extends DeskElement {
             <button class="button small">Rename</button>
           </form>
           <div class="row">
-            <button class="button small" ?disabled=${nPages === 0} @click=${this.#export}>Export as a file</button>
+            <button class="button small" ?disabled=${nPages === 0 || !pages.isOpen} @click=${this.#export}>Export as a file</button>
             ${this.deleting
               ? html`<button class="button small grave" @click=${this.#delete}>Delete ${count(nPages, 'page')} from this device</button>
-                  <button class="button small" @click=${() => { this.deleting = false; }}>Keep it</button>`
-              : html`<button class="button small" @click=${() => { this.deleting = true; }}>Delete…</button>`}
+                  <button class="button small keep" @click=${() => { this.deleting = false; }}>Keep it</button>`
+              : html`<button class="button small" ?disabled=${!pages.isOpen} @click=${() => { this.deleting = true; }}>Delete…</button>`}
           </div>
         </section>
         <section>
@@ -74,6 +76,11 @@ export class LecternCollections extends DeskElement {
         </section>
       </dialog>
     `;
+  }
+
+  /** The question is heard where the focus is. */
+  override updated(changed: PropertyValues<this>): void {
+    if (changed.has('deleting') && this.deleting) this.renderRoot.querySelector<HTMLElement>('.keep')?.focus();
   }
 
   get #dialog(): HTMLDialogElement | null {
