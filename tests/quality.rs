@@ -3,8 +3,8 @@
 //!
 //! Under `held` are the figures that this test computes, of which answers are those of a small sample; with
 //! `LECTERN_QUALITY=write` it writes them anew. Under `recorded` are figures of whole runs, which take up to half an hour:
-//! **nothing here computes or checks them**, each stands with the command that gave it and the commit it was run at. Every
-//! figure there is its mean and the ends of its interval of 95 %.
+//! **nothing here computes or checks them**, each stands with the command that gave it (paths are the data's own) and the
+//! day. Every figure there is its mean with its interval of 95 %.
 
 use std::path::{Path, PathBuf};
 

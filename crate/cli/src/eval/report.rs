@@ -130,16 +130,18 @@ pub fn print_table<'a>(title: &str, arms: impl IntoIterator<Item = (&'a str, &'a
     let mut out = std::io::stdout().lock();
     writeln!(out, "{title}")?;
     write!(out, "{:28}", "  (mean and 95 % interval)")?;
+    // A figure with its interval, or a long name.
+    let width = |arm: &str| arm.chars().count().max(20) + 2;
     for (arm, _) in &arms {
-        write!(out, "{arm:>22}")?;
+        write!(out, "{arm:>0$}", width(arm))?;
     }
     writeln!(out)?;
     let names = arms.first().into_iter().flat_map(|(_, figures)| figures.iter()).map(|(name, _)| name);
     for name in names {
         write!(out, "  {name:26}")?;
-        for (_, figures) in &arms {
+        for (arm, figures) in &arms {
             let show = |e: Estimate| format!("{:.3} [{:.3}, {:.3}]", e.mean, e.low, e.high);
-            write!(out, "{:>22}", figures.get(name).map_or_else(|| "–".to_owned(), show))?;
+            write!(out, "{:>1$}", figures.get(name).map_or_else(|| "–".to_owned(), show), width(arm))?;
         }
         writeln!(out)?;
     }
