@@ -10,6 +10,7 @@ pub mod ingest;
 mod known;
 pub mod library;
 pub mod model_file;
+pub mod parts;
 pub mod prompt;
 pub mod quote;
 pub mod reader;
