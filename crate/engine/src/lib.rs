@@ -11,6 +11,7 @@ mod known;
 pub mod library;
 pub mod model_file;
 mod pace;
+pub mod parts;
 pub mod prompt;
 pub mod quote;
 pub mod reader;

@@ -1,12 +1,13 @@
 //! A question to the passages that may answer it.
 
-use lectern_index::{DenseMode, DensePath, Query, SearchOptions};
+use lectern_index::{DenseMode, DensePath, Query, RankedChunk, SearchOptions};
 use lectern_model::host::Host;
 use serde::Serialize;
 
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::library::Library;
+use crate::parts::{parts, refers_back};
 
 /// Score below which the best passage is taken to be about something else: chosen so that of 480 questions which their
 /// collection answers (SQuAD 2.0, CLAP NQ, COVID-QA, mdBook, Material for MkDocs) 1 % are refused.
@@ -65,7 +66,20 @@ pub struct Retrieval {
     pub retrieve_ms: f64,
 }
 
-/// The `top_k` best passages for a question, which may follow up what was said `before`.
+/// The `top_k` best passages for a question, which may follow up what was said `before`. Of one that asks several things
+/// each part is searched for, and of the parts' passages and the whole's each ranking gives one in turn.
+///
+/// Pairs of questions joined by `and` or put one after the other, 198 of SQuAD 2.0 and 80 of CLAP NQ; share with the
+/// passages of both among the first two and the first five:
+///
+/// | | SQuAD 2.0 | CLAP NQ |
+/// |---|---|---|
+/// | the whole alone | 0.27, 0.60 | 0.40, 0.84 |
+/// | the whole, then the parts | 0.71, 0.90 | 0.86, 0.94 |
+/// | the parts, then the whole | 0.82, 0.91 | 0.90, 0.94 |
+///
+/// With the whole as context of every part, and not only of one that refers back, 0.78 and 0.90 on SQuAD 2.0. Of the
+/// questions by themselves two of CLAP NQ are taken apart, which do ask two things, and none of SQuAD 2.0.
 ///
 /// # Errors
 /// `no-documents`, `index-model-mismatch`, and those of the embedder.
@@ -90,6 +104,11 @@ pub async fn retrieve<H: Host>(
         }
         None => None,
     };
+    let mut asked = Vec::new();
+    for part in parts(question) {
+        let vector = embedder.embed_question(&part, host).await?;
+        asked.push((part, vector));
+    }
     let embedded = host.now_ms();
     let options = SearchOptions { k: top_k, dense, ..SearchOptions::default() };
     let query = Query {
@@ -97,7 +116,18 @@ pub async fn retrieve<H: Host>(
         vector: Some(&vector),
         context: context.as_ref().map(|(text, vector)| (text.as_str(), vector.as_slice())),
     };
-    let ranked = index.search(query, &options)?;
+    let mut ranked = index.search(query, &options)?;
+    let mut rankings = Vec::new();
+    for (text, part) in &asked {
+        // What a part leaves unsaid, the whole says.
+        let context = refers_back(text).then_some((question, vector.as_slice()));
+        let query = Query { text, vector: Some(part), context };
+        rankings.push(index.search(query, &options)?.hits);
+    }
+    if !rankings.is_empty() {
+        rankings.push(std::mem::take(&mut ranked.hits));
+        ranked.hits = in_turn(&rankings, top_k);
+    }
     let hits = ranked
         .hits
         .iter()
@@ -123,6 +153,20 @@ pub async fn retrieve<H: Host>(
         embed_ms: embedded - started,
         retrieve_ms: host.now_ms() - embedded,
     })
+}
+
+/// The `n` first of several rankings, one of each in turn, each once.
+fn in_turn(rankings: &[Vec<RankedChunk>], n: usize) -> Vec<RankedChunk> {
+    let mut taken: Vec<RankedChunk> = Vec::new();
+    for rank in 0..n {
+        for hit in rankings.iter().filter_map(|ranking| ranking.get(rank)) {
+            if taken.iter().all(|other| other.chunk != hit.chunk) {
+                taken.push(*hit);
+            }
+        }
+    }
+    taken.truncate(n);
+    taken
 }
 
 /// Whether the best hit is near enough to be worth reading.
