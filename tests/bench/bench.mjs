@@ -19,6 +19,8 @@ import * as transformers from './subjects/transformers.mjs';
 import * as native from './subjects/native.mjs';
 import * as wllama from './subjects/wllama.mjs';
 
+/** Vectors of an index. */
+const VECTORS = [1000, 10000, 50000];
 /** What may keep the engine's worker, and is measured. */
 const BLOCKS = ['add', 'cut', 'query', 'query without graphs', 'job', 'install', 'export', 'open', 'remove'];
 
@@ -32,12 +34,12 @@ const STAGES = {
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
   'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
   markdown: { unit: 's', less: true, executor: 'folder', cases: { '1 MB': (subject) => subject.markdown?.() } },
-  'index-build': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000, 50000], vectors, (subject, n) => subject.build(n)) },
-  'index-query': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000, 50000], vectors, (subject, n) => subject.query(n)) },
+  'index-build': { unit: 'ms', less: true, executor: 'index', cases: cases(VECTORS, vectors, (subject, n) => subject.build(n)) },
+  'index-query': { unit: 'ms', less: true, executor: 'index', cases: cases(VECTORS, vectors, (subject, n) => subject.query(n)) },
   // A file of 50 passages beside others, and the share of building all anew.
-  'index-add': { unit: 'ms', less: true, executor: 'index', cases: cases([1000, 10000, 50000], (n) => `50@${n}x384`, (subject, n) => subject.add?.(n)) },
+  'index-add': { unit: 'ms', less: true, executor: 'index', cases: cases(VECTORS, (n) => `50@${vectors(n)}`, (subject, n) => subject.add?.(n)) },
   // How long a message to the engine's worker may wait, in this order: each stands on the one before.
-  'index-block': { unit: 'ms', less: true, executor: 'index', cases: Object.assign({}, ...[10000, 50000].map((n) => cases(BLOCKS, (what) => `${what}@${n}x384`, (subject, what) => subject.block?.(what, n)))) },
+  'index-block': { unit: 'ms', less: true, executor: 'index', cases: Object.assign({}, ...[10000, 50000].map((n) => cases(BLOCKS, (what) => `${what}@${vectors(n)}`, (subject, what) => subject.block?.(what, n)))) },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },
   'native-prefill': { unit: 'tok/s', executor: 'native', cases: cases([64, 511, 1984], (n) => `${n}`, (subject, n) => subject.prefill?.(n)) },
@@ -101,18 +103,21 @@ for (const executor of Object.keys(SUBJECTS)) {
       leftOut(name, error);
     }
   }
-  for (const stage of named) await run(stage, subjects);
+  // An index of a size is built once for all that is asked of it.
+  const sizes = executor === 'index' ? VECTORS.map(vectors) : [''];
+  for (const size of sizes) for (const stage of named) await run(stage, subjects, size);
   for (const subject of subjects) await subject.close();
 }
 await browser?.close();
 if (stages.includes('memory')) for (const [name, { open }] of Object.entries(SUBJECTS.cpu)) await memory(name, open);
 if (stages.includes('bytes')) await bytes();
 
-async function run(stage, subjects) {
+/** The cases of a stage whose names end as given. */
+async function run(stage, subjects, ending) {
   const { unit, less, cases: asked } = STAGES[stage];
   // Whoever was slow at a small case is not asked a larger one: hours would pass.
   const slow = new Set();
-  for (const [name, ask] of Object.entries(asked)) {
+  for (const [name, ask] of Object.entries(asked).filter(([name]) => name.endsWith(ending))) {
     const rounds = new Map(subjects.map((subject) => [subject, []]));
     for (let i = 0; i < Number(options.rounds); i += 1) {
       for (const [subject, found] of rounds) {

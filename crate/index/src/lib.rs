@@ -1,7 +1,7 @@
 //! Chunks with their vectors → ranked hits.
 //!
 //! An [`Index`] holds three readings of the same chunks: their vectors, searched exactly or through
-//! graphs of a few thousand vectors each, and the words of their texts and of their names, searched with BM25. The
+//! graphs of up to ten thousand vectors each, and the words of their texts and of their names, searched with BM25. The
 //! readings are calibrated and summed ([`Weights`]). Chunks are known by a dense [`ChunkId`]; the text itself stays with the
 //! caller.
 //!
