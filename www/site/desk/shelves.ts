@@ -24,7 +24,8 @@ export class Shelves {
   #options: ShelvesOptions;
   #collections: Promise<Collections>;
   #asked = false;
-  #wasOpen = false;
+  /** Of the collection that is open; null when it has just been deleted. */
+  #onDesk: string | null = null;
 
   constructor(client: Lectern, pages: Pages, options: ShelvesOptions) {
     this.#client = client;
@@ -33,7 +34,7 @@ export class Shelves {
     this.#collections = Collections.open(options.notify);
     client.on('deleted', () => {
       options.notify({ code: 'collection-deleted', message: `“${this.current?.title ?? ''}” was deleted in another tab.` });
-      this.current = null;
+      this.#onDesk = null;
       void this.#try(() => this.begin());
     });
   }
@@ -48,9 +49,9 @@ export class Shelves {
   }
 
   async choose(collection: Collection): Promise<void> {
-    if (this.current?.id === collection.id) return;
-    const isSwitch = this.#wasOpen;
-    this.#wasOpen = true;
+    if (this.#onDesk === collection.id) return;
+    const isSwitch = this.current !== null;
+    this.#onDesk = collection.id;
     this.current = collection;
     remember(collection.id);
     if (isSwitch) this.#options.switched();
@@ -82,7 +83,7 @@ export class Shelves {
   async delete(): Promise<void> {
     await this.#try(() => this.#pages.delete());
     // Whatever went wrong, it is not on the desk any more.
-    this.current = null;
+    this.#onDesk = null;
     await this.#try(() => this.begin());
   }
 
