@@ -137,6 +137,38 @@ fn the_same_question_over_the_same_pages_is_answered_from_memory() {
 }
 
 #[test]
+fn a_passage_is_shown_with_its_neighbours_where_that_is_asked_for() {
+    let (mut session, _) = laid();
+    let keeper = |i: usize| format!("Keeper number {i} trimmed the wick, wound the clockwork and wrote the log. ");
+    let log = format!("# Log\n\n{}\n\n# Dogs\n\nThe dogs wait.", (1..60).map(keeper).collect::<String>());
+    lay(&mut session, "log.md", log.as_bytes()).unwrap();
+    let mut hit = |neighbours| {
+        let options = AskOptions { neighbours, top_k: Some(1), ..options() };
+        let hits = block_on(session.ask("What did keeper number 30 do?", None, &options, &mut |_| ())).unwrap().hits;
+        let [hit] = &hits[..] else { panic!("{hits:?}") };
+        let source = session.library().source(hit.source_id).unwrap();
+        assert_eq!(hit.text, source.text[hit.start..hit.end]);
+        assert!(!hit.text.contains("dogs"), "of another section: {hit:?}");
+        (hit.start, hit.end)
+    };
+    let [alone, one, all] = [hit(0), hit(1), hit(99)];
+    assert!(one.0 < alone.0 && alone.1 < one.1, "{alone:?} {one:?}");
+    assert!(all.0 < one.0 && one.1 < all.1, "{one:?} {all:?}");
+}
+
+#[test]
+fn what_the_model_would_say_is_searched_for_where_that_is_asked_for() {
+    let (mut session, _) = complete();
+    let mut found = |hyde| {
+        let options = AskOptions { hyde, ..options() };
+        let answer = block_on(session.ask(BUILT, CITE, &options, &mut |_| ())).unwrap();
+        assert!(answer.answer.contains("Margaret Holm"), "{answer:?}");
+        answer.hits[0].score
+    };
+    assert_ne!(found(true), found(false));
+}
+
+#[test]
 fn only_so_many_answers_are_kept() {
     let (mut session, _) = laid();
     let mut is_known = |i: usize| {

@@ -67,6 +67,12 @@ pub struct AskArgs {
     /// Answer with the passages' own sentences, without a language model
     #[arg(long, conflicts_with_all = ["no_rag", "adapter"])]
     pub extractive: bool,
+    /// Passages of the same section that are shown before and behind each that is found
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub neighbours: usize,
+    /// Search also for what the language model would answer without pages
+    #[arg(long, conflicts_with_all = ["no_rag", "extractive"])]
+    pub hyde: bool,
     /// Passages shown to the language model
     ///
     /// Without it, as many as the model reads best: 2, or 3 in an adapter's voice.
@@ -97,6 +103,8 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         sampling: args.sampling.sampling(),
         stop: args.sampling.stop.clone(),
         extractive: args.extractive,
+        neighbours: args.neighbours,
+        hyde: args.hyde,
         ..AskOptions::default()
     };
     // Someone who watches sees the words come; the marks of the finished answer come with the whole.

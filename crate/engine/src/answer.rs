@@ -14,7 +14,7 @@ use crate::executor::ExecutorInfo;
 use crate::library::Library;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
-use crate::retrieve::{Exchange, Hit, Retrieval, is_relevant, retrieve};
+use crate::retrieve::{Exchange, Hit, Retrieval, is_relevant, retrieve, widened};
 use crate::support::{Sentence, check};
 
 /// How to answer.
@@ -32,6 +32,16 @@ pub struct AskOptions {
     pub before: Option<Exchange>,
     /// Whether the passages' own sentences answer, and no language model is asked.
     pub extractive: bool,
+    /// Passages before and behind a hit, within its section, that are shown with it; with many, short documents go in
+    /// whole. Off: of 60 questions of SQuAD 2.0 over the articles as files, without a voice, the share of answers that
+    /// hold the gold answer falls from 0.45 to 0.28 with one neighbour, though what is cited holds it more often (0.96
+    /// for 0.81): a small model finds less in more.
+    pub neighbours: usize,
+    /// Whether what the reader would answer without pages is searched for too (HyDE, Gao et al. 2022), where nothing was
+    /// said before: as what was said before, with the question, so by words and vector. Off: of the same questions the
+    /// passage is found first for 52 and not 53, among two for 58 both ways, among three for 59 and not 58, and it costs
+    /// an answer.
+    pub hyde: bool,
     /// Whether it is answered anew though the answer is known, see [`Session::ask`](crate::Session::ask).
     pub fresh: bool,
 }
@@ -47,6 +57,8 @@ impl Default for AskOptions {
             dense: DenseMode::Auto,
             before: None,
             extractive: false,
+            neighbours: 0,
+            hyde: false,
             fresh: false,
         }
     }
@@ -182,6 +194,7 @@ pub async fn ask<H: Host>(
         return Err(EngineError::EmptyQuestion);
     }
     let started = host.now_ms();
+    let options = &imagined(reader, question, options, host).await?;
     let n_shown = n_shown(reader, options);
     let (retrieval, relevant) = find(n_shown, library, embedder.as_deref_mut(), question, options, host).await?;
     if options.rag {
@@ -260,6 +273,7 @@ pub async fn read_ahead<H: Host>(
     let prompt = if question.is_empty() {
         beginning(reader, options.rag)?
     } else {
+        let options = &imagined(reader, question, options, host).await?;
         let (retrieval, relevant) = find(n_shown(reader, options), library, embedder, question, options, host).await?;
         if !relevant {
             return Ok(0);
@@ -295,7 +309,35 @@ pub(crate) async fn find<H: Host>(
         retrieve(library, embedder, question, options.before.as_ref(), n_shown, options.dense, host).await?;
     let relevant = is_relevant(&retrieval.hits);
     retrieval.hits.truncate(n_shown);
+    if options.neighbours > 0 {
+        retrieval.hits = widened(library, retrieval.hits, options.neighbours);
+    }
     Ok((retrieval, relevant))
+}
+
+/// Tokens of an answer that is only searched for.
+const N_IMAGINED: usize = 48;
+
+/// With [`AskOptions::hyde`], what the reader answers without pages in the place of what was said before.
+async fn imagined<H: Host>(
+    reader: &mut Reader,
+    question: &str,
+    options: &AskOptions,
+    host: &H,
+) -> Result<AskOptions, EngineError> {
+    if !options.hyde || !options.rag || options.before.is_some() {
+        return Ok(options.clone());
+    }
+    let ids = without_passages(reader, question)?.ids;
+    let how = GenerateOptions {
+        max_tokens: N_IMAGINED,
+        sampling: SamplingOptions::default(),
+        stop: Vec::new(),
+        end_at_repeat: true,
+        lookup: true,
+    };
+    let answer = generate(&mut reader.decoder, &reader.tokenizer, &ids, &how, host, &mut |_| ()).await?.text;
+    Ok(AskOptions { before: Some(Exchange { question: question.to_owned(), answer }), ..options.clone() })
 }
 
 fn prompt(reader: &Reader, question: &str, hits: &[Hit], options: &AskOptions) -> Result<Prompt, ModelError> {

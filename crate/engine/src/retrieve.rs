@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::embedder::Embedder;
 use crate::error::EngineError;
-use crate::library::Library;
+use crate::library::{Library, Passage};
 use crate::parts::{parts, refers_back};
 
 /// Score below which the best passage is taken to be about something else: chosen so that of 480 questions which their
@@ -166,6 +166,29 @@ fn in_turn(rankings: &[Vec<RankedChunk>], n: usize) -> Vec<RankedChunk> {
         }
     }
     taken.truncate(n);
+    taken
+}
+
+/// Hits with up to `n` passages of their section before and behind them. One that another then holds is left out.
+pub fn widened(library: &Library, hits: Vec<Hit>, n: usize) -> Vec<Hit> {
+    let mut taken: Vec<Hit> = Vec::new();
+    for mut hit in hits {
+        if let Ok(source) = library.source(hit.source_id)
+            && let Some(at) = source.passages.iter().position(|p| (p.span.start, p.span.end) == (hit.start, hit.end))
+        {
+            let is_near = |p: &&Passage| p.headings == source.passages[at].headings;
+            let first = source.passages[..at].iter().rev().take(n).take_while(is_near).last();
+            let last = source.passages[at + 1..].iter().take(n).take_while(is_near).last();
+            hit.start = first.map_or(hit.start, |p| p.span.start);
+            hit.end = last.map_or(hit.end, |p| p.span.end);
+            hit.text = source.text[hit.start..hit.end].to_owned();
+            hit.page = source.page(hit.start);
+        }
+        let holds = |other: &Hit| other.source_id == hit.source_id && other.start <= hit.start && hit.end <= other.end;
+        if !taken.iter().any(holds) {
+            taken.push(hit);
+        }
+    }
     taken
 }
 

@@ -305,6 +305,7 @@ impl AskOptions {
             before: self.before.clone().map(|Exchange { question, answer }| engine::Exchange { question, answer }),
             extractive: self.extractive.unwrap_or_default(),
             fresh: self.fresh.unwrap_or_default(),
+            ..engine::AskOptions::default()
         }
     }
 }
