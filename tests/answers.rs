@@ -1,7 +1,7 @@
 //! What an answer says of itself: how far its sentences are held, whether a language model was asked, and whether it was
 //! given before.
 
-use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Session, Support, Usage};
+use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Exchange, Session, Support, Usage};
 
 use crate::desk::{complete, laid, lay};
 use crate::engine::{CITE, options};
@@ -103,6 +103,14 @@ fn the_same_question_over_the_same_pages_is_answered_from_memory() {
     }
     assert!(ask(&mut session, BUILT, &options()).0.cached, "a fresh answer is kept as well");
     assert!(!block_on(session.ask(BUILT, None, &options(), &mut |_| ())).unwrap().cached, "another voice");
+    let before = Exchange { question: "Who keeps the dogs?".into(), answer: "The keeper keeps the dogs.".into() };
+    let after = AskOptions { before: Some(before), ..options() };
+    let again = ask(&mut session, BUILT, &after).0;
+    assert!(again.cached && again.answer == first.answer, "the same passages after something else was said: {again:?}");
+    let plea = ask(&mut session, "And when?", &after).0;
+    let other = Exchange { question: "When does the ferry leave?".into(), answer: "At nine o'clock.".into() };
+    let elsewhere = ask(&mut session, "And when?", &AskOptions { before: Some(other), ..options() }).0;
+    assert!(!plea.cached && !elsewhere.cached, "the same words about something else are another question");
     host.stop_after.set(Some(4));
     let stopped = ask(&mut session, BUILT, &fresh).0;
     assert_eq!(stopped.stopped, Ending::Cancelled);

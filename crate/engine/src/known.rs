@@ -44,6 +44,17 @@ impl Known {
         Some(Answer { cached: true, ..answer.clone() })
     }
 
+    /// As [`Self::find`], whatever was said before.
+    pub fn find_after_all(&self, asked: &Asked) -> Option<Answer> {
+        let said = |asked: &Asked| {
+            let options = AskOptions { before: None, ..asked.options.clone() };
+            Asked { options, ..asked.clone() }
+        };
+        let wanted = said(asked);
+        let (_, answer) = self.0.iter().rev().find(|(known, _)| said(known) == wanted)?;
+        Some(Answer { cached: true, ..answer.clone() })
+    }
+
     /// Keeps an answer in the place of an older one to the same; none that was stopped.
     pub fn keep(&mut self, asked: Asked, answer: &Answer) {
         if answer.stopped == Ending::Cancelled {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use lectern_adapter::{PeftAdapter, attach};
 use lectern_corpus::Document;
-use lectern_index::{DenseMode, Index, SegmentJob, SegmentOptions, build_segment};
+use lectern_index::{Index, SegmentJob, SegmentOptions, build_segment};
 use lectern_model::decoder::Executor;
 use lectern_model::generate::{GenerateOptions, Generation, generate, perplexity};
 use lectern_model::host::Host;
@@ -13,17 +13,15 @@ use lectern_model::lora::LoraSet;
 use lectern_model::{Message, ModelError, Precision};
 use serde::Serialize;
 
-use crate::answer::{Answer, AskEvent, AskOptions, Timings, ask, read_ahead, relay};
+use crate::answer::{AskEvent, relay};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::{ExecutorInfo, Gpu, Preference, candidate, choose, choose_encoder};
 use crate::ingest::{IngestEvent, ReadSource, cut, ingest};
-use crate::known::{Asked, Known};
+use crate::known::Known;
 use crate::library::{Library, Opened, SourceInfo};
 use crate::model_file::{ModelFile, ModelInfo};
-use crate::quote::quote;
 use crate::reader::Reader;
-use crate::retrieve::{Exchange, Retrieval, retrieve};
 
 /// A loaded voice, for people.
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +58,8 @@ pub struct Generated {
     pub generation: Generation,
     pub prompt_ids: Vec<u32>,
 }
+
+mod asking;
 
 /// The product.
 pub struct Session<H: Host> {
@@ -333,71 +333,6 @@ impl<H: Host> Session<H> {
         }
         let in_use = self.segments();
         Ok(graphs.into_iter().filter_map(|(tag, built)| in_use.contains(&tag?).then_some(built)).collect())
-    }
-
-    /// The best passages for a question, without an answer. `before` is as in [`AskOptions`].
-    ///
-    /// # Errors
-    /// As [`retrieve`]; `not-loaded` without an embedder.
-    pub async fn search(
-        &mut self,
-        query: &str,
-        before: Option<&Exchange>,
-        top_k: usize,
-        dense: DenseMode,
-    ) -> Result<Retrieval, EngineError> {
-        let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
-        retrieve(&self.library, embedder, query, before, top_k, dense, &self.host).await
-    }
-
-    /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences. The
-    /// same question asked alike while pages, models and voices are the same has the same answer, which is then only
-    /// told again, unless it is to be `fresh`.
-    ///
-    /// # Errors
-    /// As [`ask`] and [`quote`]; `adapter-unknown`, `not-loaded`.
-    pub async fn ask(
-        &mut self,
-        question: &str,
-        voice: Option<(&str, f32)>,
-        options: &AskOptions,
-        on_event: &mut dyn FnMut(AskEvent),
-    ) -> Result<Answer, EngineError> {
-        let started = self.host.now_ms();
-        let asked = Asked::new(question, voice, options, self.precision);
-        if let Some(mut answer) = self.known.find(&asked).filter(|_| !options.fresh) {
-            if options.rag {
-                on_event(AskEvent::Retrieved(answer.hits.clone()));
-            }
-            on_event(AskEvent::Token(answer.answer.clone()));
-            answer.timings_ms = Timings { total: self.host.now_ms() - started, ..Timings::default() };
-            return Ok(answer);
-        }
-        let answer = if options.rag && (options.extractive || self.reader.is_none() && self.embedder.is_some()) {
-            quote(&self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
-        } else {
-            self.set_voice(voice)?;
-            let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
-            ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
-        };
-        self.known.keep(asked, &answer);
-        Ok(answer)
-    }
-
-    /// Reads ahead for a question that is still being written, as [`Self::ask`] would; how many tokens.
-    ///
-    /// # Errors
-    /// As [`read_ahead`]; `adapter-unknown`, `not-loaded`.
-    pub async fn read_ahead(
-        &mut self,
-        question: &str,
-        voice: Option<(&str, f32)>,
-        options: &AskOptions,
-        on_event: &mut dyn FnMut(AskEvent),
-    ) -> Result<usize, EngineError> {
-        self.set_voice(voice)?;
-        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
-        read_ahead(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
     }
 
     /// What reading the reader's weights from memory takes: a token on the CPU cannot come sooner.

@@ -1,0 +1,100 @@
+//! Questions to a session.
+
+use lectern_index::DenseMode;
+use lectern_model::host::Host;
+
+use super::Session;
+use crate::answer::{Answer, AskEvent, AskOptions, Ending, Timings, ask, find, read_ahead};
+use crate::error::EngineError;
+use crate::known::Asked;
+use crate::quote::quote;
+use crate::retrieve::{Exchange, Hit, Retrieval, retrieve};
+
+impl<H: Host> Session<H> {
+    /// The best passages for a question, without an answer. `before` is as in [`AskOptions`].
+    ///
+    /// # Errors
+    /// As [`retrieve`]; `not-loaded` without an embedder.
+    pub async fn search(
+        &mut self,
+        query: &str,
+        before: Option<&Exchange>,
+        top_k: usize,
+        dense: DenseMode,
+    ) -> Result<Retrieval, EngineError> {
+        let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
+        retrieve(&self.library, embedder, query, before, top_k, dense, &self.host).await
+    }
+
+    /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences. The
+    /// same question asked alike while pages, models and voices are the same has the same answer, which is then only
+    /// told again, unless it is to be `fresh`.
+    ///
+    /// # Errors
+    /// As [`ask`] and [`quote`]; `adapter-unknown`, `not-loaded`.
+    pub async fn ask(
+        &mut self,
+        question: &str,
+        voice: Option<(&str, f32)>,
+        options: &AskOptions,
+        on_event: &mut dyn FnMut(AskEvent),
+    ) -> Result<Answer, EngineError> {
+        let started = self.host.now_ms();
+        let asked = Asked::new(question, voice, options, self.precision);
+        if let Some(mut answer) = self.known_answer(&asked, question.trim(), options).await? {
+            if options.rag {
+                on_event(AskEvent::Retrieved(answer.hits.clone()));
+            }
+            on_event(AskEvent::Token(answer.answer.clone()));
+            answer.timings_ms = Timings { total: self.host.now_ms() - started, ..Timings::default() };
+            return Ok(answer);
+        }
+        let answer = if options.rag && (options.extractive || self.reader.is_none() && self.embedder.is_some()) {
+            quote(&self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
+        } else {
+            self.set_voice(voice)?;
+            let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+            ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
+        };
+        self.known.keep(asked, &answer);
+        Ok(answer)
+    }
+
+    /// After something else was said, the same words are the same question where they find the same passages: the prompt
+    /// is the same then.
+    async fn known_answer(
+        &mut self,
+        asked: &Asked,
+        question: &str,
+        options: &AskOptions,
+    ) -> Result<Option<Answer>, EngineError> {
+        if options.fresh {
+            return Ok(None);
+        }
+        if let Some(answer) = self.known.find(asked) {
+            return Ok(Some(answer));
+        }
+        let Some(answer) = self.known.find_after_all(asked) else { return Ok(None) };
+        let (found, is_relevant) =
+            find(answer.hits.len(), &self.library, self.embedder.as_mut(), question, options, &self.host).await?;
+        let spans = |hits: &[Hit]| hits.iter().map(|hit| (hit.source_id, hit.start, hit.end)).collect::<Vec<_>>();
+        let is_same = spans(&found.hits) == spans(&answer.hits) && is_relevant == (answer.stopped != Ending::Refused);
+        Ok(is_same.then_some(Answer { hits: found.hits, ..answer }))
+    }
+
+    /// Reads ahead for a question that is still being written, as [`Self::ask`] would; how many tokens.
+    ///
+    /// # Errors
+    /// As [`read_ahead`]; `adapter-unknown`, `not-loaded`.
+    pub async fn read_ahead(
+        &mut self,
+        question: &str,
+        voice: Option<(&str, f32)>,
+        options: &AskOptions,
+        on_event: &mut dyn FnMut(AskEvent),
+    ) -> Result<usize, EngineError> {
+        self.set_voice(voice)?;
+        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
+        read_ahead(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
+    }
+}
