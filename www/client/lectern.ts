@@ -269,12 +269,14 @@ export class Lectern {
   async importCollection(bytes: Uint8Array): Promise<SourceInfo[]> {
     const { shelf } = this.#keeper;
     const added = await this.#call('import_collection', { bytes }).result;
-    for (const one of added) {
+    for (const info of added) {
       if (!this.#keeper.holds(shelf)) throw aborted();
-      if (!this.#keeper.texts.has(one.info.id)) this.#emit('kept', await this.#keeper.keep(one));
+      if (this.#keeper.texts.has(info.id)) continue;
+      const text = await this.#call('source_text', { id: info.id }).result;
+      this.#emit('kept', await this.#keeper.keep({ info, text }));
     }
     this.#segments.look();
-    return added.map(({ info }) => info);
+    return added;
   }
 
   /** What the engine takes and what bounds it. */

@@ -3,7 +3,7 @@ import { CodedError, errorInfo, isDeath } from './errors';
 import { GpuWatch } from './gpu-watch';
 import type { Adapter, Reading } from '../client/generated';
 import type { Engine, ModelFile, PackageKind, ReadSource, StartPackage, StartedPackage } from './package';
-import type { AdapterSource, AddedSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
+import type { AdapterSource, Calls, FromWorker, LoadEvent, Method, ModelSource, SiteFile, ToWorker } from './protocol';
 import { weightsOf } from './protocol';
 import { Queue } from './queue';
 import { ModelStore, checksPieces } from './store';
@@ -152,16 +152,9 @@ export class EngineHost {
     import_collection: ({ bytes }, _emit, signal) => this.#run(signal, async (engine) => {
       const { sources, lost } = await engine.import_collection(bytes);
       for (const message of lost) this.#post({ type: 'notice', notice: { code: 'collection-invalid', message } });
-      const added: AddedSource[] = [];
-      let last = performance.now();
-      for (const info of sources) {
-        added.push({ info, text: engine.source_text(info.id) });
-        if (performance.now() - last < MAX_TURN_MS) continue;
-        await new Promise((resolve) => { setTimeout(resolve); });
-        last = performance.now();
-      }
-      return added;
+      return sources;
     }),
+    source_text: ({ id }, _emit, signal) => this.#run(signal, (engine) => engine.source_text(id)),
     embed: ({ texts }, _emit, signal) => this.#run(signal, (engine) => engine.embed(texts)),
     next_segment_job: (_params, _emit, signal) => this.#run(signal, async (engine) => (await engine.next_segment_job()) ?? null),
     install_segment: ({ built }, _emit, signal) => this.#run(signal, (engine) => ({ tag: engine.install_segment(built) ?? null, used: engine.segments() })),
@@ -251,9 +244,6 @@ function notStarted(): CodedError {
 function configOf({ config_url, sha256 }: AdapterSource): SiteFile {
   return { url: config_url, n_bytes: 0, sha256: `${sha256}.config`, piece_bytes: 1, piece_sha256: [] };
 }
-
-/** Work after which others have a turn, in milliseconds. */
-const MAX_TURN_MS = 10;
 
 /** Half of what WebAssembly can address: keys, values and the pages need room too. */
 const MAX_MODEL_BYTES = 2 ** 31;
