@@ -23,6 +23,6 @@ export default tseslint.config(
   { files: ['worker/**/*.ts'], rules: only('The worker knows nothing of the page.', '**/site/**', '**/widget/**', '**/client/*', '!**/client/generated') },
   {
     files: ['**/*.js', '**/*.mjs'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', Blob: 'readonly', location: 'readonly', globalThis: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', fetch: 'readonly', document: 'readonly', window: 'readonly', navigator: 'readonly', self: 'readonly', performance: 'readonly', TextEncoder: 'readonly', TextDecoder: 'readonly', WebAssembly: 'readonly', Cache: 'readonly', DOMException: 'readonly', customElements: 'readonly', requestAnimationFrame: 'readonly' } },
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', Blob: 'readonly', location: 'readonly', globalThis: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', fetch: 'readonly', document: 'readonly', window: 'readonly', navigator: 'readonly', self: 'readonly', performance: 'readonly', TextEncoder: 'readonly', TextDecoder: 'readonly', WebAssembly: 'readonly', Cache: 'readonly', DOMException: 'readonly', customElements: 'readonly', requestAnimationFrame: 'readonly', Worker: 'readonly', MessageChannel: 'readonly', queueMicrotask: 'readonly', localStorage: 'readonly', indexedDB: 'readonly', FileSystemFileHandle: 'readonly', FileSystemWritableFileStream: 'readonly' } },
   },
 );
