@@ -79,11 +79,11 @@ export class Collections {
   }
 
   /** Asks the browser not to clear what is kept; it may ask the person, or decide by itself. */
-  static async persist(): Promise<boolean> {
+  static async persist(): Promise<void> {
     try {
-      return await navigator.storage.persist();
+      await navigator.storage.persist();
     } catch {
-      return false;
+      // What `storage` tells stays as it is.
     }
   }
 }

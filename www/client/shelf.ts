@@ -9,7 +9,7 @@
  * | `page-KEY` | the page as the engine stores it, after such a head |
  * | `graph-TAG` | a graph as the engine stores it |
  * | `laying-TAB` | names of the files that a tab is about to keep |
-| `reading-TAB` | files whose reading a tab has begun and not ended, and how often |
+ * | `reading-TAB` | files whose reading a tab has begun and not ended, and how often |
  * | `title` | what the collection is called (`collections.ts`) |
  *
  * A key tells when something was laid down and in which tab, which holds a lock for as long as it lives: what is still
