@@ -1,16 +1,15 @@
 //! Pages as they are stored: each by itself, and all as one file.
 
 use lectern_engine::embedder::Embedder;
-use lectern_engine::index::DenseMode;
 use lectern_engine::ingest::ingest;
 use lectern_engine::model::Gguf;
 use lectern_engine::{Library, Session};
 
-use crate::desk::{HANDBOOK, bare, laid, lay};
+use crate::desk::{HANDBOOK, bare, best, laid, lay};
 use crate::support::{TestHost, block_on, embedder_gguf, model_file};
 
 fn found(session: &mut Session<TestHost>) -> Vec<(String, usize, usize, f32)> {
-    let retrieval = block_on(session.search("What does a ticket cost?", None, 4, DenseMode::Auto)).unwrap();
+    let retrieval = block_on(session.search("What does a ticket cost?", &best(4))).unwrap();
     retrieval.hits.into_iter().map(|hit| (hit.source, hit.start, hit.end, hit.score)).collect()
 }
 

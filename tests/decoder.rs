@@ -2,7 +2,7 @@
 
 use lectern_model::decoder::cpu::{CpuDecoder, Logits};
 use lectern_model::decoder::{Decoder, DecoderWeights, PREFILL_BATCH};
-use lectern_model::generate::perplexity;
+use lectern_model::likelihood::perplexity;
 use lectern_model::sample::argmax;
 use lectern_model::{Gguf, Precision, fast_instructions};
 

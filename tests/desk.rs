@@ -1,6 +1,7 @@
 //! A desk to test on: three small pages made up here, the real embedder, and a reader.
 
-use lectern_engine::{EngineError, Gpu, Preference, Session};
+use lectern_engine::index::DenseMode;
+use lectern_engine::{EngineError, Gpu, Preference, RetrieveOptions, Session};
 
 use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, model_file};
 
@@ -67,4 +68,9 @@ pub fn complete() -> (Session<TestHost>, TestHost) {
 
 pub fn lay(session: &mut Session<TestHost>, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
     block_on(session.add_source(name, bytes, &mut |_| ())).map(drop)
+}
+
+/// The `top_k` best passages of all pages, by a scan.
+pub fn best(top_k: usize) -> RetrieveOptions<'static> {
+    RetrieveOptions { top_k, dense: DenseMode::Exact, ..RetrieveOptions::default() }
 }

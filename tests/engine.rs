@@ -1,19 +1,21 @@
 //! The product end to end on real models: pages laid down, questions answered with citations, and everything a person
 //! can do wrong.
 
+use std::collections::BTreeSet;
+
 use lectern_engine::embedder::Embedder;
 use lectern_engine::index::{DenseMode, DensePath, SegmentOptions, build_segment};
 use lectern_engine::ingest::{extract, ingest};
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::generate::{GenerateOptions, Stopped};
 use lectern_engine::model::{Gguf, Message, SamplingOptions};
-use lectern_engine::retrieve::retrieve;
+use lectern_engine::retrieve::{RetrieveOptions, retrieve};
 use lectern_engine::{
     Answer, AskEvent, AskOptions, Ending, EngineError, GenerateRequest, Gpu, Library, ModelFile, Preference, Session,
     Usage,
 };
 
-use crate::desk::{HANDBOOK, bare, complete, laid, lay, pages};
+use crate::desk::{HANDBOOK, bare, best, complete, laid, lay, pages};
 use crate::support::{
     TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, golden, ids, largest_difference, model_file,
 };
@@ -147,7 +149,33 @@ fn removing_the_last_page_leaves_none_to_ask() {
         assert_eq!(block_on(session.remove_source(id)).unwrap_err().code(), "source-unknown");
     }
     assert_eq!(block_on(session.ask("Who?", None, &options(), &mut |_| ())).unwrap_err().code(), "no-documents");
-    assert_eq!(block_on(session.search("Who?", None, 3, DenseMode::Auto)).unwrap_err().code(), "no-documents");
+    assert_eq!(block_on(session.search("Who?", &best(3))).unwrap_err().code(), "no-documents");
+}
+
+#[test]
+fn a_question_is_asked_of_some_pages_alone() {
+    let (mut session, _) = laid();
+    lay(&mut session, "guide/lamp.md", b"# Lamp\n\nThe lamp of the Aldersey lighthouse is dusted on Mondays.").unwrap();
+    let question = "Who built the Aldersey lighthouse?";
+    let named = |session: &Session<TestHost>, name: &str| session.library().named(name);
+    let sources = |session: &mut Session<TestHost>, wanted: &[u32]| -> Vec<String> {
+        let hits = block_on(session.search(question, &RetrieveOptions { sources: wanted, ..best(9) })).unwrap().hits;
+        hits.into_iter().map(|hit| hit.source).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    assert_eq!(sources(&mut session, &[]), ["ferry.html", "guide/lamp.md", "handbook.md", "orchard.txt"]);
+    let two = [named(&session, "orchard.txt"), named(&session, "guide/")].concat();
+    assert_eq!(sources(&mut session, &two), ["guide/lamp.md", "orchard.txt"]);
+    assert_eq!((named(&session, "guide"), named(&session, "gui")), (vec![two[1]], vec![]));
+
+    let mut ask =
+        |sources: Vec<u32>| block_on(session.ask(question, None, &AskOptions { sources, ..options() }, &mut |_| ()));
+    let everywhere = ask(vec![]).unwrap();
+    assert!(everywhere.answer.contains("Margaret Holm") && !everywhere.cached);
+    // Another question, and another answer.
+    let elsewhere = ask(vec![two[0]]).unwrap();
+    assert!(!elsewhere.cached && elsewhere.hits.iter().all(|hit| hit.source == "orchard.txt"), "{elsewhere:?}");
+    assert!(ask(vec![two[0]]).unwrap().cached);
+    assert_eq!(ask(vec![two[0], 1]).unwrap_err().code(), "source-unknown");
 }
 
 #[test]
@@ -163,7 +191,10 @@ fn graphs_find_what_a_scan_finds() {
     let job = index.next_segment_job(&every).expect("all chunks make a segment").to_bytes();
     index.install_segment(&build_segment(&job).unwrap()).unwrap();
     for question in ["Who built the lighthouse?", "What does a ticket cost?", "When are the apples ripe?"] {
-        let mut found = |dense| block_on(retrieve(&library, &mut embedder, question, None, 5, dense, &host)).unwrap();
+        let mut found = |dense| {
+            let options = RetrieveOptions { dense, ..best(5) };
+            block_on(retrieve(&library, &mut embedder, question, &options, &host)).unwrap()
+        };
         let (graph, exact) = (found(DenseMode::Graph), found(DenseMode::Exact));
         assert_eq!((graph.dense_path, exact.dense_path), (DensePath::Graph, DensePath::Exact));
         let spans = |hits: &[lectern_engine::Hit]| {

@@ -1,12 +1,11 @@
 //! A page whose text gives orders: what it says is data, whatever it says.
 
-use lectern_engine::index::DenseMode;
 use lectern_engine::model::{Gguf, Tokenizer};
 use lectern_engine::prompt::{SYSTEM, messages};
 use lectern_engine::reader::Reader;
 use lectern_engine::{Answer, Hit, Session};
 
-use crate::desk::{complete, lay};
+use crate::desk::{best, complete, lay};
 use crate::engine::{CITE, options};
 use crate::support::{TestHost, block_on, decoder_gguf, embedder_gguf};
 
@@ -54,7 +53,7 @@ fn no_page_and_no_question_writes_a_special_token() {
     for token in ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<repo_name>"] {
         assert!(POISON.contains(token) && reader.tokenizer.token_id(token).unwrap() < 17, "{token}");
     }
-    let hits = block_on(session.search(BUILT, None, 3, DenseMode::Exact)).unwrap().hits;
+    let hits = block_on(session.search(BUILT, &best(3))).unwrap().hits;
     assert!(hits.iter().any(|hit| hit.text.contains("<|im_start|>system")), "the page is found: {hits:?}");
     for has_voice in [false, true] {
         // System, user and the answer that begins.
@@ -72,7 +71,7 @@ fn no_page_and_no_question_writes_a_special_token() {
 #[test]
 fn a_page_ends_no_passage_begins_none_and_cites_none() {
     let mut session = poisoned(POISON);
-    let hits = block_on(session.search(BUILT, None, 3, DenseMode::Exact)).unwrap().hits;
+    let hits = block_on(session.search(BUILT, &best(3))).unwrap().hits;
     let [system, user] = messages(BUILT, &hits, true);
     assert_eq!((system.role.as_str(), system.content.as_str()), ("system", SYSTEM));
     let lines: Vec<&str> = user.content.lines().collect();

@@ -34,7 +34,7 @@ export type SearchResult = { hits: Array<Hit>, dense_path: DensePath, embed_ms: 
 
 export type SamplingOptions = { temperature: number, top_k: number, top_p: number, repetition_penalty: number, seed: number, };
 
-export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, extractive?: boolean, fresh?: boolean, };
+export type AskOptions = { rag: boolean, top_k: number | null, max_tokens: number, adapter: string | null, scale: number, sampling: SamplingOptions, stop: Array<string>, before: Exchange | null, extractive?: boolean, fresh?: boolean, sources?: Array<number>, };
 
 export type Exchange = { question: string, answer: string, };
 

@@ -239,8 +239,9 @@ export class Lectern {
     return text;
   }
 
-  search(query: string, topK: number, options: CallOptions = {}): Run<never, SearchResult> {
-    return this.#run('search', { query, top_k: topK }, options);
+  /** `sources` are the numbers of the pages to look in; all where none is named. */
+  search(query: string, topK: number, { sources = [], ...options }: CallOptions & { sources?: number[] } = {}): Run<never, SearchResult> {
+    return this.#run('search', { query, top_k: topK, sources }, options);
   }
 
   ask(question: string, options: AskOptions, callOptions: CallOptions = {}): Run<AskEvent, Answer> {

@@ -144,7 +144,7 @@ export class EngineHost {
       return { info, text: engine.source_text(info.id) };
     }),
     clear: (_params, _emit, signal) => this.#run(signal, (engine) => { engine.clear(); return null; }),
-    search: ({ query, top_k }, _emit, signal) => this.#run(signal, (engine) => engine.search(query, top_k)),
+    search: ({ query, top_k, sources }, _emit, signal) => this.#run(signal, (engine) => engine.search(query, top_k, Uint32Array.from(sources))),
     ask: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.ask(question, options, emit)),
     read_ahead: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.read_ahead(question, options, emit)),
     generate: ({ messages, options }, emit, signal) => this.#run(signal, (engine) => engine.generate(messages, options, emit)),

@@ -26,7 +26,7 @@ export interface Engine {
   install_segment(built: Uint8Array): string | undefined;
   /** Those in use. */
   segments(): string[];
-  search(query: string, top_k: number): Promise<SearchResult>;
+  search(query: string, top_k: number, sources: Uint32Array): Promise<SearchResult>;
   ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer>;
   read_ahead(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<number>;
   /** Throws without a language model. */

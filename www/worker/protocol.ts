@@ -93,7 +93,7 @@ export interface Calls {
   restore_page: { params: { bytes: Uint8Array }; result: AddedSource; event: never };
   /** Takes all pages off. */
   clear: { params: Record<string, never>; result: null; event: never };
-  search: { params: { query: string; top_k: number }; result: SearchResult; event: never };
+  search: { params: { query: string; top_k: number; sources: number[] }; result: SearchResult; event: never };
   ask: { params: { question: string; options: AskOptions }; result: Answer; event: AskEvent };
   /** Reads what the answer to a question that is still being written begins with; how many tokens. */
   read_ahead: { params: { question: string; options: AskOptions }; result: number; event: AskEvent };

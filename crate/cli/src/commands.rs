@@ -3,15 +3,14 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use lectern_engine::index::DenseMode;
 use lectern_engine::model::convert::{Quantization, convert, wants};
 use lectern_engine::model::generate::GenerateOptions;
 use lectern_engine::model::{Message, SamplingOptions};
-use lectern_engine::{AskEvent, AskOptions, GenerateRequest, Support};
+use lectern_engine::{AskEvent, AskOptions, GenerateRequest, RetrieveOptions, Support};
 use serde_json::json;
 
 use crate::error::CliError;
-use crate::files::{COLLECTION, lay_down, open_collection, read, read_text, write};
+use crate::files::{COLLECTION, lay_down, open_collection, pages_named, read, read_text, write};
 use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -61,6 +60,9 @@ pub struct AskArgs {
     pub password: Option<String>,
     #[command(flatten)]
     pub adapter: AdapterArgs,
+    /// Read only this page, or the pages of this folder; may be given more than once
+    #[arg(long, value_name = "NAME", conflicts_with = "no_rag")]
+    pub source: Vec<String>,
     /// Answer without reading the pages
     #[arg(long)]
     pub no_rag: bool,
@@ -105,6 +107,7 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         extractive: args.extractive,
         neighbours: args.neighbours,
         hyde: args.hyde,
+        sources: pages_named(&session, &args.source)?,
         ..AskOptions::default()
     };
     // Someone who watches sees the words come; the marks of the finished answer come with the whole.
@@ -237,12 +240,27 @@ pub fn index(
     Ok(())
 }
 
-pub fn search(dir: &Path, query: &str, top_k: usize, as_json: bool, models: &ModelArgs) -> Result<(), CliError> {
+#[derive(Clone, Debug, clap::Args)]
+pub struct SearchArgs {
+    dir: PathBuf,
+    query: String,
+    /// Look only in this page, or the pages of this folder; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    source: Vec<String>,
+    #[arg(long, default_value_t = 10)]
+    top_k: usize,
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn search(args: &SearchArgs, models: &ModelArgs) -> Result<(), CliError> {
     let mut session = session(models, true);
     load_embedder(&mut session, models)?;
-    open_collection(&mut session, &dir.join(COLLECTION))?;
-    let found = pollster::block_on(session.search(query, None, top_k, DenseMode::Auto))?;
-    if as_json {
+    open_collection(&mut session, &args.dir.join(COLLECTION))?;
+    let sources = &pages_named(&session, &args.source)?;
+    let options = RetrieveOptions { top_k: args.top_k, sources, ..RetrieveOptions::default() };
+    let found = pollster::block_on(session.search(&args.query, &options))?;
+    if args.json {
         return print_json(&json!({ "hits": found.hits, "dense_path": found.dense_path }));
     }
     for hit in &found.hits {

@@ -40,6 +40,11 @@ pub enum CliError {
     )]
     CollectionMismatch { path: PathBuf, n_other: usize },
 
+    #[error(
+        "no page is called {name}; pages are called as `lectern search` and the citations of `lectern ask` name them (source-unknown)"
+    )]
+    SourceUnknown { name: String },
+
     #[error("none of the files could be read (no-documents)")]
     NoSources,
 

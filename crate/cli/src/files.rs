@@ -75,6 +75,19 @@ fn common_parent(paths: &[PathBuf]) -> PathBuf {
     })
 }
 
+/// Numbers of the pages of these names, or in folders of these names.
+pub fn pages_named(session: &Session<Terminal>, names: &[String]) -> Result<Vec<u32>, CliError> {
+    let mut ids = Vec::new();
+    for name in names {
+        let named = session.library().named(name);
+        if named.is_empty() {
+            return Err(CliError::SourceUnknown { name: name.clone() });
+        }
+        ids.extend(named);
+    }
+    Ok(ids)
+}
+
 /// What is said of a file on its way.
 pub enum Told<'a> {
     Event(IngestEvent),

@@ -69,14 +69,7 @@ enum Command {
         json: bool,
     },
     /// Search a collection
-    Search {
-        dir: PathBuf,
-        query: String,
-        #[arg(long, default_value_t = 10)]
-        top_k: usize,
-        #[arg(long)]
-        json: bool,
-    },
+    Search(commands::SearchArgs),
     /// Measure retrieval, answers and adapters on data of known answers
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -119,7 +112,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Index { paths, out, password, json } => {
             commands::index(paths, out, password.as_deref(), *json, models)
         }
-        Command::Search { dir, query, top_k, json } => commands::search(dir, query, *top_k, *json, models),
+        Command::Search(args) => commands::search(args, models),
         Command::Eval(command) => eval::run(command, models),
         Command::Convert { dir, out, quant } => {
             let quantization = match quant {

@@ -14,7 +14,7 @@ use crate::executor::ExecutorInfo;
 use crate::library::Library;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
-use crate::retrieve::{Exchange, Hit, Retrieval, is_relevant, retrieve, widened};
+use crate::retrieve::{Exchange, Hit, Retrieval, RetrieveOptions, is_relevant, retrieve, widened};
 use crate::support::{Sentence, check};
 
 /// How to answer.
@@ -30,6 +30,8 @@ pub struct AskOptions {
     pub dense: DenseMode,
     /// What a question that only follows up is searched for by as well.
     pub before: Option<Exchange>,
+    /// Numbers of the pages that are read; all where none is named.
+    pub sources: Vec<u32>,
     /// Whether the passages' own sentences answer, and no language model is asked.
     pub extractive: bool,
     /// Passages before and behind a hit, within its section, that are shown with it; with many, short documents go in
@@ -56,6 +58,7 @@ impl Default for AskOptions {
             stop: Vec::new(),
             dense: DenseMode::Auto,
             before: None,
+            sources: Vec::new(),
             extractive: false,
             neighbours: 0,
             hyde: false,
@@ -305,8 +308,13 @@ pub(crate) async fn find<H: Host>(
         return Err(EngineError::NoDocuments);
     }
     let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
-    let mut retrieval =
-        retrieve(library, embedder, question, options.before.as_ref(), n_shown, options.dense, host).await?;
+    let how = RetrieveOptions {
+        top_k: n_shown,
+        dense: options.dense,
+        before: options.before.as_ref(),
+        sources: &options.sources,
+    };
+    let mut retrieval = retrieve(library, embedder, question, &how, host).await?;
     let relevant = is_relevant(&retrieval.hits);
     retrieval.hits.truncate(n_shown);
     if options.neighbours > 0 {

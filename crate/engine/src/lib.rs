@@ -28,7 +28,7 @@ pub use executor::{ExecutorInfo, Gpu, Preference};
 pub use ingest::{IngestEvent, ReadSource};
 pub use library::{Library, Opened, SourceInfo};
 pub use model_file::{Hash, ModelFile, ModelInfo};
-pub use retrieve::{Exchange, Hit, Retrieval};
+pub use retrieve::{Exchange, Hit, Retrieval, RetrieveOptions};
 pub use session::{AdapterInfo, GenerateRequest, Generated, Reading, Session};
 pub use support::{Sentence, Support};
 

@@ -177,6 +177,14 @@ impl Library {
         Ok(&self.sources[*self.places.get(&id).ok_or(EngineError::SourceUnknown(id))?])
     }
 
+    /// Numbers of the pages of this name, or in this folder.
+    pub fn named(&self, name: &str) -> Vec<u32> {
+        let is_named = |page: &str| {
+            page.strip_prefix(name.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.sources.iter().filter(|source| is_named(&source.name)).map(|source| source.id).collect()
+    }
+
     pub fn passage(&self, chunk: ChunkId) -> Option<(&Source, &Passage)> {
         let source = self.source(chunk.source).ok()?;
         Some((source, source.passages.get(chunk.ordinal as usize)?))

@@ -1,6 +1,8 @@
 //! A question to the passages that may answer it.
 
-use lectern_index::{DenseMode, DensePath, Query, RankedChunk, SearchOptions};
+use std::collections::HashSet;
+
+use lectern_index::{ChunkId, DenseMode, DensePath, Query, RankedChunk, SearchOptions};
 use lectern_model::host::Host;
 use serde::Serialize;
 
@@ -57,6 +59,18 @@ impl Exchange {
     }
 }
 
+/// Where a question is looked for, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RetrieveOptions<'a> {
+    /// Passages wanted.
+    pub top_k: usize,
+    pub dense: DenseMode,
+    /// What the question may follow up.
+    pub before: Option<&'a Exchange>,
+    /// Numbers of the pages to look in; all where none is named.
+    pub sources: &'a [u32],
+}
+
 /// What a search found and how.
 #[derive(Clone, Debug)]
 pub struct Retrieval {
@@ -66,8 +80,7 @@ pub struct Retrieval {
     pub retrieve_ms: f64,
 }
 
-/// The `top_k` best passages for a question, which may follow up what was said `before`. Of one that asks several things
-/// each part is searched for, and of the parts' passages and the whole's each ranking gives one in turn.
+/// The best passages for a question, which may follow up what was said before. Of one that asks several things each part is searched for, and of the parts' passages and the whole's each ranking gives one in turn.
 ///
 /// Pairs of questions joined by `and` or put one after the other, 198 of SQuAD 2.0 and 80 of CLAP NQ; share with the
 /// passages of both among the first two and the first five:
@@ -82,21 +95,22 @@ pub struct Retrieval {
 /// questions by themselves two of CLAP NQ are taken apart, which do ask two things, and none of SQuAD 2.0.
 ///
 /// # Errors
-/// `no-documents`, `index-model-mismatch`, and those of the embedder.
+/// `no-documents`, `source-unknown`, `index-model-mismatch`, and those of the embedder.
 pub async fn retrieve<H: Host>(
     library: &Library,
     embedder: &mut Embedder,
     question: &str,
-    before: Option<&Exchange>,
-    top_k: usize,
-    dense: DenseMode,
+    options: &RetrieveOptions<'_>,
     host: &H,
 ) -> Result<Retrieval, EngineError> {
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     index.check_model(&embedder.hash)?;
+    for &id in options.sources {
+        library.source(id)?;
+    }
     let started = host.now_ms();
     let vector = embedder.embed_question(question, host).await?;
-    let context = match before {
+    let context = match options.before {
         Some(before) => {
             let text = before.context();
             let vector = embedder.embed_question(&text, host).await?;
@@ -110,23 +124,30 @@ pub async fn retrieve<H: Host>(
         asked.push((part, vector));
     }
     let embedded = host.now_ms();
-    let options = SearchOptions { k: top_k, dense, ..SearchOptions::default() };
+    let wanted: HashSet<u32> = options.sources.iter().copied().collect();
+    let is_wanted = |chunk: ChunkId| wanted.contains(&chunk.source);
+    let search_options = SearchOptions {
+        k: options.top_k,
+        dense: options.dense,
+        filter: if wanted.is_empty() { None } else { Some(&is_wanted) },
+        ..SearchOptions::default()
+    };
     let query = Query {
         text: question,
         vector: Some(&vector),
         context: context.as_ref().map(|(text, vector)| (text.as_str(), vector.as_slice())),
     };
-    let mut ranked = index.search(query, &options)?;
+    let mut ranked = index.search(query, &search_options)?;
     let mut rankings = Vec::new();
     for (text, part) in &asked {
         // What a part leaves unsaid, the whole says.
         let context = refers_back(text).then_some((question, vector.as_slice()));
         let query = Query { text, vector: Some(part), context };
-        rankings.push(index.search(query, &options)?.hits);
+        rankings.push(index.search(query, &search_options)?.hits);
     }
     if !rankings.is_empty() {
         rankings.push(std::mem::take(&mut ranked.hits));
-        ranked.hits = in_turn(&rankings, top_k);
+        ranked.hits = in_turn(&rankings, options.top_k);
     }
     let hits = ranked
         .hits

@@ -48,7 +48,8 @@ pub struct SearchOptions<'a> {
     /// From 0 to 1: how much a hit loses for being like one before it (maximal marginal relevance, Carbonell and
     /// Goldstein 1998). 0 ranks by score alone.
     pub diversity: f32,
-    /// Only chunks that this lets through are ranked.
+    /// Only chunks that this lets through are ranked. Their vectors are scanned: what a graph leads to may be none of
+    /// them.
     pub filter: Option<&'a dyn Fn(ChunkId) -> bool>,
 }
 
@@ -336,7 +337,8 @@ impl Index {
         let mut dense_path = DensePath::None;
         let mut candidates: Vec<Row> = Vec::new();
         if let Some(vector) = mixed.as_deref().filter(|_| weights.dense > 0.0) {
-            let (found, path) = self.dense.search(vector, n_candidates, options.dense, &is_allowed);
+            let mode = if options.filter.is_some() { DenseMode::Exact } else { options.dense };
+            let (found, path) = self.dense.search(vector, n_candidates, mode, &is_allowed);
             candidates.extend(found.into_iter().map(|(row, _)| row));
             dense_path = path;
         }

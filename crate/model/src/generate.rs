@@ -221,32 +221,6 @@ async fn read<H: Host>(
     Ok(Some(logits))
 }
 
-/// Perplexity of `ids`: `exp(−mean log p(idᵢ | id₀..idᵢ₋₁))` over all but the first.
-///
-/// # Errors
-/// `prompt-too-long`, `model-invalid` for fewer than two ids, `gpu-lost`.
-pub async fn perplexity(decoder: &mut Decoder, ids: &[u32]) -> Result<f64, ModelError> {
-    if ids.len() < 2 {
-        return Err(ModelError::invalid("text", "perplexity needs two tokens at least"));
-    }
-    decoder.reset();
-    let vocab_size = decoder.config().vocab_size;
-    let mut nll = 0.0;
-    for (start, batch) in ids.chunks(PREFILL_BATCH).enumerate() {
-        let logits = decoder.prefill_all(batch).await?;
-        let targets = ids.iter().skip(start * PREFILL_BATCH + 1);
-        nll +=
-            logits.chunks_exact(vocab_size).zip(targets).map(|(row, &id)| -log_softmax(row, id as usize)).sum::<f64>();
-    }
-    Ok((nll / (ids.len() - 1) as f64).exp())
-}
-
-fn log_softmax(row: &[f32], id: usize) -> f64 {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = row.iter().map(|v| ((v - largest) as f64).exp()).sum();
-    (row[id] - largest) as f64 - sum.ln()
-}
-
 /// The `n` largest values with their indices, largest first.
 pub fn largest(values: &[f32], n: usize) -> Vec<(u32, f32)> {
     let mut order: Vec<u32> = (0..values.len() as u32).collect();

@@ -10,6 +10,7 @@ pub mod gguf;
 pub mod host;
 pub mod kernel;
 pub mod kv_cache;
+pub mod likelihood;
 mod lookup;
 pub mod lora;
 pub mod packed;

@@ -86,7 +86,7 @@ dto! {
 
     pub struct SamplingOptions { pub temperature: f32, pub top_k: usize, pub top_p: f32, pub repetition_penalty: f32, pub seed: u32 }
 
-    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String>, pub before: Option<Exchange>, #[cfg_attr(test, ts(optional))] pub extractive: Option<bool>, #[cfg_attr(test, ts(optional))] pub fresh: Option<bool> }
+    pub struct AskOptions { pub rag: bool, pub top_k: Option<usize>, pub max_tokens: usize, pub adapter: Option<String>, pub scale: f32, pub sampling: SamplingOptions, pub stop: Vec<String>, pub before: Option<Exchange>, #[cfg_attr(test, ts(optional))] pub extractive: Option<bool>, #[cfg_attr(test, ts(optional))] pub fresh: Option<bool>, #[cfg_attr(test, ts(optional))] pub sources: Option<Vec<u32>> }
 
     /// The question before and its answer.
     pub struct Exchange { pub question: String, pub answer: String }
@@ -305,6 +305,7 @@ impl AskOptions {
             before: self.before.clone().map(|Exchange { question, answer }| engine::Exchange { question, answer }),
             extractive: self.extractive.unwrap_or_default(),
             fresh: self.fresh.unwrap_or_default(),
+            sources: self.sources.clone().unwrap_or_default(),
             ..engine::AskOptions::default()
         }
     }

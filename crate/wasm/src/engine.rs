@@ -5,11 +5,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::{Float32Array, Function, Uint8Array};
-use lectern_engine::index::DenseMode;
 use lectern_engine::model::decoder::Executor;
 use lectern_engine::model::host::Host;
 use lectern_engine::model::{Message, Precision};
-use lectern_engine::{ExecutorInfo, GenerateRequest, Hash, Preference, Session};
+use lectern_engine::{ExecutorInfo, GenerateRequest, Hash, Preference, RetrieveOptions, Session};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
@@ -185,9 +184,11 @@ impl Engine {
         Ok(self.turn()?.session()?.segments())
     }
 
-    pub async fn search(&self, query: String, top_k: usize) -> Result<JsValue, Rejection> {
+    /// `sources` are the numbers of the pages to look in, all where none is named.
+    pub async fn search(&self, query: String, top_k: usize, sources: Vec<u32>) -> Result<JsValue, Rejection> {
         let mut turn = self.turn()?;
-        let found = turn.session()?.search(&query, None, top_k, DenseMode::Auto).await?;
+        let options = RetrieveOptions { top_k, sources: &sources, ..RetrieveOptions::default() };
+        let found = turn.session()?.search(&query, &options).await?;
         Ok(to_js(&dto::SearchResult::from(found)))
     }
 

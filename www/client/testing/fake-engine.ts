@@ -128,9 +128,9 @@ export class FakeEngine implements Engine {
 
   segments(): string[] { return this.#graphs; }
 
-  async search(query: string, top_k: number): Promise<SearchResult> {
+  async search(query: string, top_k: number, sources: Uint32Array): Promise<SearchResult> {
     await wait(1);
-    return { hits: this.#rank(query).slice(0, top_k), dense_path: 'exact', embed_ms: 31, retrieve_ms: 2 };
+    return { hits: this.#rank(query, [...sources]).slice(0, top_k), dense_path: 'exact', embed_ms: 31, retrieve_ms: 2 };
   }
 
   async ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer> {
@@ -142,7 +142,7 @@ export class FakeEngine implements Engine {
     if (options.adapter && !this.#adapters.has(options.adapter)) fail('adapter-unknown', `There is no voice called ${options.adapter}.`);
     const started = performance.now();
     await wait(3);
-    const hits = options.rag ? this.#rank(question).slice(0, options.top_k ?? 2) : [];
+    const hits = options.rag ? this.#rank(question, options.sources).slice(0, options.top_k ?? 2) : [];
     const answer: Answer = {
       answer: '', refused: false, sentences: [], citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
       timings_ms: { load: 0, embed: 31, retrieve: 2, prefill: 0, decode: 0, total: 0 }, executor: this.#executor.executor,
@@ -264,9 +264,10 @@ export class FakeEngine implements Engine {
     return this.#gpuFailure;
   }
 
-  #rank(query: string): Hit[] {
+  #rank(query: string, sources: number[] = []): Hit[] {
     const words = new Set(wordsOf(query).filter((word) => word.length > 3 && !ASKING.has(word)));
-    const hits = this.#sources.flatMap(({ info, text, chunks }) => chunks.map((chunk): Hit => {
+    const looked = this.#sources.filter(({ info }) => !sources.length || sources.includes(info.id));
+    const hits = looked.flatMap(({ info, text, chunks }) => chunks.map((chunk): Hit => {
       const slice = new TextDecoder().decode(new TextEncoder().encode(text.text).subarray(chunk.start, chunk.end));
       const inChunk = wordsOf(`${chunk.headings.join(' ')} ${slice}`);
       const n = inChunk.filter((word) => words.has(word)).length;

@@ -281,7 +281,7 @@ export class Desk extends EventTarget {
     return {
       rag, voice, scale, both,
       options: {
-        extractive, fresh,
+        extractive, fresh, sources: this.pages.chosen.flatMap(({ info }) => info?.id ?? []),
         // Side by side, both read the same passages.
         top_k: settings.top_k || (both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [], before: this.conversation.before,
         sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },

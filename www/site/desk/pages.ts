@@ -55,6 +55,8 @@ export class Pages {
   /** What has come from there and is not in the list yet. */
   #telling = new Set<Promise<void>>();
   #canRead = false;
+  /** By key. */
+  #chosen = new Set<string>();
   #stop: (() => void) | null = null;
 
   constructor(client: Lectern, options: PagesOptions) {
@@ -78,6 +80,7 @@ export class Pages {
     this.#opened = null;
     this.list = [];
     this.#files.clear();
+    this.#chosen.clear();
     this.#options.changed();
     this.#stop?.();
     await Promise.allSettled([this.#reading, this.#keeping]);
@@ -106,6 +109,22 @@ export class Pages {
   /** Everything that is kept has been told. */
   get isOpen(): boolean {
     return this.#opened !== null;
+  }
+
+  /** Those that questions are asked of alone, once they are read; of all, where there is none. */
+  get chosen(): Page[] {
+    return this.list.filter(({ key }) => this.#chosen.has(key));
+  }
+
+  choose(page: Page, chosen: boolean): void {
+    if (chosen) this.#chosen.add(page.key);
+    else this.#chosen.delete(page.key);
+    this.#options.changed();
+  }
+
+  chooseAll(): void {
+    this.#chosen.clear();
+    this.#options.changed();
   }
 
   /** Some are ready, or will be. */

@@ -4,7 +4,7 @@ import type { PropertyDeclarations, TemplateResult } from 'lit';
 import type { Answer, Citation } from '../../client/index';
 import type { Reply } from '../desk/conversation';
 import { partsOf, saidOf, wordsUnder } from '../desk/typeset';
-import { DeskElement, controls } from './base';
+import { DeskElement, controls, count } from './base';
 
 /** What is said of a sentence that the passages do not hold, or not all of. */
 const UNHELD = { supported: null, partly: 'only partly in the passages', 'not-found': 'not in the passages' };
@@ -58,6 +58,7 @@ export class LecternAnswer extends DeskElement {
       ${this.titled ? html`<p class="label">${reply.voice ? `${reply.voice.title}, strength ${reply.voice.scale.toFixed(2)}` : 'Voice off'}</p>` : nothing}
       <div class="text ${answer?.refused ? 'refused' : ''}" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${answer ? this.#said(answer) : this.#text(text.trim(), null)}</div>
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
+      ${this.#alone()}
       ${answer?.refused ? this.#refused() : nothing}
       ${answer?.extractive && !answer.refused ? html`
         <p class="note" role="status">The passages themselves; the language model is not loaded.</p>
@@ -137,6 +138,15 @@ export class LecternAnswer extends DeskElement {
   #open(citation: Citation): void {
     const all = this.reply.answer?.citations ?? [];
     this.desk.open({ source_id: citation.source_id, name: citation.source }, all.filter(({ source_id }) => source_id === citation.source_id), citation);
+  }
+
+  /** Of which pages it was asked, where not of all. */
+  #alone() {
+    const { rag, sources = [] } = this.reply.options;
+    const [first] = sources;
+    if (!rag || first === undefined) return nothing;
+    const name = this.desk.pages.byId(first)?.name;
+    return html`<p class="note">Asked of ${sources.length === 1 && name ? name : count(sources.length, 'page')} alone.</p>`;
   }
 
   #refused() {

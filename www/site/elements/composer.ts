@@ -35,6 +35,10 @@ export class LecternComposer extends DeskElement {
     .voice { gap: 0.1rem; }
     input[type="range"] { width: 4.5rem; margin: 0; accent-color: var(--accent); cursor: pointer; }
     .strength .number { min-width: 1.6rem; }
+    .chosen { display: flex; justify-content: space-between; gap: 0.75rem; padding: 0 0.95rem 0.55rem; font-size: 0.8125rem; color: var(--ink-soft); }
+    .chosen span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+    .chosen b { font-weight: 500; color: var(--accent); }
+    .chosen .link { flex: none; }
     .waiting { padding: 0 0.95rem 0.6rem; font-size: 0.8125rem; color: var(--ink-quiet); }
     @media (max-width: 47.99rem) {
       :host { padding: 0.5rem 0.75rem calc(0.75rem + env(safe-area-inset-bottom)); }
@@ -57,10 +61,24 @@ export class LecternComposer extends DeskElement {
               : html`<button class="button first">Ask</button>`}
           </div>
           ${desk.pending !== null && desk.models.phase !== 'ready' ? html`<p class="waiting" role="status">Your question is kept, and asked as soon as the models are open.</p>` : nothing}
+          ${this.#chosen()}
           ${this.#how()}
         </form>
       </div>
     `;
+  }
+
+  /** The pages that are asked alone. */
+  #chosen() {
+    const { pages, settings } = this.desk;
+    const { chosen } = pages;
+    if (chosen.length === 0 || !settings.use_pages) return nothing;
+    const [first] = chosen;
+    return html`
+      <p class="chosen" role="status">
+        <span>Only ${chosen.length === 1 && first ? html`<b>${first.name}</b>` : `${chosen.length} pages`} will be asked.</span>
+        <button class="link" type="button" @click=${() => { pages.chooseAll(); }}>Ask all pages</button>
+      </p>`;
   }
 
   #how() {

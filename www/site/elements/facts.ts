@@ -62,7 +62,7 @@ export class LecternFacts extends DeskElement {
         ${this.reply.options.rag && !answer.cached ? html`
           ${row('Question read', ms.embed ? `${millis(ms.embed)} (embedding)` : 'while it was being written')}
           ${row('Pages searched', `${millis(ms.retrieve)}, ${PATHS[answer.dense_path]}`)}
-          ${answer.refused ? nothing : row('Passages given', `${answer.n_passages - answer.n_passages_dropped} of ${answer.n_passages}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
+          ${answer.refused ? nothing : row('Passages given', `${answer.n_passages} of ${answer.n_passages + answer.n_passages_dropped}${answer.n_passages_dropped ? ', the rest did not fit' : ''}`)}` : nothing}
         ${usage.prompt_tokens === 0 || answer.cached ? nothing : row('Prompt read', `${count(usage.prompt_tokens - usage.cached_tokens, 'token')} in ${millis(ms.prefill)}${rate(usage.prompt_tokens - usage.cached_tokens, ms.prefill)} (prefill)${usage.cached_tokens ? `; ${count(usage.cached_tokens, 'token')} known from before` : ''}`)}
         ${usage.completion_tokens === 0 || answer.cached ? nothing : row('Answer written', `${count(usage.completion_tokens, 'token')} in ${millis(ms.decode)}${rate(usage.completion_tokens, ms.decode)} (decode)`)}
         ${this.facts?.reading && answer.executor === 'cpu' ? row('At most', limit(this.facts.reading)) : nothing}

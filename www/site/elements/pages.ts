@@ -25,7 +25,7 @@ export class LecternPages extends DeskElement {
     .touch { display: none; }
     @media (hover: none) { .touch { display: inline; } .mouse { display: none; } }
     .list { margin-bottom: 1rem; }
-    li { position: relative; display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; padding: 0.5rem 0; border-top: 1px solid var(--rule); }
+    li { position: relative; display: grid; grid-template-columns: minmax(0, 1fr) auto auto; align-items: center; padding: 0.5rem 0; border-top: 1px solid var(--rule); }
     li:last-child { border-bottom: 1px solid var(--rule); }
     .name {
       display: flex; align-items: center; gap: 0.5rem; min-width: 0; padding: 0.05rem 0; border: 0; background: none; text-align: start;
@@ -37,7 +37,9 @@ export class LecternPages extends DeskElement {
     li.open .name svg, li.lit .name svg { color: var(--accent); }
     li.open .name, li.lit .name { color: var(--accent); }
     li .icon { margin-inline-end: -0.35rem; opacity: 0; }
-    li:hover .icon, li:focus-within .icon, li.failed .icon { opacity: 1; }
+    li .icon.only { margin-inline-end: 0; }
+    li:hover .icon, li:focus-within .icon, li.failed .icon, .icon[aria-pressed="true"] { opacity: 1; }
+    .icon[aria-pressed="true"] { color: var(--accent); }
     @media (hover: none) { li .icon { opacity: 1; } }
     .state { grid-column: 1 / -1; padding-inline-start: 1.5rem; font-size: 0.8125rem; color: var(--ink-quiet); }
     .bar { margin: 0.4rem 0 0.25rem; }
@@ -127,11 +129,13 @@ export class LecternPages extends DeskElement {
     const name = html`${icons.page}<span>${page.name}</span>`;
     const lit = info !== null && desk.lit?.source_id === info.id;
     const open = info !== null && desk.opened?.source_id === info.id;
+    const chosen = desk.pages.chosen.includes(page);
     return html`
       <li class="${page.state} ${lit ? 'lit' : ''} ${open ? 'open' : ''}">
         ${info
           ? html`<button class="name" title=${page.name} @click=${() => { desk.open({ source_id: info.id, name: page.name }); }}>${name}</button>`
           : html`<span class="name" title=${page.name}>${name}</span>`}
+        ${info ? html`<button class="icon only" title="Ask only ${page.name}" aria-label="Ask only ${page.name}" aria-pressed=${chosen ? 'true' : 'false'} @click=${() => { desk.pages.choose(page, !chosen); }}>${icons.only}</button>` : html`<span></span>`}
         <button class="icon" title="Take ${page.name} off the desk" aria-label="Take ${page.name} off the desk" @click=${() => { void desk.removePage(page); }}>${icons.close}</button>
         ${this.#state(page)}
       </li>

@@ -64,7 +64,7 @@ export class LecternReader extends DeskElement {
       <div class="page">
         <header>
           <h2 title=${page.name}>${page.name}</h2>
-          <p class="number">${size(info.n_bytes)} · ${count(info.n_chunks, 'passage')}${info.format === 'pdf' ? this.#pdf(page, opened.active?.page ?? 1) : nothing}</p>
+          <p class="number">${size(info.n_bytes)} · ${count(info.n_chunks, 'passage')}${info.format === 'pdf' ? this.#pdf(page, opened.active?.page ?? 1) : nothing}${this.#only(page)}</p>
           <button class="icon" title="Close" aria-label="Close the page" @click=${() => { this.desk.close(); }}>${icons.close}</button>
         </header>
         <div class="scroll" tabindex="0" role="region" aria-label="Text of ${page.name}">
@@ -90,6 +90,13 @@ export class LecternReader extends DeskElement {
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
     active.focus({ preventScroll: true });
     active.scrollIntoView({ block: 'start', behavior: still ? 'auto' : 'smooth' });
+  }
+
+  #only(page: Page) {
+    const { pages } = this.desk;
+    if (pages.list.length < 2) return nothing;
+    const chosen = pages.chosen.includes(page);
+    return html` · <button class="link" @click=${() => { pages.choose(page, !chosen); }}>${chosen ? 'Ask the other pages too' : 'Ask only this page'}</button>`;
   }
 
   #pdf(page: Page, number: number) {

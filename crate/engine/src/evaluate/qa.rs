@@ -16,7 +16,7 @@ use super::{HitRecord, Run, RunRecord};
 use crate::answer::{Answer, AskOptions};
 use crate::error::EngineError;
 use crate::prompt::{REFUSAL, passages_shown};
-use crate::retrieve::{Hit, is_relevant};
+use crate::retrieve::{Hit, RetrieveOptions, is_relevant};
 use crate::session::Session;
 
 /// Chunks ranked for a question: enough for five passages.
@@ -200,7 +200,13 @@ async fn search_all<H: Host>(
                 Some(kept) => kept,
                 None => {
                     run.progress("retrieval", done, judged.len());
-                    let hits = session.search(&question.question, before, N_CHUNKS, options.ask.dense).await?.hits;
+                    let how = RetrieveOptions {
+                        top_k: N_CHUNKS,
+                        dense: options.ask.dense,
+                        before,
+                        ..RetrieveOptions::default()
+                    };
+                    let hits = session.search(&question.question, &how).await?.hits;
                     let gold = places.gold(question, session.library());
                     let name = if answerable { "answerable" } else { "unanswerable" };
                     let mut values = Values::from([(name, f64::from(is_relevant(&hits)))]);

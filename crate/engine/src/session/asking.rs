@@ -1,6 +1,5 @@
 //! Questions to a session.
 
-use lectern_index::DenseMode;
 use lectern_model::host::Host;
 
 use super::Session;
@@ -8,22 +7,16 @@ use crate::answer::{Answer, AskEvent, AskOptions, Ending, Timings, ask, find, re
 use crate::error::EngineError;
 use crate::known::Asked;
 use crate::quote::quote;
-use crate::retrieve::{Exchange, Hit, Retrieval, retrieve};
+use crate::retrieve::{Hit, Retrieval, RetrieveOptions, retrieve};
 
 impl<H: Host> Session<H> {
-    /// The best passages for a question, without an answer. `before` is as in [`AskOptions`].
+    /// The best passages for a question, without an answer.
     ///
     /// # Errors
     /// As [`retrieve`]; `not-loaded` without an embedder.
-    pub async fn search(
-        &mut self,
-        query: &str,
-        before: Option<&Exchange>,
-        top_k: usize,
-        dense: DenseMode,
-    ) -> Result<Retrieval, EngineError> {
+    pub async fn search(&mut self, question: &str, options: &RetrieveOptions<'_>) -> Result<Retrieval, EngineError> {
         let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
-        retrieve(&self.library, embedder, query, before, top_k, dense, &self.host).await
+        retrieve(&self.library, embedder, question, options, &self.host).await
     }
 
     /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences. The

@@ -193,14 +193,20 @@ fn a_source_that_is_not_finished_leaves_nothing() {
 
 #[test]
 fn a_filter_lets_only_its_own_through() {
-    let (vectors, _) = clustered(120, 0);
+    let (vectors, _) = clustered(400, 0);
     let mut index = index_of(&vectors);
-    build_all(&mut index, &segments_of(60));
+    build_all(&mut index, &segments_of(400));
     let even = |chunk: ChunkId| chunk.source.is_multiple_of(2);
     for dense in [DenseMode::Exact, DenseMode::Graph] {
         let options = SearchOptions { dense, filter: Some(&even), ..SearchOptions::default() };
         let found = index.search(asked("chunk", Some(&vectors[1])), &options).unwrap();
         assert!(found.hits.len() == 10 && found.hits.iter().all(|hit| even(hit.chunk)));
+        // However far from the query: more chunks are nearer than a graph looks at.
+        let furthest = (0..400).min_by(|&a, &b| index.dense.likeness(1, a).total_cmp(&index.dense.likeness(1, b)));
+        let only = |chunk: ChunkId| Some(chunk.source) == furthest;
+        let found =
+            index.search(asked("", Some(&vectors[1])), &SearchOptions { filter: Some(&only), ..options }).unwrap();
+        assert!(found.hits.len() == 1 && only(found.hits[0].chunk));
     }
 }
 
