@@ -1,9 +1,11 @@
 //! What an answer says of itself: how far its sentences are held, whether a language model was asked, and whether it was
 //! given before.
 
-use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Exchange, Session, Support, Usage};
+use std::collections::BTreeSet;
 
-use crate::desk::{complete, laid, lay};
+use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Exchange, Hit, RetrieveOptions, Session, Support, Usage};
+
+use crate::desk::{best, complete, laid, lay};
 use crate::engine::{CITE, options};
 use crate::support::{TestHost, adapter_files, block_on, embedder_gguf, model_file};
 
@@ -185,4 +187,31 @@ fn only_so_many_answers_are_kept() {
     };
     assert!((1..=64).all(|i| !is_known(i)) && (1..=64).all(&mut is_known));
     assert!(!is_known(65) && !is_known(1) && is_known(65), "the oldest has gone");
+}
+
+#[test]
+fn passages_are_put_in_the_order_that_the_reader_gives_them() {
+    let (mut session, _) = complete();
+    let spans = |hits: &[Hit]| hits.iter().map(|hit| (hit.source_id, hit.start)).collect::<Vec<_>>();
+    let mut n_moved = 0;
+    for question in [BUILT, "How far can the light be seen?", "What are apples made into?", "May I bring my dog?"] {
+        let found = block_on(session.search(question, &best(6))).unwrap().hits;
+        let order = block_on(session.search(question, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap().hits;
+        let as_sets = [&found, &order].map(|hits| spans(hits).into_iter().collect::<BTreeSet<_>>());
+        assert_eq!(as_sets[0], as_sets[1], "{question}");
+        n_moved += usize::from(spans(&found) != spans(&order));
+        // Fewer are the first of these, and what lies behind those that are judged stays where it is.
+        let two = block_on(session.search(question, &RetrieveOptions { rerank: 6, ..best(2) })).unwrap().hits;
+        assert_eq!(spans(&two), spans(&order)[..2], "{question}");
+        let some = block_on(session.search(question, &RetrieveOptions { rerank: 2, ..best(6) })).unwrap().hits;
+        assert_eq!(spans(&some)[2..], spans(&found)[2..], "{question}");
+
+        let ask = AskOptions { rerank: 6, ..options() };
+        let answer = block_on(session.ask(question, None, &ask, &mut |_| ())).unwrap();
+        assert_eq!(spans(&answer.hits), spans(&order)[..answer.hits.len()], "{question}");
+    }
+    assert!(n_moved > 0);
+    let (mut without_reader, _) = laid();
+    let failed = block_on(without_reader.search(BUILT, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap_err();
+    assert_eq!(failed.code(), "not-loaded");
 }

@@ -152,6 +152,31 @@ test('Stop keeps what has been written, and the page answers again', async (t) =
   assertQuiet(page);
 });
 
+test('a question is asked of one page alone, and of all again', async (t) => {
+  const page = await open(t);
+  await layExample(page);
+  const question = 'How are the two lists of search results merged?';
+  const sources = () => page.evaluate(() => [...new Set(document.querySelector('lectern-desk').desk.conversation.list.at(-1).replies[0].answer.hits.map(({ source }) => source))]);
+  await ask(page, question);
+  await answered(page);
+  const [first] = await sources();
+  const [other] = (await page.evaluate(() => document.querySelector('lectern-desk').desk.pages.list.map(({ name }) => name))).filter((name) => name !== first);
+  await page.getByRole('button', { name: other, exact: true }).click();
+  await page.getByRole('button', { name: 'Ask only this page' }).click();
+  await page.getByText(`Only ${other} will be asked.`).waitFor();
+  await ask(page, question);
+  await answered(page);
+  assert.deepEqual(await sources(), [other]);
+  await page.getByText(`Asked of ${other} alone.`).waitFor();
+  // Its row says so, and undoes it.
+  await page.getByRole('button', { name: `Ask only ${other}`, pressed: true }).click();
+  await page.getByText(`Only ${other} will be asked.`).waitFor({ state: 'detached' });
+  await ask(page, question);
+  await answered(page);
+  assert.equal((await sources())[0], first);
+  assertQuiet(page);
+});
+
 test('the same question is heard with the voice off and on, side by side', { skip: catalog.adapters.length === 0 && 'this build ships no voices' }, async (t) => {
   const page = await open(t);
   await layExample(page);

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::error::CliError;
 use crate::files::{COLLECTION, lay_down, open_collection, pages_named, read, read_text, write};
 use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
+use crate::passages::PassageArgs;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct SamplingArgs {
@@ -61,25 +62,16 @@ pub struct AskArgs {
     #[command(flatten)]
     pub adapter: AdapterArgs,
     /// Read only this page, or the pages of this folder; may be given more than once
-    #[arg(long, value_name = "NAME", conflicts_with = "no_rag")]
+    #[arg(long, value_name = "NAME")]
     pub source: Vec<String>,
     /// Answer without reading the pages
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["source", "top_k", "neighbours", "hyde", "rerank"])]
     pub no_rag: bool,
     /// Answer with the passages' own sentences, without a language model
-    #[arg(long, conflicts_with_all = ["no_rag", "adapter"])]
+    #[arg(long, conflicts_with_all = ["no_rag", "adapter", "hyde", "rerank"])]
     pub extractive: bool,
-    /// Passages of the same section that are shown before and behind each that is found
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub neighbours: usize,
-    /// Search also for what the language model would answer without pages
-    #[arg(long, conflicts_with_all = ["no_rag", "extractive"])]
-    pub hyde: bool,
-    /// Passages shown to the language model
-    ///
-    /// Without it, as many as the model reads best: 2, or 3 in an adapter's voice.
-    #[arg(long)]
-    pub top_k: Option<usize>,
+    #[command(flatten)]
+    pub passages: PassageArgs,
     #[command(flatten)]
     pub sampling: SamplingArgs,
     #[arg(long)]
@@ -98,18 +90,15 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         lay_down(&mut session, &args.paths, args.password.as_deref())?;
     }
     let load_ms = lectern_engine::model::host::Host::now_ms(session.host());
-    let options = AskOptions {
+    let options = args.passages.over(AskOptions {
         rag: !args.no_rag,
-        top_k: args.top_k,
         max_tokens: args.sampling.max_tokens,
         sampling: args.sampling.sampling(),
         stop: args.sampling.stop.clone(),
         extractive: args.extractive,
-        neighbours: args.neighbours,
-        hyde: args.hyde,
         sources: pages_named(&session, &args.source)?,
         ..AskOptions::default()
-    };
+    });
     // Someone who watches sees the words come; the marks of the finished answer come with the whole.
     let watched = !args.json && std::io::stdout().is_terminal();
     let mut told = String::new();

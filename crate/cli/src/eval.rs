@@ -24,6 +24,7 @@ use crate::error::CliError;
 use crate::files::read_text;
 use crate::host::Terminal;
 use crate::models::{AdapterArgs, ModelArgs, load_decoder, load_embedder, session};
+use crate::passages::PassageArgs;
 use keep::{KeepArgs, Keeper, lay_down_files};
 use report::{Report, print_table};
 use settings::Settings;
@@ -117,11 +118,8 @@ pub struct QaArgs {
     /// With --answerable: take so many unanswerable questions
     #[arg(long, value_name = "N", conflicts_with = "limit")]
     unanswerable: Option<usize>,
-    /// Passages shown to the language model
-    ///
-    /// Without it, as many as the model reads best: 2, or 3 in an adapter's voice.
-    #[arg(long)]
-    top_k: Option<usize>,
+    #[command(flatten)]
+    asking: PassageArgs,
     /// Tokens of an answer at most
     #[arg(long, default_value_t = QaOptions::default().ask.max_tokens)]
     max_tokens: usize,
@@ -260,7 +258,7 @@ fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
     let mut session = session(models, false);
     let mut voice = None;
     let mut decoder = None;
-    if !arms.is_empty() {
+    if !arms.is_empty() || args.asking.rerank > 0 {
         decoder = Some(load_decoder(&mut session, models)?);
         voice = args.adapter.load(&mut session)?;
     }
@@ -286,12 +284,11 @@ fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
     let places = pollster::block_on(place::lay_down(&mut session, &passages, &files, run, on_laid))?;
     let graphs = args.dense.prepare(&mut session)?;
     keeper.finish(&session, &graphs)?;
-    let ask = AskOptions {
-        top_k: args.top_k,
+    let ask = args.asking.over(AskOptions {
         max_tokens: args.max_tokens,
         dense: args.dense.mode(),
         ..QaOptions::default().ask
-    };
+    });
     let options = QaOptions { arms: &arms, voice, ask, seed: args.common.seed };
     let figures = pollster::block_on(qa::run(&mut session, &questions, &places, &options, run))?;
     report.finish()?;
@@ -323,7 +320,7 @@ impl QaArgs {
             "dense": self.dense.name(),
             "max_tokens": self.max_tokens,
             "scale": self.adapter.scale,
-            "top_k": self.top_k,
+            "shown": self.asking,
         })
     }
 

@@ -8,6 +8,7 @@ mod extract;
 mod files;
 mod host;
 mod models;
+mod passages;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,13 +8,12 @@ use lectern_model::{ModelError, SamplingOptions};
 use serde::Serialize;
 
 use crate::cite::{Citation, attach, citations, drop_invented};
-use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::executor::ExecutorInfo;
-use crate::library::Library;
+use crate::find::Finder;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::reader::Reader;
-use crate::retrieve::{Exchange, Hit, Retrieval, RetrieveOptions, is_relevant, retrieve, widened};
+use crate::retrieve::{Exchange, Hit, Retrieval};
 use crate::support::{Sentence, check};
 
 /// How to answer.
@@ -44,6 +43,8 @@ pub struct AskOptions {
     /// passage is found first for 52 and not 53, among two for 58 both ways, among three for 59 and not 58, and it costs
     /// an answer.
     pub hyde: bool,
+    /// Passages found that are put in another order, see [`Finder::search`].
+    pub rerank: usize,
     /// Whether it is answered anew though the answer is known, see [`Session::ask`](crate::Session::ask).
     pub fresh: bool,
 }
@@ -62,6 +63,7 @@ impl Default for AskOptions {
             extractive: false,
             neighbours: 0,
             hyde: false,
+            rerank: 0,
             fresh: false,
         }
     }
@@ -185,13 +187,12 @@ impl Answer {
 /// `question-empty`, `no-documents`, `not-loaded`, `prompt-too-long`, and those of retrieval.
 pub async fn ask<H: Host>(
     reader: &mut Reader,
-    library: &Library,
-    mut embedder: Option<&mut Embedder>,
+    finder: &mut Finder<'_, H>,
     question: &str,
     options: &AskOptions,
-    host: &H,
     on_event: &mut dyn FnMut(AskEvent),
 ) -> Result<Answer, EngineError> {
+    let host = finder.host;
     let question = question.trim();
     if question.is_empty() {
         return Err(EngineError::EmptyQuestion);
@@ -199,7 +200,7 @@ pub async fn ask<H: Host>(
     let started = host.now_ms();
     let options = &imagined(reader, question, options, host).await?;
     let n_shown = n_shown(reader, options);
-    let (retrieval, relevant) = find(n_shown, library, embedder.as_deref_mut(), question, options, host).await?;
+    let (retrieval, relevant) = finder.find(Some(reader), n_shown, question, options).await?;
     if options.rag {
         on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     }
@@ -241,7 +242,7 @@ pub async fn ask<H: Host>(
     }
     if options.rag && !answer.refused {
         answer.answer = attach(&answer.answer, question, shown);
-        answer.sentences = check(&answer.answer, question, shown, embedder, host).await?;
+        answer.sentences = check(&answer.answer, question, shown, finder.embedder.as_deref_mut(), host).await?;
     }
     answer.citations = citations(&answer.answer, shown);
     answer.usage = Usage {
@@ -265,19 +266,19 @@ pub async fn ask<H: Host>(
 /// As [`ask`], but for `question-empty`.
 pub async fn read_ahead<H: Host>(
     reader: &mut Reader,
-    library: &Library,
-    embedder: Option<&mut Embedder>,
+    finder: &mut Finder<'_, H>,
     question: &str,
     options: &AskOptions,
-    host: &H,
     on_event: &mut dyn FnMut(AskEvent),
 ) -> Result<usize, EngineError> {
+    let host = finder.host;
     let question = question.trim();
     let prompt = if question.is_empty() {
         beginning(reader, options.rag)?
     } else {
         let options = &imagined(reader, question, options, host).await?;
-        let (retrieval, relevant) = find(n_shown(reader, options), library, embedder, question, options, host).await?;
+        let n_shown = n_shown(reader, options);
+        let (retrieval, relevant) = finder.find(Some(reader), n_shown, question, options).await?;
         if !relevant {
             return Ok(0);
         }
@@ -288,39 +289,6 @@ pub async fn read_ahead<H: Host>(
 
 fn n_shown(reader: &Reader, options: &AskOptions) -> usize {
     options.top_k.unwrap_or_else(|| passages_shown(reader.decoder.has_adapter())).max(1)
-}
-
-/// The `n_shown` passages that `question` is answered from, and whether they are near enough to be read; none where pages are
-/// not used.
-pub(crate) async fn find<H: Host>(
-    n_shown: usize,
-    library: &Library,
-    embedder: Option<&mut Embedder>,
-    question: &str,
-    options: &AskOptions,
-    host: &H,
-) -> Result<(Retrieval, bool), EngineError> {
-    if !options.rag {
-        let none = Retrieval { hits: Vec::new(), dense_path: DensePath::None, embed_ms: 0.0, retrieve_ms: 0.0 };
-        return Ok((none, true));
-    }
-    if library.is_empty() {
-        return Err(EngineError::NoDocuments);
-    }
-    let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
-    let how = RetrieveOptions {
-        top_k: n_shown,
-        dense: options.dense,
-        before: options.before.as_ref(),
-        sources: &options.sources,
-    };
-    let mut retrieval = retrieve(library, embedder, question, &how, host).await?;
-    let relevant = is_relevant(&retrieval.hits);
-    retrieval.hits.truncate(n_shown);
-    if options.neighbours > 0 {
-        retrieval.hits = widened(library, retrieval.hits, options.neighbours);
-    }
-    Ok((retrieval, relevant))
 }
 
 /// Tokens of an answer that is only searched for.

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 
 use lectern_model::host::Host;
 
-use crate::answer::{Answer, AskEvent, AskOptions, Ending, find};
+use crate::answer::{Answer, AskEvent, AskOptions, Ending};
 use crate::cite::{citations, unmarked};
-use crate::embedder::Embedder;
 use crate::error::EngineError;
-use crate::library::Library;
+use crate::find::Finder;
 use crate::sentence::{forms, sentences};
 use crate::support::{Sentence, Support};
 
@@ -25,21 +24,20 @@ const N_SENTENCES: usize = 3;
 /// # Errors
 /// `question-empty`, `no-documents`, `not-loaded`, and those of retrieval.
 pub async fn quote<H: Host>(
-    library: &Library,
-    mut embedder: Option<&mut Embedder>,
+    finder: &mut Finder<'_, H>,
     question: &str,
     options: &AskOptions,
-    host: &H,
     on_event: &mut dyn FnMut(AskEvent),
 ) -> Result<Answer, EngineError> {
     let question = question.trim();
     if question.is_empty() {
         return Err(EngineError::EmptyQuestion);
     }
+    let host = finder.host;
     let started = host.now_ms();
     let n_shown = options.top_k.unwrap_or(N_PASSAGES).max(1);
-    let (retrieval, relevant) = find(n_shown, library, embedder.as_deref_mut(), question, options, host).await?;
-    let embedder = embedder.ok_or(EngineError::NotLoaded("embedder"))?;
+    let (retrieval, relevant) = finder.find(None, n_shown, question, options).await?;
+    let embedder = finder.embedder.as_deref_mut().ok_or(EngineError::NotLoaded("embedder"))?;
     on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     let mut answer = Answer { extractive: true, ..Answer::refusal(retrieval, embedder.encoder.executor()) };
     if relevant {

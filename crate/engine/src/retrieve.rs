@@ -69,6 +69,8 @@ pub struct RetrieveOptions<'a> {
     pub before: Option<&'a Exchange>,
     /// Numbers of the pages to look in; all where none is named.
     pub sources: &'a [u32],
+    /// Of the best passages, how many are put in another order, see [`crate::find::Finder::search`].
+    pub rerank: usize,
 }
 
 /// What a search found and how.
@@ -213,9 +215,9 @@ pub fn widened(library: &Library, hits: Vec<Hit>, n: usize) -> Vec<Hit> {
     taken
 }
 
-/// Whether the best hit is near enough to be worth reading.
+/// Whether a hit is near enough to be worth reading.
 pub fn is_relevant(hits: &[Hit]) -> bool {
-    hits.first().is_some_and(|best| best.score >= MIN_SCORE)
+    hits.iter().any(|hit| hit.score >= MIN_SCORE)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ export class LecternPages extends DeskElement {
     li.open .name, li.lit .name { color: var(--accent); }
     li .icon { margin-inline-end: -0.35rem; opacity: 0; }
     li .icon.only { margin-inline-end: 0; }
+    @media (hover: hover) { li:not(:hover, :focus-within) .icon.only[aria-pressed="false"] { display: none; } }
     li:hover .icon, li:focus-within .icon, li.failed .icon, .icon[aria-pressed="true"] { opacity: 1; }
     .icon[aria-pressed="true"] { color: var(--accent); }
     @media (hover: none) { li .icon { opacity: 1; } }

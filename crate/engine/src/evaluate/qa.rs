@@ -204,6 +204,7 @@ async fn search_all<H: Host>(
                         top_k: N_CHUNKS,
                         dense: options.ask.dense,
                         before,
+                        rerank: options.ask.rerank,
                         ..RetrieveOptions::default()
                     };
                     let hits = session.search(&question.question, &how).await?.hits;

@@ -3,20 +3,25 @@
 use lectern_model::host::Host;
 
 use super::Session;
-use crate::answer::{Answer, AskEvent, AskOptions, Ending, Timings, ask, find, read_ahead};
+use crate::answer::{Answer, AskEvent, AskOptions, Ending, Timings, ask, read_ahead};
 use crate::error::EngineError;
+use crate::find::Finder;
 use crate::known::Asked;
 use crate::quote::quote;
-use crate::retrieve::{Hit, Retrieval, RetrieveOptions, retrieve};
+use crate::reader::Reader;
+use crate::retrieve::{Hit, Retrieval, RetrieveOptions};
 
 impl<H: Host> Session<H> {
     /// The best passages for a question, without an answer.
     ///
     /// # Errors
-    /// As [`retrieve`]; `not-loaded` without an embedder.
+    /// As [`Finder::search`].
     pub async fn search(&mut self, question: &str, options: &RetrieveOptions<'_>) -> Result<Retrieval, EngineError> {
-        let embedder = self.embedder.as_mut().ok_or(EngineError::NotLoaded("embedder"))?;
-        retrieve(&self.library, embedder, question, options, &self.host).await
+        if options.rerank > 0 {
+            self.set_voice(None)?;
+        }
+        let (mut finder, reader) = self.finder();
+        finder.search(reader, question, options).await
     }
 
     /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences. The
@@ -43,11 +48,12 @@ impl<H: Host> Session<H> {
             return Ok(answer);
         }
         let answer = if options.rag && (options.extractive || self.reader.is_none() && self.embedder.is_some()) {
-            quote(&self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
+            quote(&mut self.finder().0, question, options, on_event).await?
         } else {
             self.set_voice(voice)?;
-            let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
-            ask(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await?
+            let (mut finder, reader) = self.finder();
+            let reader = reader.ok_or(EngineError::NotLoaded("language model"))?;
+            ask(reader, &mut finder, question, options, on_event).await?
         };
         self.known.keep(asked, &answer);
         Ok(answer)
@@ -68,8 +74,8 @@ impl<H: Host> Session<H> {
             return Ok(Some(answer));
         }
         let Some(answer) = self.known.find_after_all(asked) else { return Ok(None) };
-        let (found, is_relevant) =
-            find(answer.hits.len(), &self.library, self.embedder.as_mut(), question, options, &self.host).await?;
+        let (mut finder, reader) = self.finder();
+        let (found, is_relevant) = finder.find(reader, answer.hits.len(), question, options).await?;
         let spans = |hits: &[Hit]| hits.iter().map(|hit| (hit.source_id, hit.start, hit.end)).collect::<Vec<_>>();
         let is_same = spans(&found.hits) == spans(&answer.hits) && is_relevant == (answer.stopped != Ending::Refused);
         Ok(is_same.then_some(Answer { hits: found.hits, ..answer }))
@@ -87,7 +93,13 @@ impl<H: Host> Session<H> {
         on_event: &mut dyn FnMut(AskEvent),
     ) -> Result<usize, EngineError> {
         self.set_voice(voice)?;
-        let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
-        read_ahead(reader, &self.library, self.embedder.as_mut(), question, options, &self.host, on_event).await
+        let (mut finder, reader) = self.finder();
+        let reader = reader.ok_or(EngineError::NotLoaded("language model"))?;
+        read_ahead(reader, &mut finder, question, options, on_event).await
+    }
+
+    fn finder(&mut self) -> (Finder<'_, H>, Option<&mut Reader>) {
+        let finder = Finder { library: &self.library, embedder: self.embedder.as_mut(), host: &self.host };
+        (finder, self.reader.as_mut())
     }
 }

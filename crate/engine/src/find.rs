@@ -1,0 +1,75 @@
+//! What a question is answered from.
+
+use lectern_index::DensePath;
+use lectern_model::host::Host;
+
+use crate::answer::AskOptions;
+use crate::embedder::Embedder;
+use crate::error::EngineError;
+use crate::library::Library;
+use crate::reader::Reader;
+use crate::rerank::reranked;
+use crate::retrieve::{Retrieval, RetrieveOptions, is_relevant, retrieve, widened};
+
+/// The pages, and what finds passages in them.
+pub struct Finder<'a, H: Host> {
+    pub library: &'a Library,
+    pub embedder: Option<&'a mut Embedder>,
+    pub host: &'a H,
+}
+
+impl<H: Host> Finder<'_, H> {
+    /// As [`retrieve`]; the best [`RetrieveOptions::rerank`] are then put in the order that `reader` gives them.
+    ///
+    /// # Errors
+    /// As [`retrieve`]; `not-loaded` without an embedder, and where there is nothing to re-rank with.
+    pub async fn search(
+        &mut self,
+        reader: Option<&mut Reader>,
+        question: &str,
+        options: &RetrieveOptions<'_>,
+    ) -> Result<Retrieval, EngineError> {
+        let embedder = self.embedder.as_deref_mut().ok_or(EngineError::NotLoaded("embedder"))?;
+        let wanted = RetrieveOptions { top_k: options.top_k.max(options.rerank), ..*options };
+        let mut retrieval = retrieve(self.library, embedder, question, &wanted, self.host).await?;
+        if options.rerank > 0 {
+            let reader = reader.ok_or(EngineError::NotLoaded("language model"))?;
+            let started = self.host.now_ms();
+            retrieval.hits = reranked(reader, question, retrieval.hits, options.rerank, self.host).await?;
+            retrieval.retrieve_ms += self.host.now_ms() - started;
+        }
+        retrieval.hits.truncate(options.top_k);
+        Ok(retrieval)
+    }
+
+    /// The `n_shown` passages that `question` is answered from, and whether they are near enough to be read; none where
+    /// pages are not used.
+    pub(crate) async fn find(
+        &mut self,
+        reader: Option<&mut Reader>,
+        n_shown: usize,
+        question: &str,
+        options: &AskOptions,
+    ) -> Result<(Retrieval, bool), EngineError> {
+        if !options.rag {
+            let none = Retrieval { hits: Vec::new(), dense_path: DensePath::None, embed_ms: 0.0, retrieve_ms: 0.0 };
+            return Ok((none, true));
+        }
+        if self.library.is_empty() {
+            return Err(EngineError::NoDocuments);
+        }
+        let how = RetrieveOptions {
+            top_k: n_shown,
+            dense: options.dense,
+            before: options.before.as_ref(),
+            sources: &options.sources,
+            rerank: options.rerank,
+        };
+        let mut retrieval = self.search(reader, question, &how).await?;
+        let relevant = is_relevant(&retrieval.hits);
+        if options.neighbours > 0 {
+            retrieval.hits = widened(self.library, retrieval.hits, options.neighbours);
+        }
+        Ok((retrieval, relevant))
+    }
+}
