@@ -18,5 +18,6 @@ mod gpu;
 mod less_work;
 mod poisoned;
 mod quality;
+mod reranker;
 mod tiny;
 mod tokenizer;

@@ -1,4 +1,5 @@
-//! Text to tokens to tensors to tokens: a Llama-architecture decoder and a BERT encoder, read from GGUF files.
+//! Text to tokens to tensors to tokens: a Llama-architecture decoder, a BERT encoder and a BERT re-ranker, read from GGUF
+//! files.
 
 pub mod chat;
 pub mod convert;

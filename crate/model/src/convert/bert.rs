@@ -1,4 +1,5 @@
-//! BERT sentence encoders (`BertModel` and sentence-transformers around it).
+//! BERT sentence encoders (`BertModel` and sentence-transformers around it), and re-rankers
+//! (`BertForSequenceClassification` of one label).
 
 use serde_json::Value as Json;
 
@@ -9,6 +10,7 @@ use crate::error::ModelError;
 /// llama.cpp's `bert.pooling_type`.
 const POOLING_MEAN: u32 = 1;
 const POOLING_CLS: u32 = 2;
+const POOLING_RANK: u32 = 4;
 
 pub(super) fn write(checkpoint: &Checkpoint, out: &mut Output) -> Result<(), ModelError> {
     let config = &checkpoint.config;
@@ -18,6 +20,8 @@ pub(super) fn write(checkpoint: &Checkpoint, out: &mut Output) -> Result<(), Mod
     let intermediate_size = config.usize("intermediate_size")?;
     let n_layers = config.usize("num_hidden_layers")?;
     let n_ctx = config.usize("max_position_embeddings")?;
+    let is_reranker = is_reranker(checkpoint)?;
+    let pooling = if is_reranker { POOLING_RANK } else { pooling_type(checkpoint.pooling.as_ref())? };
 
     out.set("bert.block_count", n_layers as u32);
     out.set("bert.context_length", n_ctx as u32);
@@ -26,7 +30,7 @@ pub(super) fn write(checkpoint: &Checkpoint, out: &mut Output) -> Result<(), Mod
     out.set("bert.attention.head_count", config.usize("num_attention_heads")? as u32);
     out.set("bert.attention.layer_norm_epsilon", config.f32("layer_norm_eps")?);
     out.set("bert.attention.causal", false);
-    out.set("bert.pooling_type", pooling_type(checkpoint.pooling.as_ref())?);
+    out.set("bert.pooling_type", pooling);
     vocab::write_wordpiece(checkpoint, out)?;
     out.set("tokenizer.ggml.token_type_count", config.usize("type_vocab_size")? as u32);
 
@@ -72,7 +76,33 @@ pub(super) fn write(checkpoint: &Checkpoint, out: &mut Output) -> Result<(), Mod
             vector(out, &from, &to, "bias", hidden_size)?;
         }
     }
+    if is_reranker {
+        matrix(out, "pooler.dense", "cls", [hidden_size, hidden_size])?;
+        vector(out, "pooler.dense", "cls", "bias", hidden_size)?;
+        for (part, shape) in [("weight", &[1, hidden_size][..]), ("bias", &[1])] {
+            let weights = checkpoint.tensor(&format!("classifier.{part}"), shape)?;
+            out.exact(&format!("cls.output.{part}"), &weights.shape, &weights.values)?;
+        }
+    }
     Ok(())
+}
+
+/// Whether the checkpoint classifies, and nothing says that its tokens are pooled to a vector.
+///
+/// # Errors
+/// `model-unsupported` for more labels than one.
+fn is_reranker(checkpoint: &Checkpoint) -> Result<bool, ModelError> {
+    let architectures = checkpoint.config.get("architectures").and_then(Json::as_array);
+    let classifies = architectures.into_iter().flatten().any(|name| name == "BertForSequenceClassification");
+    if !classifies || checkpoint.pooling.is_some() {
+        return Ok(false);
+    }
+    match checkpoint.shape("classifier.weight").as_deref() {
+        Some([n, _]) if *n != 1 => Err(ModelError::unsupported(format!(
+            "its classifier has {n} labels; convert a re-ranker, which has one, or an embedder"
+        ))),
+        _ => Ok(true),
+    }
 }
 
 /// A setting that may be missing (then it has the one value that is computed here) but not different.

@@ -100,6 +100,10 @@ impl<'a> Checkpoint<'a> {
         self.view(name).is_some()
     }
 
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        Some(self.view(name)?.shape().to_vec())
+    }
+
     /// Every tensor name of every file.
     pub fn tensor_names(&self) -> impl Iterator<Item = &str> {
         self.weights.iter().flat_map(|file| file.iter().map(|(name, _)| name))

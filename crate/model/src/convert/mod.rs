@@ -1,4 +1,4 @@
-//! A Hugging Face checkpoint folder → one GGUF file: BERT sentence encoders and Llama-architecture decoders.
+//! A Hugging Face checkpoint folder → one GGUF file: BERT sentence encoders and re-rankers, Llama-architecture decoders.
 //!
 //! Keys and tensor names are those of llama.cpp's `convert_hf_to_gguf.py`, so its tools read the result too. The
 //! checkpoint's own `tokenizer.json` travels inside the file, under [`crate::tokenizer::EMBEDDED_KEY`].

@@ -24,7 +24,7 @@ fn owned(shapes: &[(&str, &[usize])]) -> Vec<(String, Vec<usize>)> {
     shapes.iter().map(|(name, shape)| (name.to_string(), shape.to_vec())).collect()
 }
 
-fn bert_weights() -> Vec<u8> {
+fn bert_shapes() -> Vec<(String, Vec<usize>)> {
     let mut shapes = owned(&[
         ("embeddings.word_embeddings.weight", &[6, 32]),
         ("embeddings.position_embeddings.weight", &[8, 32]),
@@ -47,7 +47,11 @@ fn bert_weights() -> Vec<u8> {
         shapes.push((format!("encoder.layer.0.{name}.weight"), vec![32]));
         shapes.push((format!("encoder.layer.0.{name}.bias"), vec![32]));
     }
-    weights(&shapes)
+    shapes
+}
+
+fn bert_weights() -> Vec<u8> {
+    weights(&bert_shapes())
 }
 
 const BERT_CONFIG: &str = r#"{"model_type":"bert","hidden_act":"gelu","hidden_size":32,"intermediate_size":64,
@@ -110,6 +114,39 @@ fn bert_becomes_what_llama_cpp_calls_it() {
 }
 
 const POOLING_MEAN: u32 = 1;
+const POOLING_RANK: u32 = 4;
+
+#[test]
+fn a_reranker_keeps_its_head_and_an_embedder_has_none() {
+    let mut shapes: Vec<_> = bert_shapes().into_iter().map(|(name, shape)| (format!("bert.{name}"), shape)).collect();
+    shapes.extend(owned(&[
+        ("bert.pooler.dense.weight", &[32, 32]),
+        ("bert.pooler.dense.bias", &[32]),
+        ("classifier.weight", &[1, 32]),
+        ("classifier.bias", &[1]),
+    ]));
+    let weights = weights(&shapes);
+    let config = BERT_CONFIG.replacen('{', r#"{"architectures":["BertForSequenceClassification"],"#, 1);
+    let mut files = bert_files(&config, MEAN, &weights);
+    // Pooling beside the model says that it makes vectors, whatever head is left in it.
+    let embedder = Gguf::parse(&convert("tiny", &files, Quantization::Q8_0).unwrap()).unwrap();
+    assert_eq!(embedder.u32("bert.pooling_type").unwrap(), POOLING_MEAN);
+    assert!(!embedder.has_tensor("cls.weight") && !embedder.has_tensor("cls.output.weight"));
+
+    files.retain(|(name, _)| *name != "1_Pooling/config.json");
+    let gguf = Gguf::parse(&convert("tiny", &files, Quantization::Q8_0).unwrap()).unwrap();
+    assert_eq!(gguf.u32("bert.pooling_type").unwrap(), POOLING_RANK);
+    for (name, shape, kind) in [
+        ("cls.weight", vec![32, 32], TensorKind::Q8_0),
+        ("cls.bias", vec![32], TensorKind::F32),
+        ("cls.output.weight", vec![1, 32], TensorKind::F32),
+        ("cls.output.bias", vec![1], TensorKind::F32),
+    ] {
+        let tensor = gguf.tensor(name).unwrap();
+        assert_eq!((&tensor.shape, tensor.kind), (&shape, kind), "{name}");
+    }
+    assert_eq!(gguf.tensors().len(), embedder.tensors().len() + 4);
+}
 
 fn rewrite_without(gguf: &Gguf, key: &str) -> Vec<u8> {
     let mut writer = GgufWriter::new();

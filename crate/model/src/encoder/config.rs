@@ -3,6 +3,9 @@
 use crate::error::ModelError;
 use crate::gguf::Gguf;
 
+/// What only a re-ranker has; not every converter names its way of pooling.
+pub(super) const CLASSIFIER: &str = "cls.output.weight";
+
 /// How token vectors become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
@@ -10,6 +13,8 @@ pub enum Pooling {
     Mean,
     /// The first token.
     Cls,
+    /// The first token through a pooler and a classifier: no vector but one score, a re-ranker's.
+    Rank,
 }
 
 /// A BERT-architecture encoder's shape.
@@ -34,7 +39,7 @@ impl EncoderConfig {
         let architecture = gguf.str("general.architecture")?;
         if architecture != "bert" {
             return Err(ModelError::unsupported(format!(
-                "its architecture is \"{architecture}\"; choose a BERT-architecture embedder"
+                "its architecture is \"{architecture}\"; choose a BERT-architecture encoder"
             )));
         }
         let count = |name: &str| gguf.u32(&format!("bert.{name}")).map(|v| v as usize);
@@ -47,10 +52,13 @@ impl EncoderConfig {
             layer_norm_eps: gguf.f32("bert.attention.layer_norm_epsilon")?,
             max_tokens: count("context_length")?,
             pooling: match gguf.opt_u32("bert.pooling_type")? {
+                None if gguf.has_tensor(CLASSIFIER) => Pooling::Rank,
                 None | Some(1) => Pooling::Mean,
                 Some(2) => Pooling::Cls,
+                Some(4) => Pooling::Rank,
                 Some(other) => {
-                    return Err(ModelError::unsupported(format!("it pools in way {other}; mean and CLS can be done")));
+                    let what = format!("it pools in way {other}; mean, CLS and rank can be done");
+                    return Err(ModelError::unsupported(what));
                 }
             },
         };

@@ -52,18 +52,8 @@ impl CpuEncoder {
     pub fn embed(&mut self, batch: &[&[u32]]) -> Vec<Vec<f32>> {
         let weights = Rc::clone(&self.weights);
         let config = &weights.config;
-        let b = &mut self.buffers;
-        b.x.clear();
-        for ids in batch {
-            weights.embed_tokens(ids, &mut b.x);
-        }
-        let norm = &weights.embedding_norm;
-        layer_norm(&mut b.x, &norm.weight, &norm.bias, config.layer_norm_eps);
-        for layer in &weights.layers {
-            self.layer(layer, batch);
-        }
         let hidden = config.hidden_size;
-        let mut rows = self.buffers.x.chunks_exact(hidden);
+        let mut rows = self.hidden_rows(batch, usize::MAX).chunks_exact(hidden);
         batch
             .iter()
             .map(|ids| {
@@ -78,6 +68,23 @@ impl CpuEncoder {
                 vector
             })
             .collect()
+    }
+
+    /// The last layer's row of every token, `[n, hidden_size]`, sequences one after the other. The first `n_first` ids
+    /// of each are of segment 0, the others of segment 1.
+    pub(super) fn hidden_rows(&mut self, batch: &[&[u32]], n_first: usize) -> &[f32] {
+        let weights = Rc::clone(&self.weights);
+        let b = &mut self.buffers;
+        b.x.clear();
+        for ids in batch {
+            weights.embed_tokens(ids, n_first, &mut b.x);
+        }
+        let norm = &weights.embedding_norm;
+        layer_norm(&mut b.x, &norm.weight, &norm.bias, weights.config.layer_norm_eps);
+        for layer in &weights.layers {
+            self.layer(layer, batch);
+        }
+        &self.buffers.x
     }
 
     /// `x ← norm(x + O·attention)`, then `x ← norm(x + Down·gelu(Up x))`.
@@ -125,7 +132,7 @@ impl CpuEncoder {
 }
 
 /// `out = W x + bias`, `[n, rows]`.
-fn linear(layer: &Linear, x: &mut Activations, bits: Bits, out: &mut Vec<f32>, scratch: &mut Scratch) {
+pub(super) fn linear(layer: &Linear, x: &mut Activations, bits: Bits, out: &mut Vec<f32>, scratch: &mut Scratch) {
     out.resize(x.n * layer.weight.rows, 0.0);
     matmul(&layer.weight, x, bits, out, scratch);
     for row in out.chunks_exact_mut(layer.bias.len()) {

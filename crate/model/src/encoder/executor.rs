@@ -82,9 +82,7 @@ impl Encoder {
         let config = &self.weights.config;
         let mut cut = Vec::with_capacity(batch.len());
         for ids in batch {
-            if ids.is_empty() || ids.iter().any(|&id| id as usize >= config.vocab_size) {
-                return Err(ModelError::invalid("text", "it has no tokens of this embedder"));
-            }
+            self.weights.check_ids(ids)?;
             let mut ids = ids.clone();
             if ids.len() > config.max_tokens {
                 let last = ids[ids.len() - 1];

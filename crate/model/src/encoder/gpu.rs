@@ -101,7 +101,7 @@ impl GpuEncoder {
         let positions: Vec<f32> = (0..config.max_tokens)
             .flat_map(|position| {
                 let row = weights.position_embedding.row(position);
-                row.into_iter().zip(&weights.token_type).map(|(p, t)| p + t).collect::<Vec<_>>()
+                row.into_iter().zip(&weights.token_types).map(|(p, t)| p + t).collect::<Vec<_>>()
             })
             .collect();
         let layers = weights
