@@ -58,7 +58,7 @@ export class LecternAnswer extends DeskElement {
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
       ${answer?.refused ? this.#refused() : nothing}
       ${answer?.extractive && !answer.refused ? html`
-        <p class="note" role="status">The passages themselves; the language model is not loaded.</p>
+        <p class="note" role="status">The passages themselves; no language model was asked.</p>
         ${this.desk.models.phase === 'ready' ? this.#again('Ask the language model') : nothing}` : nothing}
       ${answer?.cached ? html`
         <p class="note">${ANSWERED_BEFORE}</p>
