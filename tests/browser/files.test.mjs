@@ -12,6 +12,21 @@ const MAX_MS = 20_000;
 
 const words = (text) => text.replace(/\s+/g, ' ').trim();
 
+/** `zip -X survey.zip gate.md; zip -X -P tide survey.zip key.md; zip -X -P ebb survey.zip boat.md`, each a sentence. */
+const SURVEY = `\
+UEsDBAoAAAAAAAAAIVz32C3jKwAAACsAAAAHAAAAZ2F0ZS5tZFRoZSBnYXRlIG9mIHRoZSB3ZWlyIGlzIG9pbGVkIGV2ZXJ5IHNwcmluZy5QSwMEFAAJ\
+AAgAAAAhXD1Zzpk0AAAALQAAAAYAAABrZXkubWRha/nQH9Lm5cj/6R76IV0NGIaEhjgukC+OyJ904ws/3SEkZUtnnpyU38kAo2njW8jQrVD1UEsHCD1Z\
+zpk0AAAALQAAAFBLAwQUAAkACAAAACFcb12yyzcAAAAsAAAABwAAAGJvYXQubWRo0JKvVmfC0LqX2Twvvpoemtr8ObF+0zKebC37DXBQR/RRgE9yKsQZ\
+tgXHhGhzxDdFZ8xKH+lMUEsHCG9dsss3AAAALAAAAFBLAQIeAwoAAAAAAAAAIVz32C3jKwAAACsAAAAHAAAAAAAAAAEAAACkgQAAAABnYXRlLm1kUEsB\
+Ah4DFAAJAAgAAAAhXD1Zzpk0AAAALQAAAAYAAAAAAAAAAQAAAKSBUAAAAGtleS5tZFBLAQIeAxQACQAIAAAAIVxvXbLLNwAAACwAAAAHAAAAAAAAAAEA\
+AACkgbgAAABib2F0Lm1kUEsFBgAAAAADAAMAngAAACQBAAAAAA==`;
+/** `zip -X -P neap letters.zip lamp.md; zip -X attic.zip letters.zip`. */
+const ATTIC = `\
+UEsDBAoAAAAAAAAAIVzlxb6lpAAAAKQAAAALAAAAbGV0dGVycy56aXBQSwMECgAJAAAAAAAhXHKZnngkAAAAGAAAAAcAAABsYW1wLm1kz5yKxBS7XTBy\
+uR4JBWHoAFntvl+aOIzFQFlkBoqcL9h66NQ9UEsHCHKZnngkAAAAGAAAAFBLAQIeAwoACQAAAAAAIVxymZ54JAAAABgAAAAHAAAAAAAAAAEAAACkgQAA\
+AABsYW1wLm1kUEsFBgAAAAABAAEANQAAAFkAAAAAAFBLAQIeAwoAAAAAAAAAIVzlxb6lpAAAAKQAAAALAAAAAAAAAAAAAACkgQAAAABsZXR0ZXJzLnpp\
+cFBLBQYAAAAAAQABADkAAADNAAAAAAA=`;
+
 /** What is wrong with what a worker said of a file, or null. */
 function fault({ expect, must_contain = [], password }, open, unlocked) {
   const holds = ({ text }) => {
@@ -95,6 +110,49 @@ describe('files in the page', { skip: isFake && 'the fake engine reads no format
     const shown = context.waitForEvent('page');
     await page.getByRole('button', { name: 'Page 3 of the PDF' }).click();
     assert.match((await shown).url(), /^blob:.*#page=3$/);
+    assertQuiet(page);
+    await page.close();
+  });
+
+  test('a locked file in an archive asks for its own password, whatever the others take', async () => {
+    const page = await site.open(context);
+    await layExample(page);
+    const row = (name) => page.locator('lectern-pages li', { has: page.getByTitle(name, { exact: true }) });
+    const unlock = async (name, password) => {
+      await page.getByLabel(`Password of ${name}`).fill(password);
+      await row(name).getByRole('button', { name: 'Open', exact: true }).click();
+    };
+    const found = (query) => page.evaluate(async (query) => {
+      const { hits } = await document.querySelector('lectern-desk').desk.client.search(query, 1);
+      return [hits[0].source, hits[0].text];
+    }, query);
+
+    // One file is open, and two are locked, each by a password of its own: the first one opens the archive.
+    await layFiles(page, [{ name: 'survey.zip', bytes: Buffer.from(SURVEY, 'base64') }]);
+    await unlock('survey.zip', 'spring');
+    await row('survey.zip').getByText('The password does not open the file').waitFor();
+    await unlock('survey.zip', 'tide');
+    await page.getByText('5 of 6 read').waitFor();
+    assert.equal(await row('survey.zip').count(), 0, 'it has given way to its files');
+    assert.deepEqual(await found('Where is the key of the lighthouse?'), ['survey.zip/key.md', 'The key of the lighthouse lies under the mat.']);
+    await row('survey.zip/boat.md').getByText('The password does not open the file').waitFor();
+
+    // What is still locked is kept as it came, and asks again.
+    await page.reload();
+    await page.getByText('5 of 6 read').waitFor();
+    await row('survey.zip/boat.md').getByText('The file is locked').waitFor();
+    await unlock('survey.zip/boat.md', 'tide');
+    await row('survey.zip/boat.md').getByText('The password does not open the file').waitFor();
+    await unlock('survey.zip/boat.md', 'ebb');
+    await page.getByText('6 of 6 read').waitFor();
+    assert.deepEqual(await found('Where is the boat moored?'), ['survey.zip/boat.md', 'The boat is moored behind the northern wall.']);
+
+    // An archive that is not locked, and one in it that is.
+    await layFiles(page, [{ name: 'attic.zip', bytes: Buffer.from(ATTIC, 'base64') }]);
+    await row('attic.zip/letters.zip').getByText('file-password').waitFor();
+    await unlock('attic.zip/letters.zip', 'neap');
+    await page.getByText('7 of 7 read').waitFor();
+    assert.deepEqual(await found('When is the lamp lit?'), ['attic.zip/letters.zip/lamp.md', 'The lamp is lit at dusk.']);
     assertQuiet(page);
     await page.close();
   });

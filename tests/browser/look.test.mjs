@@ -2,22 +2,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { axePath } from './lib/deps.mjs';
 import { answered, answers, ask, composer, layExample, layFiles, marks } from './lib/desk.mjs';
-import { assertQuiet, openSite, output } from './lib/site.mjs';
+import { assertAccessible, assertQuiet, openSite, output } from './lib/site.mjs';
 
 let site;
 before(async () => { site = await openSite(); });
 after(() => site.close());
-
-async function assertAccessible(page, state) {
-  await page.evaluate(await import('node:fs').then(({ readFileSync }) => readFileSync(axePath, 'utf8')));
-  const violations = await page.evaluate(async () => {
-    const { violations } = await window.axe.run();
-    return violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ target, failureSummary }) => `${target.join(' ')}: ${failureSummary}`) }));
-  });
-  assert.deepEqual(violations, [], state);
-}
 
 for (const colorScheme of ['light', 'dark']) {
   test(`axe finds nothing in any state, ${colorScheme}`, async (t) => {

@@ -1,4 +1,4 @@
-import { describe, isAbort } from '../client/index';
+import { describe, isAbort, partsOf, saidOf } from '../client/index';
 import type { Answer, AskEvent, Citation, ErrorInfo, Run } from '../client/index';
 import { Library } from './library';
 import type { Progress } from './library';
@@ -33,6 +33,7 @@ import { markup } from './markup';
  * @csspart status - Progress.
  * @csspart error - What went wrong.
  * @csspart answer - The answer.
+ * @csspart known - That it was given before, and the button that has it made anew.
  * @csspart citations - The passages behind it.
  *
  * @cssproperty --lectern-accent - Buttons, marks, links.
@@ -44,6 +45,8 @@ export class LecternAsk extends HTMLElement {
   #library: Library | null = null;
   #control: AbortController | null = null;
   #run: Run<AskEvent, Answer> | null = null;
+  /** The question that the answer shown is to. */
+  #asked = '';
 
   constructor() {
     super();
@@ -53,6 +56,7 @@ export class LecternAsk extends HTMLElement {
       void this.ask(this.#input.value);
     });
     this.#on('.stop', 'click', () => { this.stop(); });
+    this.#on('.again', 'click', () => { void this.ask(this.#asked, true); });
     this.#root.addEventListener('keydown', (event) => { if ((event as KeyboardEvent).key === 'Escape') this.stop(); });
   }
 
@@ -62,13 +66,13 @@ export class LecternAsk extends HTMLElement {
     this.#library = null;
   }
 
-  /** Answers `question`, after consent where a download is needed; resolves with null when it was not given. */
-  async ask(question: string): Promise<Answer | null> {
+  /** Answers `question`, after consent where a download is needed; resolves with null when it was not given. With `fresh` it is answered anew though the answer is known. */
+  async ask(question: string, fresh = false): Promise<Answer | null> {
     const asked = question.trim();
     if (!asked || this.#control) return null;
     this.#control = new AbortController();
-    this.#input.value = asked;
-    this.#show('.note, .answer, ol', false);
+    this.#input.value = this.#asked = asked;
+    this.#show('.note, .answer, .known, ol', false);
     try {
       const library = (this.#library ??= await this.#makeLibrary());
       if (!library.ready) {
@@ -77,7 +81,7 @@ export class LecternAsk extends HTMLElement {
         await library.prepare((progress) => { this.#progress(progress); }, this.#control.signal);
       }
       this.#busy(true);
-      return await this.#answer(library, asked);
+      return await this.#answer(library, asked, fresh);
     } catch (thrown) {
       if (!isAbort(thrown)) this.#fail(describe(thrown));
       return null;
@@ -132,13 +136,13 @@ export class LecternAsk extends HTMLElement {
     });
   }
 
-  async #answer(library: Library, question: string): Promise<Answer> {
+  async #answer(library: Library, question: string, fresh: boolean): Promise<Answer> {
     const box = this.#find('.answer');
     box.textContent = '';
     this.#show('.answer', true);
     box.setAttribute('aria-busy', 'true');
     this.#status('Looking through the pages', null);
-    this.#run = library.ask(question);
+    this.#run = library.ask(question, fresh);
     let text = '';
     for await (const event of this.#run) {
       if (event.type === 'retrieved') this.#status('Reading the passages', null);
@@ -150,20 +154,31 @@ export class LecternAsk extends HTMLElement {
     }
     const answer = await this.#run;
     box.removeAttribute('aria-busy');
-    box.replaceChildren(...this.#marked(answer));
+    box.replaceChildren(...this.#said(answer));
+    this.#show('.known', answer.cached);
     this.#cite(answer.citations, library);
     this.#emit('lectern-answer', answer);
     return answer;
   }
 
-  /** The answer's text with a mark for each `[n]` that stands for a passage. */
-  #marked(answer: Answer): (Node | string)[] {
-    return answer.answer.trim().split(/(\s?\[\d+\])/).map((part) => {
-      const number = Number(/^\s?\[(\d+)\]$/.exec(part)?.[1] ?? NaN);
-      if (!answer.citations.some(({ marker }) => marker === number)) return part;
-      const mark = Object.assign(document.createElement('a'), { className: 'mark', href: `#passage-${number}`, textContent: String(number) });
-      mark.setAttribute('aria-label', `Passage ${number}`);
-      const item = () => this.#root.getElementById(`passage-${number}`);
+  /** Sentences that the passages do not hold are marked, to the eye and to a screen reader. */
+  #said({ answer, sentences, citations }: Answer): (Node | string)[] {
+    return saidOf(answer, sentences).flatMap(({ text, support, told }) => {
+      const shown = this.#marked(text, citations);
+      if (!told) return shown;
+      const span = Object.assign(document.createElement('span'), { className: support, title: `This is ${told}.` });
+      span.append(...shown, Object.assign(document.createElement('span'), { className: 'hidden', textContent: ` (${told})` }));
+      return [span];
+    });
+  }
+
+  /** A mark for each `[n]` that stands for a passage. */
+  #marked(text: string, citations: Citation[]): (Node | string)[] {
+    return partsOf(text).flatMap(({ text: written, word, marker }) => {
+      if (!citations.some((citation) => citation.marker === marker)) return [written];
+      const mark = Object.assign(document.createElement('a'), { className: 'mark', href: `#passage-${marker}`, textContent: String(marker) });
+      mark.setAttribute('aria-label', `Passage ${marker}`);
+      const item = () => this.#root.getElementById(`passage-${marker}`);
       mark.onclick = (event) => {
         event.preventDefault();
         item()?.scrollIntoView({ block: 'nearest' });
@@ -171,7 +186,7 @@ export class LecternAsk extends HTMLElement {
       };
       mark.onmouseenter = mark.onfocus = () => item()?.classList.add('lit');
       mark.onmouseleave = mark.onblur = () => item()?.classList.remove('lit');
-      return mark;
+      return [word, mark];
     });
   }
 

@@ -74,10 +74,10 @@ export class Library {
     if (this.#options.index) await this.#openIndex(lectern, this.#options.index, signal);
   }
 
-  ask(question: string): Run<AskEvent, Answer> {
+  ask(question: string, fresh: boolean): Run<AskEvent, Answer> {
     if (!this.#lectern) throw new LecternError('not-loaded', 'The models have not been opened yet.');
     const run = this.#lectern.ask(question, {
-      rag: true, top_k: null, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [], before: this.#before,
+      rag: true, top_k: null, max_tokens: 192, adapter: this.#options.voice, scale: this.#options.voice ? 1 : 0, stop: [], before: this.#before, fresh,
       sampling: { temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0 },
     });
     run.result.then((answer) => { if (!answer.refused) this.#before = { question, answer: answer.answer }; }, () => undefined);

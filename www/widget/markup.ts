@@ -1,4 +1,5 @@
 /** The element's inside: fixed markup, filled in by the element. */
+import { ANSWERED_BEFORE, ANSWER_AGAIN } from '../client/index';
 
 export const markup = `
 <style>
@@ -20,9 +21,15 @@ export const markup = `
   [hidden] { display: none !important; }
   .panel { margin-top: 0.75rem; padding: 0.9rem 1rem; border: 1px solid var(--_rule); border-radius: 6px; }
   .row { display: flex; gap: 0.5rem; margin-top: 0.75rem; }
+  .known { flex-wrap: wrap; align-items: center; font-size: 0.875rem; }
+  .known span { color: var(--_quiet); }
+  .again { min-height: 1.875rem; padding: 0.15rem 0.65rem; }
   .status, .note { margin-top: 0.6rem; color: var(--_quiet); font-size: 0.875rem; font-variant-numeric: tabular-nums; }
   progress { display: block; width: 100%; height: 4px; margin-top: 0.35rem; accent-color: var(--_accent); }
   .answer { margin-top: 0.9rem; font: 1.0625rem/1.6 var(--lectern-read-font, "Iowan Old Style", Palatino, Charter, "Liberation Serif", Georgia, serif); white-space: pre-wrap; overflow-wrap: anywhere; }
+  .partly, .not-found { text-decoration: underline dotted color-mix(in srgb, currentColor 55%, transparent) 1.5px; text-underline-offset: 0.22em; }
+  .not-found { text-decoration-style: dashed; color: var(--_quiet); }
+  .hidden { position: absolute; width: 1px; height: 1px; clip-path: inset(50%); overflow: hidden; white-space: nowrap; }
   .mark { color: var(--_accent); font: 600 0.75em/1 var(--lectern-font, system-ui, sans-serif); vertical-align: 0.35em; text-decoration: none; padding: 0 0.15em; }
   ol { margin: 0.75rem 0 0; padding: 0; list-style: none; border-top: 1px solid var(--_rule); }
   li { padding: 0.5rem 0; border-bottom: 1px solid var(--_rule); font-size: 0.875rem; }
@@ -47,5 +54,6 @@ export const markup = `
 <div class="status" part="status" role="status" hidden><span class="what"></span><progress max="1" aria-label="Progress"></progress></div>
 <p class="note" part="error" role="alert" hidden></p>
 <div class="answer" part="answer" aria-live="polite" hidden></div>
+<div class="row known" part="known" hidden><span>${ANSWERED_BEFORE}</span><button class="again" part="button" type="button">${ANSWER_AGAIN}</button></div>
 <ol part="citations" aria-label="Passages behind this answer" hidden></ol>
 `;

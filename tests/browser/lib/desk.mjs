@@ -1,4 +1,5 @@
 /** What a person does on the page, in the words they would use. */
+import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,6 +59,24 @@ export async function answered(page) {
   await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
   await page.getByRole('button', { name: 'Ask', exact: true }).waitFor();
   return answers(page).last().locator('.text').first().innerText();
+}
+
+const TOLD = { partly: 'only partly in the passages', 'not-found': 'not in the passages' };
+
+/** What the passages do not hold of an answer is marked in `box` to the eye and to a screen reader, and nothing else; it is some of it. */
+export async function assertMarked(box, { answer, sentences }) {
+  const unheld = sentences.filter(({ support }) => support !== 'supported');
+  assert.ok(unheld.some(({ support }) => support === 'not-found'), answer);
+  const marked = await box.locator('.partly, .not-found').evaluateAll((spans) => spans.map((span) => {
+    const { textDecorationLine, textDecorationStyle } = window.getComputedStyle(span);
+    return [span.textContent, span.title, textDecorationLine, textDecorationStyle];
+  }));
+  const bytes = Buffer.from(answer);
+  const sentence = ({ start, end }) => bytes.subarray(start, end).toString().replace(/\s?\[(\d+)\]/g, '$1');
+  assert.deepEqual(marked, unheld.map((one) => [`${sentence(one)} (${TOLD[one.support]})`, `This is ${TOLD[one.support]}.`, 'underline', one.support === 'partly' ? 'dotted' : 'dashed']));
+  const heard = await box.ariaSnapshot();
+  assert.ok(heard.includes('(not in the passages)'), heard);
+  for (const { width } of await box.locator('.hidden').evaluateAll((spans) => spans.map((span) => span.getBoundingClientRect().toJSON()))) assert.ok(width <= 1, 'said to a screen reader alone');
 }
 
 export async function chooseDevice(page, name) {

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from './deps.mjs';
+import { axePath, chromium } from './deps.mjs';
 import { serve } from './serve.mjs';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
@@ -91,4 +91,14 @@ async function forget(page, url) {
 export function assertQuiet(page) {
   assert.deepEqual(page.said, [], 'the console is empty');
   assert.deepEqual(page.foreign, [], 'nothing is asked of anyone else');
+}
+
+/** `state` says which of its states the page is in. */
+export async function assertAccessible(page, state) {
+  await page.evaluate(readFileSync(axePath, 'utf8'));
+  const violations = await page.evaluate(async () => {
+    const { violations } = await window.axe.run();
+    return violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ target, failureSummary }) => `${target.join(' ')}: ${failureSummary}`) }));
+  });
+  assert.deepEqual(violations, [], state);
 }

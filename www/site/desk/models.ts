@@ -85,6 +85,7 @@ export class Models {
           this.#decoderSource = source;
         }
         state.state = 'ready';
+        this.#changed();
       }
       this.phase = 'ready';
     } catch (thrown) {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { blocksOf, partsOf, piecesOf, saidOf, wordsUnder } from './typeset';
+import { blocksOf, piecesOf, wordsUnder } from './typeset';
 
 const text = 'Übersicht\n\nErster Absatz,\nzweite Zeile.\n\n  \n\nTeil\nDer Text folgt sogleich.';
 const source = { id: 0, name: 'a.md', text, pages: [], sections: [
@@ -35,25 +35,6 @@ it('cuts overlapping passages into pieces that lose no character', () => {
     { from: 20, to: 30, names: [], active: false },
   ]);
   expect(piecesOf(10, 30, [])).toEqual([{ from: 10, to: 30, names: [], active: false }]);
-});
-
-it('finds the marks of an answer, alone, in pairs and after a space, and loses no character', () => {
-  const answer = 'Built in 1843 [1], mended [2][13]. See [sic] a[0] and [x].';
-  const parts = partsOf(answer);
-  expect(parts.map(({ text }) => text).join('')).toBe(answer);
-  expect(parts.filter(({ marker }) => marker !== null).map(({ word, marker }) => [word, marker])).toEqual([['1843', 1], ['mended', 2], ['', 13], ['a', 0]]);
-});
-
-it('cuts an answer at its sentences by their byte offsets', () => {
-  const bytes = (part: string) => new TextEncoder().encode(part).length;
-  const [first, second] = ['Séamus grew apples [1].', 'Über allem.'];
-  const answer = `${first}\n${second} So.`;
-  const said = saidOf(answer, [
-    { start: 0, end: bytes(first), support: 'supported', marker: 1 },
-    { start: bytes(first) + 1, end: bytes(first) + 1 + bytes(second), support: 'not-found', marker: null },
-  ]);
-  expect(said).toEqual([{ text: first, support: 'supported' }, { text: '\n', support: null }, { text: second, support: 'not-found' }, { text: ' So.', support: null }]);
-  expect(saidOf(answer, [])).toEqual([{ text: answer, support: null }]);
 });
 
 it('shows a passage without repeating its heading', () => {

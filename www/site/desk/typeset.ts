@@ -1,6 +1,6 @@
 /** A source's text as headings and paragraphs, cut where passages begin and end. Offsets are string indices. */
 import { Utf8Offsets } from '../../client/index';
-import type { Sentence, SourceText } from '../../client/index';
+import type { SourceText } from '../../client/index';
 
 export interface Block {
   kind: 'heading' | 'text' | 'page';
@@ -72,41 +72,6 @@ export function piecesOf(start: number, end: number, ranges: Range[]): Piece[] {
     pieces.push({ from, to, names: over.map(({ name }) => name), active: over.some(({ active }) => active) });
   }
   return pieces;
-}
-
-export interface Part {
-  text: string;
-  /** The word that a mark follows, and must stay on one line with. */
-  word: string;
-  marker: number | null;
-}
-
-/** An answer's text cut at its bracketed numbers; the parts' texts add up to it. */
-export function partsOf(text: string): Part[] {
-  return text.split(/([^\s[\]]*\s?\[\d+\])/).filter(Boolean).map((part) => {
-    const [, word, number] = /^([^\s[\]]*)\s?\[(\d+)\]$/.exec(part) ?? [];
-    return { text: part, word: word ?? '', marker: number === undefined ? null : Number(number) };
-  });
-}
-
-export interface Said {
-  text: string;
-  /** Null for what was not checked: the space between sentences, and those that say nothing. */
-  support: Sentence['support'] | null;
-}
-
-/** An answer's text cut at its sentences; the texts add up to it. */
-export function saidOf(text: string, sentences: Sentence[]): Said[] {
-  const offsets = new Utf8Offsets(text);
-  const said: Said[] = [];
-  let at = 0;
-  for (const { start, end, support } of sentences) {
-    const [from, to] = [offsets.toIndex(start), offsets.toIndex(end)];
-    said.push({ text: text.slice(at, from), support: null }, { text: text.slice(from, to), support });
-    at = to;
-  }
-  said.push({ text: text.slice(at), support: null });
-  return said.filter((part) => part.text !== '');
 }
 
 /** A passage's words on one line, without the heading that stands beside them. */

@@ -1,13 +1,11 @@
 /** One answer as it is written, its citation marks, the passages behind them and the line of facts. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations, TemplateResult } from 'lit';
+import { ANSWERED_BEFORE, ANSWER_AGAIN, partsOf, saidOf } from '../../client/index';
 import type { Answer, Citation } from '../../client/index';
 import type { Reply } from '../desk/conversation';
-import { partsOf, saidOf, wordsUnder } from '../desk/typeset';
+import { wordsUnder } from '../desk/typeset';
 import { DeskElement, controls, count } from './base';
-
-/** What is said of a sentence that the passages do not hold, or not all of. */
-const UNHELD = { supported: null, partly: 'only partly in the passages', 'not-found': 'not in the passages' };
 
 export class LecternAnswer extends DeskElement {
   static override properties: PropertyDeclarations = { reply: { attribute: false }, question: { attribute: false }, titled: { attribute: false } };
@@ -61,11 +59,11 @@ export class LecternAnswer extends DeskElement {
       ${this.#alone()}
       ${answer?.refused ? this.#refused() : nothing}
       ${answer?.extractive && !answer.refused ? html`
-        <p class="note" role="status">The passages themselves; the language model is not loaded.</p>
+        <p class="note" role="status">The passages themselves; no language model was asked.</p>
         ${this.desk.models.phase === 'ready' ? this.#again('Ask the language model') : nothing}` : nothing}
       ${answer?.cached ? html`
-        <p class="note">Answered before; the pages have not changed.</p>
-        ${this.#again('Answer again', true)}` : nothing}
+        <p class="note">${ANSWERED_BEFORE}</p>
+        ${this.#again(ANSWER_AGAIN, true)}` : nothing}
       ${error ? html`
         <p class="note" role=${error.code === 'cancelled' ? 'status' : 'alert'}>${error.message}${error.code === 'cancelled' ? nothing : html` <code>${error.code}</code>`}</p>
         ${error.code === 'no-documents' ? nothing : this.#again('Ask again')}` : nothing}
@@ -87,9 +85,9 @@ export class LecternAnswer extends DeskElement {
 
   /** Sentences that the passages do not hold are marked, to the eye and to a screen reader. */
   #said({ answer, sentences, citations }: Answer) {
-    return saidOf(answer, sentences).map(({ text, support }) => {
-      const told = support && UNHELD[support];
-      return told ? html`<span class=${support} title=${`This is ${told}.`}>${this.#text(text, citations)}<span class="hidden"> (${told})</span></span>` : this.#text(text, citations);
+    return saidOf(answer, sentences).map(({ text, support, told }) => {
+      const shown = this.#text(text, citations);
+      return told ? html`<span class=${support} title=${`This is ${told}.`}>${shown}<span class="hidden"> (${told})</span></span>` : shown;
     });
   }
 

@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest';
+import { partsOf, saidOf } from './said';
+
+it('finds the marks of an answer, alone, in pairs and after a space, and loses no character', () => {
+  const answer = 'Built in 1843 [1], mended [2][13]. See [sic] a[0] and [x].';
+  const parts = partsOf(answer);
+  expect(parts.map(({ text }) => text).join('')).toBe(answer);
+  expect(parts.filter(({ marker }) => marker !== null).map(({ word, marker }) => [word, marker])).toEqual([['1843', 1], ['mended', 2], ['', 13], ['a', 0]]);
+});
+
+it('cuts an answer at its sentences by their byte offsets', () => {
+  const bytes = (part: string) => new TextEncoder().encode(part).length;
+  const [first, second] = ['Séamus grew apples [1].', 'Über allem.'];
+  const answer = `${first}\n${second} So.`;
+  const said = saidOf(answer, [
+    { start: 0, end: bytes(first), support: 'supported', marker: 1 },
+    { start: bytes(first) + 1, end: bytes(first) + 1 + bytes(second), support: 'not-found', marker: null },
+  ]);
+  expect(said).toEqual([
+    { text: first, support: 'supported', told: null },
+    { text: '\n', support: null, told: null },
+    { text: second, support: 'not-found', told: 'not in the passages' },
+    { text: ' So.', support: null, told: null },
+  ]);
+  expect(saidOf(answer, [])).toEqual([{ text: answer, support: null, told: null }]);
+});
