@@ -3,10 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use lectern_engine::model::Gguf;
+use lectern_engine::model::convert::Quantization;
+use lectern_engine::model::encoder::CrossEncoder;
 use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Exchange, Hit, RetrieveOptions, Session, Support, Usage};
 
 use crate::desk::{best, complete, laid, lay};
 use crate::engine::{CITE, options};
+use crate::reranker::reranker_gguf;
 use crate::support::{TestHost, adapter_files, block_on, embedder_gguf, model_file};
 
 const BUILT: &str = "Who built the Aldersey lighthouse?";
@@ -163,7 +167,7 @@ fn a_passage_is_shown_with_its_neighbours_where_that_is_asked_for() {
     };
     let [alone, one, all] = [hit(0), hit(1), hit(99)];
     assert!(one.0 < alone.0 && alone.1 < one.1, "{alone:?} {one:?}");
-    assert!(all.0 < one.0 && one.1 < all.1, "{one:?} {all:?}");
+    assert!(all.0 < one.0 && one.1 < all.1 && all.1 - all.0 <= 3000, "{one:?} {all:?}");
 }
 
 #[test]
@@ -194,7 +198,7 @@ fn passages_are_put_in_the_order_that_the_reader_gives_them() {
     let (mut session, _) = complete();
     let spans = |hits: &[Hit]| hits.iter().map(|hit| (hit.source_id, hit.start)).collect::<Vec<_>>();
     let mut n_moved = 0;
-    for question in [BUILT, "How far can the light be seen?", "What are apples made into?", "May I bring my dog?"] {
+    for question in [BUILT, "May I bring my dog?"] {
         let found = block_on(session.search(question, &best(6))).unwrap().hits;
         let order = block_on(session.search(question, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap().hits;
         let as_sets = [&found, &order].map(|hits| spans(hits).into_iter().collect::<BTreeSet<_>>());
@@ -211,6 +215,22 @@ fn passages_are_put_in_the_order_that_the_reader_gives_them() {
         assert_eq!(spans(&answer.hits), spans(&order)[..answer.hits.len()], "{question}");
     }
     assert!(n_moved > 0);
+
+    // A cross-encoder says it in the reader's place.
+    let gguf = reranker_gguf(Quantization::F32);
+    let found = block_on(session.search(BUILT, &best(6))).unwrap().hits;
+    let mut encoder = CrossEncoder::from_gguf(&mut Gguf::parse(&gguf).unwrap()).unwrap();
+    let texts: Vec<&str> = found.iter().map(|hit| hit.text.as_str()).collect();
+    let scores = block_on(encoder.scores(BUILT, &texts, &TestHost::default())).unwrap();
+    let mut expected: Vec<usize> = (0..found.len()).collect();
+    expected.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let (mut without_reader, _) = laid();
+    assert_eq!(without_reader.load_reranker(model_file(embedder_gguf())).unwrap_err().code(), "model-unsupported");
+    for session in [&mut session, &mut without_reader] {
+        session.load_reranker(model_file(&gguf)).unwrap();
+        let order = block_on(session.search(BUILT, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap().hits;
+        assert_eq!(spans(&order), expected.iter().map(|&i| spans(&found)[i]).collect::<Vec<_>>());
+    }
     let (mut without_reader, _) = laid();
     let failed = block_on(without_reader.search(BUILT, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap_err();
     assert_eq!(failed.code(), "not-loaded");

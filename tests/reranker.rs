@@ -38,7 +38,7 @@ fn converted(golden: &Value, quantization: Quantization) -> Result<Vec<u8>, Mode
     convert("tiny", &files, quantization)
 }
 
-fn reranker_gguf(quantization: Quantization) -> Vec<u8> {
+pub fn reranker_gguf(quantization: Quantization) -> Vec<u8> {
     converted(&golden("reranker"), quantization).unwrap()
 }
 

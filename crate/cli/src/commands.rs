@@ -68,7 +68,7 @@ pub struct AskArgs {
     #[arg(long, conflicts_with_all = ["source", "top_k", "neighbours", "hyde", "rerank"])]
     pub no_rag: bool,
     /// Answer with the passages' own sentences, without a language model
-    #[arg(long, conflicts_with_all = ["no_rag", "adapter", "hyde", "rerank"])]
+    #[arg(long, conflicts_with_all = ["no_rag", "adapter", "hyde"])]
     pub extractive: bool,
     #[command(flatten)]
     pub passages: PassageArgs,
@@ -87,6 +87,7 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     }
     if !args.no_rag {
         load_embedder(&mut session, models)?;
+        args.passages.load(&mut session)?;
         lay_down(&mut session, &args.paths, args.password.as_deref())?;
     }
     let load_ms = lectern_engine::model::host::Host::now_ms(session.host());

@@ -258,11 +258,12 @@ fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
     let mut session = session(models, false);
     let mut voice = None;
     let mut decoder = None;
-    if !arms.is_empty() || args.asking.rerank > 0 {
+    if !arms.is_empty() || args.asking.asks_reader() {
         decoder = Some(load_decoder(&mut session, models)?);
         voice = args.adapter.load(&mut session)?;
     }
     let embedder = load_embedder(&mut session, models)?;
+    let reranker = args.asking.load(&mut session)?;
     let (mut report, kept) = args.common.report(|| {
         let settings = args.common.settings("qa", args.options(&arms))?.data("questions", &args.questions)?;
         let mut settings = settings.model("embedder", &embedder, models.rounding());
@@ -271,7 +272,12 @@ fn run_qa(args: &QaArgs, models: &ModelArgs) -> Result<(), CliError> {
                 settings = settings.data(name, path)?;
             }
         }
-        Ok(decoder.iter().fold(settings, |settings, model| settings.model("model", model, models.rounding())))
+        for (name, model) in [("model", &decoder), ("reranker", &reranker)] {
+            if let Some(model) = model {
+                settings = settings.model(name, model, models.rounding());
+            }
+        }
+        Ok(settings)
     })?;
     let on_event = &mut |event: Event<'_>| report.on(event);
     let run = &mut Run::new(kept, on_event);

@@ -134,7 +134,7 @@ pub fn load_embedder(session: &mut Session<Terminal>, args: &ModelArgs) -> Resul
 }
 
 /// A model's file, read in pieces.
-fn model_file(path: &Path) -> Result<ModelFile, CliError> {
+pub fn model_file(path: &Path) -> Result<ModelFile, CliError> {
     let failed = |error| CliError::Read { path: path.to_owned(), error };
     let mut source = File::open(path).map_err(failed)?;
     let n_bytes = source.metadata().map_err(failed)?.len() as usize;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use lectern_model::decoder::Executor;
-use lectern_model::encoder::executor::EMBED_BATCH_TOKENS;
 use lectern_model::encoder::{Encoder, EncoderWeights};
 use lectern_model::host::Host;
 use lectern_model::{Gguf, ModelError, Precision, Tokenizer};
@@ -74,7 +73,7 @@ impl Embedder {
                 self.encoder.use_cpu();
             }
             let longest = ids[order[done]].len();
-            let n = (EMBED_BATCH_TOKENS / longest).clamp(1, order.len() - done);
+            let n = (self.encoder.batch_tokens() / longest).clamp(1, order.len() - done);
             let batch: Vec<Vec<u32>> = order[done..done + n].iter().map(|&i| ids[i].clone()).collect();
             let mut embedded = self.encoder.embed(&batch).await;
             // A dispatch that failed leaves old numbers behind, and reading them succeeds.

@@ -1,6 +1,7 @@
 //! What a question is answered from.
 
 use lectern_index::DensePath;
+use lectern_model::encoder::CrossEncoder;
 use lectern_model::host::Host;
 
 use crate::answer::AskOptions;
@@ -8,18 +9,20 @@ use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::library::Library;
 use crate::reader::Reader;
-use crate::rerank::reranked;
+use crate::rerank::Judge;
 use crate::retrieve::{Retrieval, RetrieveOptions, is_relevant, retrieve, widened};
 
 /// The pages, and what finds passages in them.
 pub struct Finder<'a, H: Host> {
     pub library: &'a Library,
     pub embedder: Option<&'a mut Embedder>,
+    pub reranker: Option<&'a mut CrossEncoder>,
     pub host: &'a H,
 }
 
 impl<H: Host> Finder<'_, H> {
-    /// As [`retrieve`]; the best [`RetrieveOptions::rerank`] are then put in the order that `reader` gives them.
+    /// As [`retrieve`]; the best [`RetrieveOptions::rerank`] are then put in the order that the re-ranker gives them, or,
+    /// where there is none, `reader`.
     ///
     /// # Errors
     /// As [`retrieve`]; `not-loaded` without an embedder, and where there is nothing to re-rank with.
@@ -33,9 +36,11 @@ impl<H: Host> Finder<'_, H> {
         let wanted = RetrieveOptions { top_k: options.top_k.max(options.rerank), ..*options };
         let mut retrieval = retrieve(self.library, embedder, question, &wanted, self.host).await?;
         if options.rerank > 0 {
-            let reader = reader.ok_or(EngineError::NotLoaded("language model"))?;
+            let reranker = self.reranker.as_deref_mut().map(Judge::CrossEncoder);
+            let judge = reranker.or(reader.map(Judge::Reader));
+            let mut judge = judge.ok_or(EngineError::NotLoaded("language model"))?;
             let started = self.host.now_ms();
-            retrieval.hits = reranked(reader, question, retrieval.hits, options.rerank, self.host).await?;
+            retrieval.hits = judge.rerank(question, retrieval.hits, options.rerank, self.host).await?;
             retrieval.retrieve_ms += self.host.now_ms() - started;
         }
         retrieval.hits.truncate(options.top_k);

@@ -16,7 +16,7 @@ pub mod parts;
 pub mod prompt;
 pub mod quote;
 pub mod reader;
-mod rerank;
+pub mod rerank;
 pub mod retrieve;
 pub mod sentence;
 pub mod session;

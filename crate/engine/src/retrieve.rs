@@ -192,7 +192,10 @@ fn in_turn(rankings: &[Vec<RankedChunk>], n: usize) -> Vec<RankedChunk> {
     taken
 }
 
-/// Hits with up to `n` passages of their section before and behind them. One that another then holds is left out.
+/// Bytes of a passage with its neighbours, so that two and the answer fit beside each other.
+const WIDENED_BYTES: usize = 3000;
+
+/// Hits with up to `n` passages of their section before and behind them, as far as [`WIDENED_BYTES`] reach. One that another then holds is left out.
 pub fn widened(library: &Library, hits: Vec<Hit>, n: usize) -> Vec<Hit> {
     let mut taken: Vec<Hit> = Vec::new();
     for mut hit in hits {
@@ -200,10 +203,16 @@ pub fn widened(library: &Library, hits: Vec<Hit>, n: usize) -> Vec<Hit> {
             && let Some(at) = source.passages.iter().position(|p| (p.span.start, p.span.end) == (hit.start, hit.end))
         {
             let is_near = |p: &&Passage| p.headings == source.passages[at].headings;
-            let first = source.passages[..at].iter().rev().take(n).take_while(is_near).last();
-            let last = source.passages[at + 1..].iter().take(n).take_while(is_near).last();
-            hit.start = first.map_or(hit.start, |p| p.span.start);
-            hit.end = last.map_or(hit.end, |p| p.span.end);
+            let mut before = source.passages[..at].iter().rev().take(n).take_while(is_near);
+            let mut behind = source.passages[at + 1..].iter().take(n).take_while(is_near);
+            loop {
+                let start = before.next().map_or(hit.start, |p| p.span.start);
+                let end = behind.next().map_or(hit.end, |p| p.span.end);
+                if (start, end) == (hit.start, hit.end) || end - start > WIDENED_BYTES {
+                    break;
+                }
+                (hit.start, hit.end) = (start, end);
+            }
             hit.text = source.text[hit.start..hit.end].to_owned();
             hit.page = source.page(hit.start);
         }

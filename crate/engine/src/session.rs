@@ -7,6 +7,7 @@ use lectern_adapter::{PeftAdapter, attach};
 use lectern_corpus::Document;
 use lectern_index::{Index, SegmentJob, SegmentOptions, build_segment};
 use lectern_model::decoder::Executor;
+use lectern_model::encoder::CrossEncoder;
 use lectern_model::generate::{GenerateOptions, Generation, generate};
 use lectern_model::host::Host;
 use lectern_model::likelihood::perplexity;
@@ -70,6 +71,7 @@ pub struct Session<H: Host> {
     precision: Precision,
     reader: Option<Reader>,
     embedder: Option<Embedder>,
+    reranker: Option<CrossEncoder>,
     voices: Vec<(AdapterInfo, Rc<LoraSet>)>,
     /// Name and scale of the voice that the reader has on.
     voice: Option<(String, f32)>,
@@ -86,6 +88,7 @@ impl<H: Host> Session<H> {
             precision: Precision::Exact,
             reader: None,
             embedder: None,
+            reranker: None,
             voices: Vec::new(),
             voice: None,
             library: Library::default(),
@@ -106,6 +109,9 @@ impl<H: Host> Session<H> {
         }
         if let Some(embedder) = &mut self.embedder {
             embedder.set_precision(precision);
+        }
+        if let Some(reranker) = &mut self.reranker {
+            reranker.set_precision(precision);
         }
     }
 
@@ -179,6 +185,20 @@ impl<H: Host> Session<H> {
         self.known.clear();
         self.embedder = Some(embedder);
         Ok((info, chosen))
+    }
+
+    /// Takes a cross-encoder's GGUF file, which then re-ranks in the reader's place, on the CPU.
+    ///
+    /// # Errors
+    /// Those of the file and of [`CrossEncoder::from_gguf`]; `model-hash-mismatch`.
+    pub fn load_reranker(&mut self, file: ModelFile) -> Result<ModelInfo, EngineError> {
+        let mut file = file.finish()?;
+        let mut reranker = CrossEncoder::from_gguf(&mut file.gguf)?;
+        let info = file.info(reranker.config().num_hidden_layers, reranker.config().max_tokens);
+        reranker.set_precision(self.precision);
+        self.known.clear();
+        self.reranker = Some(reranker);
+        Ok(info)
     }
 
     /// The embedder runs where the reader does; before there is one, where it would be tried.

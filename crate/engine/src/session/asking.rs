@@ -17,7 +17,7 @@ impl<H: Host> Session<H> {
     /// # Errors
     /// As [`Finder::search`].
     pub async fn search(&mut self, question: &str, options: &RetrieveOptions<'_>) -> Result<Retrieval, EngineError> {
-        if options.rerank > 0 {
+        if options.rerank > 0 && self.reranker.is_none() {
             self.set_voice(None)?;
         }
         let (mut finder, reader) = self.finder();
@@ -99,7 +99,8 @@ impl<H: Host> Session<H> {
     }
 
     fn finder(&mut self) -> (Finder<'_, H>, Option<&mut Reader>) {
-        let finder = Finder { library: &self.library, embedder: self.embedder.as_mut(), host: &self.host };
+        let (embedder, reranker) = (self.embedder.as_mut(), self.reranker.as_mut());
+        let finder = Finder { library: &self.library, embedder, reranker, host: &self.host };
         (finder, self.reader.as_mut())
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::Precision;
 use crate::encoder::config::{CLASSIFIER, EncoderConfig, Pooling};
 use crate::encoder::cpu::{CpuEncoder, linear};
-use crate::encoder::executor::EMBED_BATCH_TOKENS;
+use crate::encoder::executor::CPU_BATCH_TOKENS;
 use crate::encoder::weights::{self, EncoderWeights, Linear};
 use crate::error::ModelError;
 use crate::gguf::Gguf;
@@ -136,7 +136,7 @@ impl CrossEncoder {
             if host.cancelled() {
                 return Err(ModelError::Cancelled);
             }
-            let n = (EMBED_BATCH_TOKENS / pairs[longest].len()).clamp(1, rest.len());
+            let n = (CPU_BATCH_TOKENS / pairs[longest].len()).clamp(1, rest.len());
             let (now, later) = rest.split_at(n);
             let batch: Vec<&[u32]> = now.iter().map(|&i| &pairs[i][..]).collect();
             for (&i, score) in now.iter().zip(self.logits(&batch, first.len())) {

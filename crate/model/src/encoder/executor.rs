@@ -11,8 +11,11 @@ use crate::encoder::weights::EncoderWeights;
 use crate::error::ModelError;
 use crate::{Device, Precision};
 
-/// Tokens of a batch, padding aside: enough rows to reuse each weight, few enough for its rows to stay in cache.
-pub const EMBED_BATCH_TOKENS: usize = 256;
+/// Tokens of a batch on the CPU, padding aside: enough rows to reuse each weight, few enough for its rows to stay in
+/// cache, and for a page's worker to be heard between batches.
+pub const CPU_BATCH_TOKENS: usize = 128;
+#[cfg(feature = "gpu")]
+const GPU_BATCH_TOKENS: usize = 256;
 
 /// An encoder. The CPU executor is always there, so that a lost GPU loses nothing.
 pub struct Encoder {
@@ -71,6 +74,15 @@ impl Encoder {
 
     pub fn config(&self) -> &EncoderConfig {
         &self.weights.config
+    }
+
+    /// Tokens of a batch that is quick, padding aside.
+    pub fn batch_tokens(&self) -> usize {
+        #[cfg(feature = "gpu")]
+        if self.gpu.is_some() {
+            return GPU_BATCH_TOKENS;
+        }
+        CPU_BATCH_TOKENS
     }
 
     /// One unit vector `[hidden_size]` for each sequence; a sequence longer than
