@@ -1,7 +1,7 @@
 //! Pages as they are stored: each by itself, and all as one file.
 
 use lectern_engine::embedder::Embedder;
-use lectern_engine::ingest::ingest;
+use lectern_engine::ingest::{expand, extract, ingest};
 use lectern_engine::model::Gguf;
 use lectern_engine::{Library, Session};
 
@@ -99,4 +99,20 @@ fn a_collection_read_by_another_embedder_is_refused_both_ways() {
     let (mut session, _) = laid();
     assert_eq!(block_on(session.import_collection(&bytes)).unwrap_err().code(), "index-model-mismatch");
     assert_eq!(session.library().sources().len(), 3);
+
+    // Its pages can be read again, as their files were.
+    let pages: Vec<(String, Vec<u8>)> =
+        expand("all.lectern", &bytes, None).unwrap().unwrap().map(|(name, page)| (name, page.unwrap())).collect();
+    let [(name, page)] = &pages[..] else { panic!("{} pages", pages.len()) };
+    let (mut session, _) = bare();
+    block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap();
+    lay(&mut session, name, page).unwrap();
+    let (mut expected, _) = bare();
+    block_on(expected.load_embedder(model_file(embedder_gguf()))).unwrap();
+    lay(&mut expected, "handbook.md", HANDBOOK.as_bytes()).unwrap();
+    assert_eq!(found(&mut session), found(&mut expected));
+    let [read, wanted] = [&session, &expected].map(|session| &session.library().sources()[0]);
+    assert_eq!((&read.text, &read.sections, &read.passages), (&wanted.text, &wanted.sections, &wanted.passages));
+    let cut = extract(name, &page[..page.len() - 4], None).unwrap_err();
+    assert_eq!(cut.code(), "collection-invalid");
 }

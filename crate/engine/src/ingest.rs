@@ -1,13 +1,14 @@
 //! File bytes → text → passages → vectors → the library.
 
 use lectern_corpus::{ChunkOptions, Chunks, Document};
-use lectern_index::IndexError;
+use lectern_index::{IndexError, is_segment};
 use lectern_model::host::Host;
 
 use crate::embedder::Embedder;
 use crate::error::EngineError;
-use crate::library::{Library, Passage, Source, SourceInfo};
+use crate::library::{Library, Passage, Source, SourceInfo, stored_document};
 use crate::pace::Pace;
+use crate::stored::{PAGE, is_collection, parts};
 
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,25 +55,37 @@ impl ReadSource {
     }
 }
 
-/// Reads a file, with `password` if it is locked: one long call that needs no models, and may be made elsewhere.
+/// Reads a file, with `password` if it is locked: one long call that needs no models, and may be made elsewhere. A page as
+/// it is stored is read as its file was, whichever embedder it was for.
 ///
 /// # Errors
-/// `file-…` for bytes that give no text.
+/// `file-…` for bytes that give no text, `collection-invalid` for a stored page that is damaged.
 pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, EngineError> {
+    if PAGE.is(bytes) {
+        return Ok(stored_document(bytes)?.1);
+    }
     lectern_corpus::extract(name, bytes, password).map_err(|error| EngineError::Corpus { name: name.to_owned(), error })
 }
 
-/// The files of an archive, one at a time, each with its contents or the reason why there are none; `None` for bytes that
-/// are no archive.
+/// Names and contents, or the reasons why there are none.
+pub type Files<'a> = Box<dyn Iterator<Item = (String, Result<Vec<u8>, EngineError>)> + 'a>;
+
+/// The files of an archive, one at a time, and the pages of a collection, as they are stored; `None` for bytes that are
+/// neither.
 ///
 /// # Errors
-/// `file-…` for an archive that cannot be opened at all.
-#[allow(clippy::type_complexity, reason = "what an archive gives, as it is")]
-pub fn expand<'a>(
-    name: &str,
-    bytes: &'a [u8],
-    password: Option<&'a str>,
-) -> Option<Result<impl Iterator<Item = (String, Result<Vec<u8>, EngineError>)> + 'a, EngineError>> {
+/// `file-…` for an archive, `collection-invalid` for a collection that cannot be opened at all.
+pub fn expand<'a>(name: &str, bytes: &'a [u8], password: Option<&'a str>) -> Option<Result<Files<'a>, EngineError>> {
+    if is_collection(bytes) {
+        let parts = parts(bytes.len(), &|range| bytes[range].to_vec());
+        return Some(parts.map(|parts| {
+            let pages = parts.into_iter().map(|range| &bytes[range]).filter(|part| !is_segment(part));
+            Box::new(pages.enumerate().map(|(i, page)| match stored_document(page) {
+                Ok((name, _)) => (name, Ok(page.to_vec())),
+                Err(error) => (format!("page {}", i + 1), Err(error)),
+            })) as Files<'a>
+        }));
+    }
     let of = |name: &str| {
         let name = name.to_owned();
         move |error| EngineError::Corpus { name, error }
@@ -82,10 +95,10 @@ pub fn expand<'a>(
     }
     let files = lectern_corpus::expand(name, bytes, password).map_err(of(name));
     Some(files.map(|files| {
-        files.map(move |(name, content)| {
+        Box::new(files.map(move |(name, content)| {
             let content = content.map_err(of(&name));
             (name, content)
-        })
+        })) as Files<'a>
     }))
 }
 

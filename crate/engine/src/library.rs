@@ -153,6 +153,24 @@ struct StoredPage<S> {
     n_dims: usize,
 }
 
+fn stored_page(bytes: &[u8]) -> Result<(StoredPage<Source>, &[[u8; 4]]), EngineError> {
+    let (page, numbers) = PAGE.decode::<StoredPage<Source>>(bytes).map_err(stored::unreadable)?;
+    let n_wanted = page.n_dims.checked_mul(page.source.passages.len());
+    if numbers.is_empty() || n_wanted != Some(numbers.len()) || !page.source.is_sound() {
+        return Err(EngineError::Collection(format!("{} does not fit together", page.source.name)));
+    }
+    Ok((page, numbers))
+}
+
+/// The name of a page as it is stored, and what was read of its file: to be cut and embedded anew.
+///
+/// # Errors
+/// `collection-invalid` for one that is damaged or of another version.
+pub(crate) fn stored_document(bytes: &[u8]) -> Result<(String, Document), EngineError> {
+    let Source { name, title, format, language, text, sections, pages, warnings, .. } = stored_page(bytes)?.0.source;
+    Ok((name, Document { text, sections, pages, title, format, language, encoding: None, warnings }))
+}
+
 /// What became of a collection that was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
@@ -290,11 +308,7 @@ impl Library {
         model_hash: Option<&str>,
         host: &H,
     ) -> Result<SourceInfo, EngineError> {
-        let (page, numbers) = PAGE.decode::<StoredPage<Source>>(bytes).map_err(stored::unreadable)?;
-        let n_wanted = page.n_dims.checked_mul(page.source.passages.len());
-        if numbers.is_empty() || n_wanted != Some(numbers.len()) || !page.source.is_sound() {
-            return Err(EngineError::Collection(format!("{} does not fit together", page.source.name)));
-        }
+        let (page, numbers) = stored_page(bytes)?;
         if let Some(expected) = model_hash.filter(|&expected| expected != page.model_hash) {
             let (found, expected) = (page.model_hash, expected.to_owned());
             return Err(IndexError::ModelMismatch { found, expected }.into());

@@ -27,6 +27,11 @@ pub(crate) fn opening() -> Vec<u8> {
     [&COLLECTION[..], &COLLECTION_VERSION.to_le_bytes()].concat()
 }
 
+/// Whether bytes say that they are a collection.
+pub(crate) fn is_collection(bytes: &[u8]) -> bool {
+    bytes.starts_with(COLLECTION)
+}
+
 /// What comes before a page or graph of `n` bytes.
 pub(crate) fn before(n: usize) -> [u8; 4] {
     (n as u32).to_le_bytes()

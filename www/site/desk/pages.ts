@@ -31,6 +31,9 @@ const MAX_TRIES = 2;
 /** What no later try can read is no longer kept. */
 const USELESS = ['file-empty', 'file-no-text', 'file-damaged', 'file-too-large', 'file-binary', 'file-undecodable', 'file-unsupported'];
 
+/** Another model has read it, whose vectors compare with no others. */
+const OTHER_MODEL = 'index-model-mismatch';
+
 /** What may end the tab or the engine the next time too. */
 const HARMFUL = ['engine-died', 'worker-died', 'file-too-slow'];
 
@@ -217,6 +220,8 @@ export class Pages {
       let file = null;
       try {
         if (hasFile) file = await (await this.#shelf).file(key);
+        // What came in a collection has no file, and can be read from itself.
+        else if (error?.code === OTHER_MODEL) file = await (await this.#shelf).page(key);
       } catch (thrown) {
         page.error = { code: 'page-not-restored', message: `The browser could not read what it has kept of it (${describe(thrown).message}).` };
       }
@@ -225,7 +230,7 @@ export class Pages {
         Object.assign(page, { name: file.name || page.name, n_bytes: file.content.size });
         if (tries >= MAX_TRIES) page.error = { code: 'interrupted', message: 'The tab ended while this was being read, more than once.' };
         else Object.assign(page, { state: 'waiting', error: null });
-        if (error) this.#options.notify({ code: error.code, message: `${error.message} It is read again from the file that was kept.` });
+        if (error) this.#options.notify({ code: error.code, message: `${error.message} It is read again from ${hasFile ? 'the file that was kept' : 'its text'}.` });
       }
     }
     this.#options.changed();
@@ -268,14 +273,14 @@ export class Pages {
 
   /** An archive, or a collection, gives way to its files; whether there is nothing more to read. */
   async #unpacked(shelf: Shelf, page: Page, file: Blob): Promise<boolean> {
-    if (await isCollection(file)) {
-      await this.#client.importCollection(new Uint8Array(await file.arrayBuffer()));
+    const holdsPages = await isCollection(file);
+    if (holdsPages && await this.#imported(page.name, file)) {
       this.list = this.list.filter((other) => other !== page);
     } else {
-      const isZip = await beginsAsZip(file);
+      const isPacked = holdsPages || await beginsAsZip(file);
       // Taken off, or put away with its collection, in the meantime.
       if (!this.list.includes(page)) return true;
-      if (!isZip) return false;
+      if (!isPacked) return false;
       const control = new AbortController();
       this.#stop = () => { control.abort(); };
       const { password } = page;
@@ -293,6 +298,19 @@ export class Pages {
     return true;
   }
 
+  /** Whether its pages are here now; where another model read them, they are to be read again. */
+  async #imported(name: string, file: Blob): Promise<boolean> {
+    try {
+      await this.#client.importCollection(new Uint8Array(await file.arrayBuffer()));
+      return true;
+    } catch (thrown) {
+      const { code } = describe(thrown);
+      if (code !== OTHER_MODEL) throw thrown;
+      this.#options.notify({ code, message: `The pages of ${name} were read by another model. They are read again.` });
+      return false;
+    }
+  }
+
   #next(): Page | undefined {
     return this.list.find(({ state }) => state === 'waiting');
   }
@@ -306,7 +324,7 @@ export class Pages {
     try {
       await shelf.begin(key);
       // The one that is kept stays as it was laid down, whatever becomes of the other.
-      const file = (await shelf.file(key))?.content ?? this.#files.get(key);
+      const file = (await shelf.file(key))?.content ?? this.#files.get(key) ?? (await shelf.page(key))?.content;
       if (!file) throw new LecternError('file-unreadable', 'The file is no longer kept here. Lay it down again.');
       if (await this.#unpacked(shelf, page, file)) return;
       const run = this.#client.addSource(page.name, file, opening);
