@@ -34,6 +34,9 @@ const USELESS = ['file-empty', 'file-no-text', 'file-damaged', 'file-too-large',
 /** What may end the tab or the engine the next time too. */
 const HARMFUL = ['engine-died', 'worker-died', 'file-too-slow'];
 
+/** While a collection is opened: a frame for each page takes longer than the page. */
+const SHOWN_EVERY_MS = 250;
+
 export interface PagesOptions {
   changed: () => void;
   notify: (notice: ErrorInfo) => void;
@@ -55,6 +58,7 @@ export class Pages {
   /** What has come from there and is not in the list yet. */
   #telling = new Set<Promise<void>>();
   #canRead = false;
+  #shownAt = -Infinity;
   #stop: (() => void) | null = null;
 
   constructor(client: Lectern, options: PagesOptions) {
@@ -209,7 +213,11 @@ export class Pages {
         if (error) this.#options.notify({ code: error.code, message: `${error.message} It is read again from the file that was kept.` });
       }
     }
-    this.#options.changed();
+    const now = performance.now();
+    if (this.#opened || now - this.#shownAt > SHOWN_EVERY_MS) {
+      this.#shownAt = now;
+      this.#options.changed();
+    }
     this.#read();
   }
 

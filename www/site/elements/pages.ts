@@ -1,6 +1,7 @@
 /** The pages on the desk, and the ways of laying down more. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations } from 'lit';
+import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { laidFromList } from '../desk/pages';
 import type { Page } from '../desk/pages';
@@ -121,12 +122,19 @@ export class LecternPages extends DeskElement {
     `;
   }
 
+  /** Of thousands of rows only those that change are made anew. */
   #row(page: Page) {
+    const { desk } = this;
+    const { name, state, done, total, info, error } = page;
+    const lit = info !== null && desk.lit?.source_id === info.id;
+    const open = info !== null && desk.opened?.source_id === info.id;
+    return guard([page, name, state, done, total, info, error, lit, open, desk.models.phase], () => this.#shown(page, lit, open));
+  }
+
+  #shown(page: Page, lit: boolean, open: boolean) {
     const { desk } = this;
     const { info } = page;
     const name = html`${icons.page}<span>${page.name}</span>`;
-    const lit = info !== null && desk.lit?.source_id === info.id;
-    const open = info !== null && desk.opened?.source_id === info.id;
     return html`
       <li class="${page.state} ${lit ? 'lit' : ''} ${open ? 'open' : ''}">
         ${info
