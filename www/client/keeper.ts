@@ -168,8 +168,7 @@ export class Keeper {
   /** Null for a page that has not been read, or was not written whole, since the tab ended just then. */
   async #entry(shelf: Shelf, { key, hasPage }: Item): Promise<Entry> {
     try {
-      const page = hasPage ? await shelf.page(key) : null;
-      return page && { name: page.name, bytes: await bytesOf(page.content) };
+      return hasPage ? await shelf.page(key) : null;
     } catch (thrown) {
       return { name: 'A page', bytes: thrown };
     }

@@ -47,7 +47,7 @@ describe('a shelf', () => {
       graphs: ['beef'],
     });
     expect(await (await one.file(a ?? ''))?.content.text()).toBe('text of a.md');
-    expect((await one.page(b ?? ''))?.name).toBe('b.md');
+    expect(await one.page(b ?? '')).toEqual({ name: 'b.md', bytes: new Uint8Array([1, 2]) });
     await one.drop(b ?? '');
     expect(await keysOf(one)).toEqual([a]);
   });

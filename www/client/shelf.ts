@@ -34,7 +34,9 @@ export type Change = { type: 'kept' | 'dropped'; key: string } | { type: 'delete
 /** Files written at a time: each waits for the disk. */
 const WRITERS = 8;
 
-/** The head is 4 bytes for its length, little-endian, and JSON. */
+const LENGTH_BYTES = 4;
+
+/** The head is so many bytes for its length, little-endian, and JSON. */
 interface Head {
   name: string;
 }
@@ -137,8 +139,11 @@ export class Shelf {
   }
 
   /** Null where it is not kept, or was not kept whole. */
-  file(key: string): Promise<{ name: string; content: Blob } | null> {
-    return this.#read(`file-${key}`);
+  async file(key: string): Promise<{ name: string; content: Blob } | null> {
+    const blob = await this.#vault.read(this.#folder, `file-${key}`);
+    if (!blob || blob.size < LENGTH_BYTES) return null;
+    const end = headEnd(await blob.slice(0, LENGTH_BYTES).arrayBuffer());
+    return { name: nameIn(await blob.slice(LENGTH_BYTES, end).text()), content: blob.slice(end) };
   }
 
   /** The reading of a file begins: should the tab end with it, the next one knows which it was. */
@@ -158,8 +163,13 @@ export class Shelf {
     this.#tell({ type: 'kept', key });
   }
 
-  page(key: string): Promise<{ name: string; content: Blob } | null> {
-    return this.#read(`page-${key}`);
+  /** At once, since all of it is needed. Null as for a file. */
+  async page(key: string): Promise<{ name: string; bytes: Uint8Array<ArrayBuffer> } | null> {
+    const blob = await this.#vault.read(this.#folder, `page-${key}`);
+    if (!blob || blob.size < LENGTH_BYTES) return null;
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    const end = headEnd(bytes.buffer);
+    return { name: nameIn(new TextDecoder().decode(bytes.subarray(LENGTH_BYTES, end))), bytes: bytes.subarray(end) };
   }
 
   async drop(key: string): Promise<void> {
@@ -250,11 +260,6 @@ export class Shelf {
     return this.#listing;
   }
 
-  async #read(entry: string): Promise<{ name: string; content: Blob } | null> {
-    const blob = await this.#vault.read(this.#folder, entry);
-    return blob && unpacked(blob);
-  }
-
   async #write(entry: string, data: Blob): Promise<void> {
     if (!this.#closed) await this.#vault.write(this.#folder, entry, data);
   }
@@ -286,19 +291,20 @@ export async function emptied(vault: Vault, folder: string): Promise<void> {
 
 function packed(head: Head, content: Blob): Blob {
   const json = new TextEncoder().encode(JSON.stringify(head));
-  const length = new DataView(new ArrayBuffer(4));
+  const length = new DataView(new ArrayBuffer(LENGTH_BYTES));
   length.setUint32(0, json.length, true);
   return new Blob([length, json, content]);
 }
 
-async function unpacked(blob: Blob): Promise<{ name: string; content: Blob } | null> {
-  if (blob.size < 4) return null;
-  const n = 4 + new DataView(await blob.slice(0, 4).arrayBuffer()).getUint32(0, true);
+function headEnd(entry: ArrayBuffer): number {
+  return LENGTH_BYTES + new DataView(entry).getUint32(0, true);
+}
+
+function nameIn(json: string): string {
   try {
-    const { name } = JSON.parse(await blob.slice(4, n).text()) as Partial<Head>;
-    return { name: name ?? '', content: blob.slice(n) };
+    return (JSON.parse(json) as Partial<Head>).name ?? '';
   } catch {
-    return { name: '', content: blob.slice(n) };
+    return '';
   }
 }
 

@@ -37,6 +37,9 @@ const OTHER_MODEL = 'index-model-mismatch';
 /** What may end the tab or the engine the next time too. */
 const HARMFUL = ['engine-died', 'worker-died', 'file-too-slow'];
 
+/** While a collection is opened: a frame for each page takes longer than the page. */
+const SHOWN_EVERY_MS = 250;
+
 export interface PagesOptions {
   changed: () => void;
   notify: (notice: ErrorInfo) => void;
@@ -60,6 +63,7 @@ export class Pages {
   #canRead = false;
   /** By key. */
   #chosen = new Set<string>();
+  #shownAt = -Infinity;
   #stop: (() => void) | null = null;
 
   constructor(client: Lectern, options: PagesOptions) {
@@ -116,7 +120,11 @@ export class Pages {
 
   /** Those that questions are asked of alone, once they are read; of all, where there is none. */
   get chosen(): Page[] {
-    return this.list.filter(({ key }) => this.#chosen.has(key));
+    return this.#chosen.size === 0 ? [] : this.list.filter((page) => this.isChosen(page));
+  }
+
+  isChosen({ key }: Page): boolean {
+    return this.#chosen.has(key);
   }
 
   choose(page: Page, chosen: boolean): void {
@@ -233,7 +241,11 @@ export class Pages {
         if (error) this.#options.notify({ code: error.code, message: `${error.message} It is read again from ${hasFile ? 'the file that was kept' : 'its text'}.` });
       }
     }
-    this.#options.changed();
+    const now = performance.now();
+    if (this.#opened || now - this.#shownAt > SHOWN_EVERY_MS) {
+      this.#shownAt = now;
+      this.#options.changed();
+    }
     this.#read();
   }
 

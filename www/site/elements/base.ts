@@ -81,6 +81,9 @@ export function size(nBytes: number): string {
   return `${(nBytes / 1e9).toFixed(nBytes < 1e10 ? 1 : 0)} GB`;
 }
 
+/** Making one takes longer than a row of a list. */
+const NUMBERS = new Intl.NumberFormat('en');
+
 export function count(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+  return `${NUMBERS.format(n)} ${n === 1 ? one : many}`;
 }

@@ -1,6 +1,7 @@
 /** The pages on the desk, and the ways of laying down more. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations } from 'lit';
+import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { laidFromList } from '../desk/pages';
 import type { Page } from '../desk/pages';
@@ -124,13 +125,20 @@ export class LecternPages extends DeskElement {
     `;
   }
 
+  /** Of thousands of rows only those that change are made anew. */
   #row(page: Page) {
+    const { desk } = this;
+    const { name, state, done, total, info, error } = page;
+    const lit = info !== null && desk.lit?.source_id === info.id;
+    const open = info !== null && desk.opened?.source_id === info.id;
+    const chosen = desk.pages.isChosen(page);
+    return guard([page, name, state, done, total, info, error, lit, open, chosen, desk.models.phase], () => this.#shown(page, { lit, open, chosen }));
+  }
+
+  #shown(page: Page, { lit, open, chosen }: { lit: boolean; open: boolean; chosen: boolean }) {
     const { desk } = this;
     const { info } = page;
     const name = html`${icons.page}<span>${page.name}</span>`;
-    const lit = info !== null && desk.lit?.source_id === info.id;
-    const open = info !== null && desk.opened?.source_id === info.id;
-    const chosen = desk.pages.chosen.includes(page);
     return html`
       <li class="${page.state} ${lit ? 'lit' : ''} ${open ? 'open' : ''}">
         ${info

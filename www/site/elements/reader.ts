@@ -95,7 +95,7 @@ export class LecternReader extends DeskElement {
   #only(page: Page) {
     const { pages } = this.desk;
     if (pages.list.length < 2) return nothing;
-    const chosen = pages.chosen.includes(page);
+    const chosen = pages.isChosen(page);
     return html` · <button class="link" @click=${() => { pages.choose(page, !chosen); }}>${chosen ? 'Ask the other pages too' : 'Ask only this page'}</button>`;
   }
 
