@@ -229,7 +229,7 @@ export class Pages {
       try {
         if (hasFile) file = await (await this.#shelf).file(key);
         // What came in a collection has no file, and can be read from itself.
-        else if (error?.code === OTHER_MODEL) file = await (await this.#shelf).page(key);
+        else if (error?.code === OTHER_MODEL) file = await storedPage(await this.#shelf, key);
       } catch (thrown) {
         page.error = { code: 'page-not-restored', message: `The browser could not read what it has kept of it (${describe(thrown).message}).` };
       }
@@ -336,7 +336,7 @@ export class Pages {
     try {
       await shelf.begin(key);
       // The one that is kept stays as it was laid down, whatever becomes of the other.
-      const file = (await shelf.file(key))?.content ?? this.#files.get(key) ?? (await shelf.page(key))?.content;
+      const file = (await shelf.file(key))?.content ?? this.#files.get(key) ?? (await storedPage(shelf, key))?.content;
       if (!file) throw new LecternError('file-unreadable', 'The file is no longer kept here. Lay it down again.');
       if (await this.#unpacked(shelf, page, file)) return;
       const run = this.#client.addSource(page.name, file, opening);
@@ -364,6 +364,12 @@ export class Pages {
     await this.#keeping;
     await shelf.drop(key);
   }
+}
+
+/** A page as it is stored, to be read as its file was. */
+async function storedPage(shelf: Shelf, key: string): Promise<{ name: string; content: Blob } | null> {
+  const page = await shelf.page(key);
+  return page && { name: page.name, content: new Blob([page.bytes]) };
 }
 
 /** Every ZIP file begins so, and so do documents that are packed in one. */
