@@ -8,10 +8,10 @@ use lectern_engine::model::convert::Quantization;
 use lectern_engine::model::encoder::CrossEncoder;
 use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Exchange, Hit, RetrieveOptions, Session, Support, Usage};
 
-use crate::desk::{best, complete, laid, lay};
+use crate::desk::{bare, best, complete, laid, lay};
 use crate::engine::{CITE, options};
 use crate::reranker::reranker_gguf;
-use crate::support::{TestHost, adapter_files, block_on, embedder_gguf, model_file};
+use crate::support::{TestHost, adapter_files, block_on, decoder_gguf, embedder_gguf, model_file};
 
 const BUILT: &str = "Who built the Aldersey lighthouse?";
 
@@ -40,7 +40,6 @@ fn every_sentence_says_how_far_the_passages_hold_it() {
 /// Every line of it is a sentence of the passage that it cites.
 fn assert_quoted(answer: &Answer) {
     assert!(answer.extractive && !answer.refused, "{answer:?}");
-    assert_eq!(answer.usage, Usage::default());
     assert_eq!(answer.answer.lines().count(), answer.sentences.len());
     for (line, sentence) in answer.answer.lines().zip(&answer.sentences) {
         assert_eq!(line, &answer.answer[sentence.start..sentence.end]);
@@ -64,6 +63,7 @@ fn without_a_language_model_the_passages_answer_themselves() {
     };
     let answer = block_on(session.ask(BUILT, None, &options(), &mut on_event)).unwrap();
     assert_quoted(&answer);
+    assert_eq!(answer.usage, Usage::default());
     assert_eq!(told, answer.answer);
     assert!(answer.answer.lines().next().unwrap().contains("1874 by the engineer Margaret Holm"), "{}", answer.answer);
 
@@ -234,4 +234,28 @@ fn passages_are_put_in_the_order_that_the_reader_gives_them() {
     let (mut without_reader, _) = laid();
     let failed = block_on(without_reader.search(BUILT, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap_err();
     assert_eq!(failed.code(), "not-loaded");
+}
+
+#[test]
+fn where_the_model_says_nothing_the_passages_answer_themselves() {
+    let (mut session, _) = bare();
+    block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap();
+    block_on(session.load_decoder(model_file(decoder_gguf()))).unwrap();
+    for name in ["weir.html", "herons.md"] {
+        let page = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/browser/embed/").to_owned() + name).unwrap();
+        lay(&mut session, name, &page).unwrap();
+    }
+    let mut told = String::new();
+    let mut on_event = |event: AskEvent| {
+        if let AskEvent::Token(text) = event {
+            told += &text;
+        }
+    };
+    let answer = block_on(session.ask("Why do herons come to the weir?", None, &options(), &mut on_event)).unwrap();
+    assert!(
+        told.trim_end().ends_with(['1', ']', ':']) && told.len() < 60,
+        "it is a question that it has no answer to: {told}"
+    );
+    assert_quoted(&answer);
+    assert!(answer.answer.contains("at dusk") && answer.usage.completion_tokens > 0, "{answer:?}");
 }

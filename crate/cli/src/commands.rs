@@ -124,7 +124,12 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         println!("{}\n", answer.answer);
     }
     if answer.extractive && !answer.refused {
-        println!("The passages themselves; no language model was asked.\n");
+        let why = if answer.usage.completion_tokens > 0 {
+            "the language model said nothing"
+        } else {
+            "no language model was asked"
+        };
+        println!("The passages themselves; {why}.\n");
     }
     for citation in &answer.citations {
         println!("[{}] {} {}–{}", citation.marker, citation.source, citation.start, citation.end);

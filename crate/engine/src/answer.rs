@@ -12,6 +12,7 @@ use crate::error::EngineError;
 use crate::executor::ExecutorInfo;
 use crate::find::Finder;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
+use crate::quote::quoted;
 use crate::reader::Reader;
 use crate::retrieve::{Exchange, Hit, Retrieval};
 use crate::support::{Sentence, check};
@@ -153,7 +154,7 @@ pub struct Answer {
     pub n_passages_dropped: usize,
     pub stopped: Ending,
     pub dispatches_per_token: Option<usize>,
-    /// The passages' own sentences: no language model was asked.
+    /// The passages' own sentences: no language model was asked, or, where `usage` tells of tokens, it said nothing.
     pub extractive: bool,
     /// Given before and told again: only `timings_ms` are of this time.
     pub cached: bool,
@@ -244,6 +245,16 @@ pub async fn ask<H: Host>(
     if options.rag && !answer.refused {
         answer.answer = attach(&answer.answer, question, shown);
         answer.sentences = check(&answer.answer, question, shown, finder.embedder.as_deref_mut(), host).await?;
+        // A small model may end after "The answer to this question is:".
+        if answer.sentences.is_empty()
+            && generation.stopped == Stopped::End
+            && let Some(embedder) = finder.embedder.as_deref_mut()
+        {
+            let (text, sentences) = quoted(embedder, question, shown, host).await?;
+            if !text.is_empty() {
+                (answer.answer, answer.sentences, answer.extractive) = (text, sentences, true);
+            }
+        }
     }
     answer.citations = citations(&answer.answer, shown);
     answer.usage = Usage {

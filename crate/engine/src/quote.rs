@@ -6,8 +6,10 @@ use lectern_model::host::Host;
 
 use crate::answer::{Answer, AskEvent, AskOptions, Ending};
 use crate::cite::{citations, unmarked};
+use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::find::Finder;
+use crate::retrieve::Hit;
 use crate::sentence::{forms, sentences};
 use crate::support::{Sentence, Support};
 
@@ -42,44 +44,12 @@ pub async fn quote<H: Host>(
     let mut answer = Answer { extractive: true, ..Answer::refusal(retrieval, embedder.encoder.executor()) };
     if relevant {
         answer.n_passages = answer.hits.len();
-        let asked = embedder.embed_question(question, host).await?;
-        let wanted = forms(question);
-        let mut seen = HashSet::new();
-        let candidates: Vec<(usize, String, f32)> = answer
-            .hits
-            .iter()
-            .enumerate()
-            .flat_map(|(i, hit)| sentences(&hit.text).map(move |sentence| (i, unmarked(sentence))))
-            .filter_map(|(i, sentence)| {
-                let said = forms(&sentence);
-                let held = wanted.intersection(&said).count() as f32 / wanted.len().max(1) as f32;
-                (said.len() > 1 && seen.insert(sentence.clone())).then_some((i, sentence, held))
-            })
-            .collect();
-        let texts: Vec<String> = candidates.iter().map(|(_, sentence, _)| sentence.clone()).collect();
-        let vectors = embedder.embed(&texts, host, &mut |_| ()).await?;
-        let mut ranked: Vec<(f32, usize)> = vectors
-            .iter()
-            .zip(&candidates)
-            .map(|(vector, (.., held))| vector.iter().zip(&asked).map(|(a, b)| a * b).sum::<f32>() + held)
-            .zip(0..)
-            .collect();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut text = String::new();
-        for &(_, at) in ranked.iter().take(N_SENTENCES) {
-            let (passage, sentence, _) = &candidates[at];
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            let start = text.len();
-            text += &format!("{sentence} [{}]", passage + 1);
-            let end = text.len();
-            answer.sentences.push(Sentence { start, end, support: Support::Supported, marker: Some(passage + 1) });
-        }
+        let (text, sentences) = quoted(embedder, question, &answer.hits, host).await?;
         if !text.is_empty() {
             answer = Answer {
                 citations: citations(&text, &answer.hits),
                 answer: text,
+                sentences,
                 refused: false,
                 stopped: Ending::End,
                 ..answer
@@ -89,4 +59,51 @@ pub async fn quote<H: Host>(
     on_event(AskEvent::Token(answer.answer.clone()));
     answer.timings_ms.total = host.now_ms() - started;
     Ok(answer)
+}
+
+/// The sentences of `hits` that are nearest to `question`, each on a line of its own with its mark.
+///
+/// # Errors
+/// `cancelled`, `gpu-lost`.
+pub(crate) async fn quoted<H: Host>(
+    embedder: &mut Embedder,
+    question: &str,
+    hits: &[Hit],
+    host: &H,
+) -> Result<(String, Vec<Sentence>), EngineError> {
+    let asked = embedder.embed_question(question, host).await?;
+    let wanted = forms(question);
+    let mut seen = HashSet::new();
+    let candidates: Vec<(usize, String, f32)> = hits
+        .iter()
+        .enumerate()
+        .flat_map(|(i, hit)| sentences(&hit.text).map(move |sentence| (i, unmarked(sentence))))
+        .filter_map(|(i, sentence)| {
+            let said = forms(&sentence);
+            let held = wanted.intersection(&said).count() as f32 / wanted.len().max(1) as f32;
+            (said.len() > 1 && seen.insert(sentence.clone())).then_some((i, sentence, held))
+        })
+        .collect();
+    let texts: Vec<String> = candidates.iter().map(|(_, sentence, _)| sentence.clone()).collect();
+    let vectors = embedder.embed(&texts, host, &mut |_| ()).await?;
+    let mut ranked: Vec<(f32, usize)> = vectors
+        .iter()
+        .zip(&candidates)
+        .map(|(vector, (.., held))| vector.iter().zip(&asked).map(|(a, b)| a * b).sum::<f32>() + held)
+        .zip(0..)
+        .collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut text = String::new();
+    let mut given = Vec::new();
+    for &(_, at) in ranked.iter().take(N_SENTENCES) {
+        let (passage, sentence, _) = &candidates[at];
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let start = text.len();
+        text += &format!("{sentence} [{}]", passage + 1);
+        let marker = Some(passage + 1);
+        given.push(Sentence { start, end: text.len(), support: Support::Supported, marker });
+    }
+    Ok((text, given))
 }

@@ -10,7 +10,6 @@ export interface Reply {
   prefill: { done: number; total: number } | null;
   answer: Answer | null;
   error: ErrorInfo | null;
-  notices: ErrorInfo[];
   options: AskOptions;
 }
 
@@ -51,7 +50,7 @@ export class Conversation {
   async ask(question: string, settings: AskSettings, prepare: () => Promise<void>): Promise<void> {
     const { voice, scale, both } = settings;
     const reply = (adapter: CatalogAdapter | null): Reply => ({
-      voice: adapter && { title: adapter.title, scale }, state: 'waiting', text: '', hits: [], prefill: null, answer: null, error: null, notices: [],
+      voice: adapter && { title: adapter.title, scale }, state: 'waiting', text: '', hits: [], prefill: null, answer: null, error: null,
       options: optionsFor(settings, adapter),
     });
     const exchange: Exchange = { key: ++this.#lastKey, question, replies: voice && both ? [reply(null), reply(voice)] : [reply(voice)] };
@@ -128,9 +127,8 @@ export class Conversation {
         reply.state = 'writing';
         break;
       case 'notice':
-        reply.notices.push({ code: event.code, message: event.message });
-        break;
       case 'executor':
+        // The client tells them to whoever listens.
         break;
     }
   }

@@ -59,8 +59,8 @@ export class LecternAnswer extends DeskElement {
       ${this.#alone()}
       ${answer?.refused ? this.#refused() : nothing}
       ${answer?.extractive && !answer.refused ? html`
-        <p class="note" role="status">The passages themselves; no language model was asked.</p>
-        ${this.desk.models.phase === 'ready' ? this.#again('Ask the language model') : nothing}` : nothing}
+        <p class="note" role="status">The passages themselves; ${answer.usage.completion_tokens ? 'the language model said nothing' : 'no language model was asked'}.</p>
+        ${this.desk.models.phase === 'ready' && !answer.usage.completion_tokens ? this.#again('Ask the language model') : nothing}` : nothing}
       ${answer?.cached ? html`
         <p class="note">${ANSWERED_BEFORE}</p>
         ${this.#again(ANSWER_AGAIN, true)}` : nothing}
