@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use lectern_engine::model::Gguf;
 use lectern_engine::model::convert::Quantization;
 use lectern_engine::model::encoder::CrossEncoder;
+use lectern_engine::retrieve::MIN_SCORE;
 use lectern_engine::{Answer, AskEvent, AskOptions, Ending, Exchange, Hit, RetrieveOptions, Session, Support, Usage};
 
 use crate::desk::{bare, best, complete, laid, lay};
@@ -231,6 +232,22 @@ fn passages_are_put_in_the_order_that_the_reader_gives_them() {
         let order = block_on(session.search(BUILT, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap().hits;
         assert_eq!(spans(&order), expected.iter().map(|&i| spans(&found)[i]).collect::<Vec<_>>());
     }
+    // What it puts first may be far from the question; that something is near was said before.
+    let one = AskOptions { rerank: 99, top_k: Some(1), ..options() };
+    let mut n_far = 0;
+    for question in ["What does a ticket cost?", "May I bring my dog?", "When are the apples ripe?", "How tall is it?"]
+    {
+        let answer = block_on(without_reader.ask(question, None, &one, &mut |_| ())).unwrap();
+        let found = block_on(without_reader.search(question, &best(1))).unwrap();
+        assert_eq!(answer.refused, !found.is_relevant, "{answer:?}");
+        n_far += usize::from(found.is_relevant && answer.hits[0].score < MIN_SCORE);
+    }
+    assert!(n_far > 0);
+    // Of a question of several parts the passages of each stay.
+    let both = "Who built the Aldersey lighthouse? What does a return ticket cost?";
+    let two = block_on(without_reader.search(both, &RetrieveOptions { rerank: 99, ..best(2) })).unwrap().hits;
+    assert_eq!(spans(&two), spans(&block_on(without_reader.search(both, &best(2))).unwrap().hits));
+
     let (mut without_reader, _) = laid();
     let failed = block_on(without_reader.search(BUILT, &RetrieveOptions { rerank: 6, ..best(6) })).unwrap_err();
     assert_eq!(failed.code(), "not-loaded");

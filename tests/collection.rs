@@ -1,7 +1,7 @@
 //! Pages as they are stored: each by itself, and all as one file.
 
 use lectern_engine::embedder::Embedder;
-use lectern_engine::ingest::{expand, extract, ingest};
+use lectern_engine::ingest::{extract, ingest, stored_pages};
 use lectern_engine::model::Gguf;
 use lectern_engine::{Library, Session};
 
@@ -102,7 +102,7 @@ fn a_collection_read_by_another_embedder_is_refused_both_ways() {
 
     // Its pages can be read again, as their files were.
     let pages: Vec<(String, Vec<u8>)> =
-        expand("all.lectern", &bytes, None).unwrap().unwrap().map(|(name, page)| (name, page.unwrap())).collect();
+        stored_pages(&bytes).unwrap().unwrap().map(|(name, page)| (name, page.unwrap())).collect();
     let [(name, page)] = &pages[..] else { panic!("{} pages", pages.len()) };
     let (mut session, _) = bare();
     block_on(session.load_embedder(model_file(embedder_gguf()))).unwrap();
@@ -113,6 +113,12 @@ fn a_collection_read_by_another_embedder_is_refused_both_ways() {
     assert_eq!(found(&mut session), found(&mut expected));
     let [read, wanted] = [&session, &expected].map(|session| &session.library().sources()[0]);
     assert_eq!((&read.text, &read.sections, &read.passages), (&wanted.text, &wanted.sections, &wanted.passages));
+    let mut damaged = bytes.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let told: Vec<_> =
+        stored_pages(&damaged).unwrap().unwrap().map(|(name, page)| (name, page.unwrap_err().code())).collect();
+    assert_eq!(told, [("page 1".to_owned(), "collection-invalid")]);
+    assert!(stored_pages(HANDBOOK.as_bytes()).is_none());
     let cut = extract(name, &page[..page.len() - 4], None).unwrap_err();
     assert_eq!(cut.code(), "collection-invalid");
 }

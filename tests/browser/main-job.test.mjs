@@ -169,7 +169,14 @@ test('a question is asked of one page alone, and of all again', async (t) => {
   assert.deepEqual(await sources(), [other]);
   await page.getByText(`Asked of ${other} alone.`).waitFor();
   // Its row says so, and undoes it.
-  await page.getByRole('button', { name: `Ask only ${other}`, pressed: true }).click();
+  await page.getByRole('button', { name: `Choose ${other}`, pressed: true }).click();
+  await page.getByText(`Only ${other} will be asked.`).waitFor({ state: 'detached' });
+  // Whatever else is chosen, the open page alone, and all again.
+  await page.locator('lectern-pages li').filter({ hasText: first }).hover();
+  await page.getByRole('button', { name: `Choose ${first}` }).click();
+  await page.getByRole('button', { name: 'Ask only this page' }).click();
+  await page.getByText(`Only ${other} will be asked.`).waitFor();
+  await page.locator('lectern-reader').getByRole('button', { name: 'Ask all pages' }).click();
   await page.getByText(`Only ${other} will be asked.`).waitFor({ state: 'detached' });
   await ask(page, question);
   await answered(page);

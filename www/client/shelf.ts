@@ -179,6 +179,11 @@ export class Shelf {
     this.#tell({ type: 'dropped', key });
   }
 
+  /** What is kept of it from now on is its page alone. */
+  dropFile(key: string): Promise<void> {
+    return this.#remove(`file-${key}`);
+  }
+
   keepGraph(tag: string, graph: Uint8Array<ArrayBuffer>): Promise<void> {
     return this.#write(`graph-${tag}`, new Blob([graph]));
   }

@@ -71,7 +71,8 @@ export class LecternAsk extends HTMLElement {
     const asked = question.trim();
     if (!asked || this.#control) return null;
     this.#control = new AbortController();
-    this.#input.value = this.#asked = asked;
+    this.#asked = asked;
+    if (!fresh) this.#input.value = asked;
     this.#show('.note, .answer, .known, ol', false);
     try {
       const library = (this.#library ??= await this.#makeLibrary());

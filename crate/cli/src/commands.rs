@@ -65,7 +65,7 @@ pub struct AskArgs {
     #[arg(long, value_name = "NAME")]
     pub source: Vec<String>,
     /// Answer without reading the pages
-    #[arg(long, conflicts_with_all = ["source", "top_k", "neighbours", "hyde", "rerank"])]
+    #[arg(long, conflicts_with_all = ["source", "neighbours", "hyde", "rerank"])]
     pub no_rag: bool,
     /// Answer with the passages' own sentences, without a language model
     #[arg(long, conflicts_with_all = ["no_rag", "adapter", "hyde"])]
@@ -79,6 +79,10 @@ pub struct AskArgs {
 }
 
 pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
+    if args.extractive && args.passages.asks_reader() {
+        let message = "--extractive asks no language model: --rerank needs --reranker FILE\n";
+        clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, message).exit();
+    }
     let mut session = session(models, false);
     let mut voice = None;
     if !args.extractive {

@@ -41,7 +41,7 @@ pub enum CliError {
     CollectionMismatch { path: PathBuf, n_other: usize },
 
     #[error(
-        "no page is called {name}; pages are called as `lectern search` and the citations of `lectern ask` name them (source-unknown)"
+        "no page and no folder of pages is called \"{name}\"; pages are called as `lectern search` and the citations of `lectern ask` name them (source-unknown)"
     )]
     SourceUnknown { name: String },
 

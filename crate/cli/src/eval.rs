@@ -110,7 +110,7 @@ pub struct QaArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
     /// Only look for passages, without an answer
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["hyde", "neighbours"])]
     retrieval_only: bool,
     /// With --unanswerable: take so many answerable questions
     #[arg(long, value_name = "N", conflicts_with = "limit")]

@@ -79,7 +79,7 @@ fn common_parent(paths: &[PathBuf]) -> PathBuf {
 pub fn pages_named(session: &Session<Terminal>, names: &[String]) -> Result<Vec<u32>, CliError> {
     let mut ids = Vec::new();
     for name in names {
-        let named = session.library().named(name);
+        let named = session.library().named(name.strip_prefix("./").unwrap_or(name));
         if named.is_empty() {
             return Err(CliError::SourceUnknown { name: name.clone() });
         }

@@ -17,7 +17,7 @@ pub struct PassageArgs {
     /// Without it, as many as the model reads best: 2, or 3 in an adapter's voice.
     #[arg(long)]
     top_k: Option<usize>,
-    /// Passages of the same section that are shown before and behind each that is found; with many, short documents are
+    /// Passages of the same section that are shown before and behind each that is found; with many, a short section is
     /// shown whole
     #[arg(long, value_name = "N", default_value_t = 0)]
     neighbours: usize,

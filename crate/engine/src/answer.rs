@@ -34,10 +34,10 @@ pub struct AskOptions {
     pub sources: Vec<u32>,
     /// Whether the passages' own sentences answer, and no language model is asked.
     pub extractive: bool,
-    /// Passages before and behind a hit, within its section, that are shown with it; with many, short documents go in
-    /// whole. Off: of 60 questions of SQuAD 2.0 over the articles as files, without a voice, the share of answers that
+    /// Passages before and behind a hit, within its section, that are shown with it; with many, a short section goes in
+    /// whole, and a short document that has but one. Off: of 60 questions of SQuAD 2.0 over the articles as files, without a voice, the share of answers that
     /// hold the gold answer falls from 0.45 to 0.28 with one neighbour, though what is cited holds it more often (0.96
-    /// for 0.81): a small model finds less in more. Of 100 of CLAP NQ, whose documents are short and go in whole, F1 is
+    /// for 0.81): a small model finds less in more. Of 100 of CLAP NQ, whose documents are such, F1 is
     /// 0.30 for 0.31 without a voice and 0.06 for 0.09 in `cite`'s.
     pub neighbours: usize,
     /// Whether what the reader would answer without pages is searched for too (HyDE, Gao et al. 2022), where nothing was
@@ -45,7 +45,7 @@ pub struct AskOptions {
     /// passage is found first for 52 and not 53, among two for 58 both ways, among three for 59 and not 58, and it costs
     /// an answer.
     pub hyde: bool,
-    /// Passages found that are put in another order, see [`Judge`](crate::rerank::Judge), and how many of them.
+    /// How many of the best passages are put in another order, by a [`Judge`](crate::rerank::Judge); 0 for none.
     pub rerank: usize,
     /// Whether it is answered anew though the answer is known, see [`Session::ask`](crate::Session::ask).
     pub fresh: bool,
@@ -202,7 +202,8 @@ pub async fn ask<H: Host>(
     let started = host.now_ms();
     let options = &imagined(reader, question, options, host).await?;
     let n_shown = n_shown(reader, options);
-    let (retrieval, relevant) = finder.find(Some(reader), n_shown, question, options).await?;
+    let retrieval = finder.find(Some(reader), n_shown, question, options).await?;
+    let relevant = retrieval.is_relevant;
     if options.rag {
         on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     }
@@ -290,8 +291,8 @@ pub async fn read_ahead<H: Host>(
     } else {
         let options = &imagined(reader, question, options, host).await?;
         let n_shown = n_shown(reader, options);
-        let (retrieval, relevant) = finder.find(Some(reader), n_shown, question, options).await?;
-        if !relevant {
+        let retrieval = finder.find(Some(reader), n_shown, question, options).await?;
+        if !retrieval.is_relevant {
             return Ok(0);
         }
         prompt(reader, question, &retrieval.hits, options)?

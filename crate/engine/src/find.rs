@@ -1,6 +1,5 @@
 //! What a question is answered from.
 
-use lectern_index::DensePath;
 use lectern_model::encoder::CrossEncoder;
 use lectern_model::host::Host;
 
@@ -10,7 +9,7 @@ use crate::error::EngineError;
 use crate::library::Library;
 use crate::reader::Reader;
 use crate::rerank::Judge;
-use crate::retrieve::{Retrieval, RetrieveOptions, is_relevant, retrieve, widened};
+use crate::retrieve::{Retrieval, RetrieveOptions, retrieve, widened};
 
 /// The pages, and what finds passages in them.
 pub struct Finder<'a, H: Host> {
@@ -22,7 +21,8 @@ pub struct Finder<'a, H: Host> {
 
 impl<H: Host> Finder<'_, H> {
     /// As [`retrieve`]; the best [`RetrieveOptions::rerank`] are then put in the order that the re-ranker gives them, or,
-    /// where there is none, `reader`.
+    /// where there is none, `reader`. Whether they are relevant is what retrieval said. Passages for a question of several
+    /// parts stay in turn: judged by the whole, those of one part could be all.
     ///
     /// # Errors
     /// As [`retrieve`]; `not-loaded` without an embedder, and where there is nothing to re-rank with.
@@ -35,7 +35,7 @@ impl<H: Host> Finder<'_, H> {
         let embedder = self.embedder.as_deref_mut().ok_or(EngineError::NotLoaded("embedder"))?;
         let wanted = RetrieveOptions { top_k: options.top_k.max(options.rerank), ..*options };
         let mut retrieval = retrieve(self.library, embedder, question, &wanted, self.host).await?;
-        if options.rerank > 0 {
+        if options.rerank > 0 && !retrieval.has_parts {
             let reranker = self.reranker.as_deref_mut().map(Judge::CrossEncoder);
             let judge = reranker.or(reader.map(Judge::Reader));
             let mut judge = judge.ok_or(EngineError::NotLoaded("language model"))?;
@@ -47,18 +47,16 @@ impl<H: Host> Finder<'_, H> {
         Ok(retrieval)
     }
 
-    /// The `n_shown` passages that `question` is answered from, and whether they are near enough to be read; none where
-    /// pages are not used.
+    /// The `n_shown` passages that `question` is answered from; none where pages are not used.
     pub(crate) async fn find(
         &mut self,
         reader: Option<&mut Reader>,
         n_shown: usize,
         question: &str,
         options: &AskOptions,
-    ) -> Result<(Retrieval, bool), EngineError> {
+    ) -> Result<Retrieval, EngineError> {
         if !options.rag {
-            let none = Retrieval { hits: Vec::new(), dense_path: DensePath::None, embed_ms: 0.0, retrieve_ms: 0.0 };
-            return Ok((none, true));
+            return Ok(Retrieval::none());
         }
         if self.library.is_empty() {
             return Err(EngineError::NoDocuments);
@@ -71,10 +69,9 @@ impl<H: Host> Finder<'_, H> {
             rerank: options.rerank,
         };
         let mut retrieval = self.search(reader, question, &how).await?;
-        let relevant = is_relevant(&retrieval.hits);
         if options.neighbours > 0 {
             retrieval.hits = widened(self.library, retrieval.hits, options.neighbours);
         }
-        Ok((retrieval, relevant))
+        Ok(retrieval)
     }
 }

@@ -70,22 +70,11 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
 /// Names and contents, or the reasons why there are none.
 pub type Files<'a> = Box<dyn Iterator<Item = (String, Result<Vec<u8>, EngineError>)> + 'a>;
 
-/// The files of an archive, one at a time, and the pages of a collection, as they are stored; `None` for bytes that are
-/// neither.
+/// The files of an archive, one at a time; `None` for bytes that are no archive.
 ///
 /// # Errors
-/// `file-…` for an archive, `collection-invalid` for a collection that cannot be opened at all.
+/// `file-…` for an archive that cannot be opened at all.
 pub fn expand<'a>(name: &str, bytes: &'a [u8], password: Option<&'a str>) -> Option<Result<Files<'a>, EngineError>> {
-    if is_collection(bytes) {
-        let parts = parts(bytes.len(), &|range| bytes[range].to_vec());
-        return Some(parts.map(|parts| {
-            let pages = parts.into_iter().map(|range| &bytes[range]).filter(|part| !is_segment(part));
-            Box::new(pages.enumerate().map(|(i, page)| match stored_document(page) {
-                Ok((name, _)) => (name, Ok(page.to_vec())),
-                Err(error) => (format!("page {}", i + 1), Err(error)),
-            })) as Files<'a>
-        }));
-    }
     let of = |name: &str| {
         let name = name.to_owned();
         move |error| EngineError::Corpus { name, error }
@@ -99,6 +88,24 @@ pub fn expand<'a>(name: &str, bytes: &'a [u8], password: Option<&'a str>) -> Opt
             let content = content.map_err(of(&name));
             (name, content)
         })) as Files<'a>
+    }))
+}
+
+/// The pages of a collection, as they are stored, for [`extract`]; `None` for bytes that are no collection.
+///
+/// # Errors
+/// `collection-invalid` for one that cannot be opened at all.
+pub fn stored_pages(bytes: &[u8]) -> Option<Result<Files<'_>, EngineError>> {
+    if !is_collection(bytes) {
+        return None;
+    }
+    let parts = parts(bytes.len(), &|range| bytes[range].to_vec());
+    Some(parts.map(|parts| {
+        let pages = parts.into_iter().map(|range| &bytes[range]).filter(|part| !is_segment(part));
+        Box::new(pages.enumerate().map(|(i, page)| match stored_document(page) {
+            Ok((name, _)) => (name, Ok(page.to_vec())),
+            Err(error) => (format!("page {}", i + 1), Err(error)),
+        })) as Files<'_>
     }))
 }
 

@@ -9,6 +9,7 @@ use crate::cite::{citations, unmarked};
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::find::Finder;
+use crate::reader::Reader;
 use crate::retrieve::Hit;
 use crate::sentence::{forms, sentences};
 use crate::support::{Sentence, Support};
@@ -27,6 +28,7 @@ const N_SENTENCES: usize = 3;
 /// `question-empty`, `no-documents`, `not-loaded`, and those of retrieval.
 pub async fn quote<H: Host>(
     finder: &mut Finder<'_, H>,
+    reader: Option<&mut Reader>,
     question: &str,
     options: &AskOptions,
     on_event: &mut dyn FnMut(AskEvent),
@@ -38,7 +40,8 @@ pub async fn quote<H: Host>(
     let host = finder.host;
     let started = host.now_ms();
     let n_shown = options.top_k.unwrap_or(N_PASSAGES).max(1);
-    let (retrieval, relevant) = finder.find(None, n_shown, question, options).await?;
+    let retrieval = finder.find(reader, n_shown, question, options).await?;
+    let relevant = retrieval.is_relevant;
     let embedder = finder.embedder.as_deref_mut().ok_or(EngineError::NotLoaded("embedder"))?;
     on_event(AskEvent::Retrieved(retrieval.hits.clone()));
     let mut answer = Answer { extractive: true, ..Answer::refusal(retrieval, embedder.encoder.executor()) };

@@ -69,7 +69,8 @@ pub struct RetrieveOptions<'a> {
     pub before: Option<&'a Exchange>,
     /// Numbers of the pages to look in; all where none is named.
     pub sources: &'a [u32],
-    /// Of the best passages, how many are put in another order, see [`crate::find::Finder::search`].
+    /// Of the best passages, how many [`Finder::search`](crate::find::Finder::search) puts in another order; nothing to
+    /// [`retrieve`].
     pub rerank: usize,
 }
 
@@ -77,9 +78,21 @@ pub struct RetrieveOptions<'a> {
 #[derive(Clone, Debug)]
 pub struct Retrieval {
     pub hits: Vec<Hit>,
+    /// Whether one of them is near enough to be worth reading, see [`MIN_SCORE`].
+    pub is_relevant: bool,
+    /// Of a question that asks several things.
+    pub has_parts: bool,
     pub dense_path: DensePath,
     pub embed_ms: f64,
     pub retrieve_ms: f64,
+}
+
+impl Retrieval {
+    /// Where pages are not used.
+    pub(crate) fn none() -> Self {
+        let (hits, dense_path) = (Vec::new(), DensePath::None);
+        Self { hits, is_relevant: true, has_parts: false, dense_path, embed_ms: 0.0, retrieve_ms: 0.0 }
+    }
 }
 
 /// The best passages for a question, which may follow up what was said before. Of one that asks several things each part is searched for, and of the parts' passages and the whole's each ranking gives one in turn.
@@ -151,7 +164,7 @@ pub async fn retrieve<H: Host>(
         rankings.push(std::mem::take(&mut ranked.hits));
         ranked.hits = in_turn(&rankings, options.top_k);
     }
-    let hits = ranked
+    let hits: Vec<Hit> = ranked
         .hits
         .iter()
         .filter_map(|hit| {
@@ -171,6 +184,8 @@ pub async fn retrieve<H: Host>(
         })
         .collect();
     Ok(Retrieval {
+        is_relevant: is_relevant(&hits),
+        has_parts: !asked.is_empty(),
         hits,
         dense_path: ranked.dense_path,
         embed_ms: embedded - started,
@@ -181,7 +196,8 @@ pub async fn retrieve<H: Host>(
 /// The `n` first of several rankings, one of each in turn, each once.
 fn in_turn(rankings: &[Vec<RankedChunk>], n: usize) -> Vec<RankedChunk> {
     let mut taken: Vec<RankedChunk> = Vec::new();
-    for rank in 0..n {
+    let longest = rankings.iter().map(Vec::len).max().unwrap_or(0);
+    for rank in 0..longest.min(n) {
         for hit in rankings.iter().filter_map(|ranking| ranking.get(rank)) {
             if taken.iter().all(|other| other.chunk != hit.chunk) {
                 taken.push(*hit);
@@ -192,7 +208,7 @@ fn in_turn(rankings: &[Vec<RankedChunk>], n: usize) -> Vec<RankedChunk> {
     taken
 }
 
-/// Bytes of a passage with its neighbours, so that two and the answer fit beside each other.
+/// Bytes of a passage with its neighbours: two such and an answer fit beside each other.
 const WIDENED_BYTES: usize = 3000;
 
 /// Hits with up to `n` passages of their section before and behind them, as far as [`WIDENED_BYTES`] reach. One that another then holds is left out.
@@ -208,10 +224,12 @@ pub fn widened(library: &Library, hits: Vec<Hit>, n: usize) -> Vec<Hit> {
             loop {
                 let start = before.next().map_or(hit.start, |p| p.span.start);
                 let end = behind.next().map_or(hit.end, |p| p.span.end);
-                if (start, end) == (hit.start, hit.end) || end - start > WIDENED_BYTES {
+                let widest = [(start, end), (start, hit.end), (hit.start, end)];
+                let Some(wider) = widest.into_iter().find(|(start, end)| end - start <= WIDENED_BYTES) else { break };
+                if wider == (hit.start, hit.end) {
                     break;
                 }
-                (hit.start, hit.end) = (start, end);
+                (hit.start, hit.end) = wider;
             }
             hit.text = source.text[hit.start..hit.end].to_owned();
             hit.page = source.page(hit.start);
@@ -224,8 +242,8 @@ pub fn widened(library: &Library, hits: Vec<Hit>, n: usize) -> Vec<Hit> {
     taken
 }
 
-/// Whether a hit is near enough to be worth reading.
-pub fn is_relevant(hits: &[Hit]) -> bool {
+/// Whether a hit is near enough to be worth reading: the best, or of a question of several parts that of any.
+fn is_relevant(hits: &[Hit]) -> bool {
     hits.iter().any(|hit| hit.score >= MIN_SCORE)
 }
 

@@ -1,6 +1,7 @@
 //! Long calls that need no engine, for workers of their own, which may be stopped: reading a file, building a graph.
 
 use js_sys::{Function, Uint8Array};
+use lectern_engine::ingest::stored_pages;
 use wasm_bindgen::prelude::*;
 
 use crate::dto::to_js;
@@ -12,11 +13,12 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<String>) -> Result<JsV
     Ok(to_js(&lectern_engine::ingest::extract(name, bytes, password.as_deref())?))
 }
 
-/// Gives the files of an archive one by one: `on_file(name, bytes, error)`, one of the two being null. Whether the bytes
+/// Gives the files of an archive, or the pages of a collection as they are stored, one by one: `on_file(name, bytes, error)`, one of the two being null. Whether the bytes
 /// are an archive at all.
 #[wasm_bindgen]
 pub fn expand(name: &str, bytes: &[u8], password: Option<String>, on_file: &Function) -> Result<bool, Rejection> {
-    let Some(files) = lectern_engine::ingest::expand(name, bytes, password.as_deref()) else { return Ok(false) };
+    let files = stored_pages(bytes).or_else(|| lectern_engine::ingest::expand(name, bytes, password.as_deref()));
+    let Some(files) = files else { return Ok(false) };
     for (name, content) in files? {
         let (bytes, error) = match content {
             Ok(bytes) => (Uint8Array::from(bytes.as_slice()).into(), JsValue::NULL),

@@ -81,7 +81,7 @@ export async function start(passages) {
   const numberOf = ({ headings }) => Number(headings.at(-1).slice(1));
   const found = async () => {
     const all = [];
-    for (const query of questions) all.push((await call('search', { query, top_k: K })).hits.map(numberOf));
+    for (const query of questions) all.push((await call('search', { query, top_k: K, sources: [] })).hits.map(numberOf));
     return all;
   };
   const wanted = () => known.queries.map((query) => nearest(vectors, Float32Array.from(query), K));
@@ -106,10 +106,10 @@ export async function start(passages) {
     },
     /** By words and vectors. */
     async query() {
-      for (const query of questions) await call('search', { query: spelt(query), top_k: K });
+      for (const query of questions) await call('search', { query: spelt(query), top_k: K, sources: [] });
       // The last one's vector is in memory.
       const query = spelt(questions.at(-1));
-      return probed(() => call('search', { query, top_k: K }));
+      return probed(() => call('search', { query, top_k: K, sources: [] }));
     },
     /** Everything is laid down again, without its graphs: a query, the job of a graph, and its installing. */
     async 'query without graphs'({ n }) {
@@ -135,7 +135,7 @@ export async function start(passages) {
       return probed(async () => { this.file = await call('export_collection', { graphs }); });
     },
     async open() {
-      return probed(async () => { laid = (await call('import_collection', { bytes: this.file })).map(({ info }) => info.id); });
+      return probed(async () => { laid = (await call('import_collection', { bytes: this.file })).map(({ id }) => id); });
     },
     /** The first file of all. */
     async remove() {
@@ -161,8 +161,8 @@ export async function start(passages) {
     async query() {
       const times = [];
       for (const query of questions.map(spelt)) {
-        await call('search', { query, top_k: K });
-        times.push((await call('search', { query, top_k: K })).retrieve_ms);
+        await call('search', { query, top_k: K, sources: [] });
+        times.push((await call('search', { query, top_k: K, sources: [] })).retrieve_ms);
       }
       return { value: quantile(times, 0.5), p95: quantile(times, 0.95), recall: recall(wanted(), await found()) };
     },
@@ -175,7 +175,7 @@ export async function start(passages) {
       const id = await lay(file);
       await graphsBuilt();
       const ms = performance.now() - started;
-      const { hits } = await call('search', { query: `n${n + 7}`, top_k: 1 });
+      const { hits } = await call('search', { query: `n${n + 7}`, top_k: 1, sources: [] });
       if (numberOf(hits[0]) !== n + 7) throw new Error('what was added is not found');
       const share = recall(wanted(), await found());
       await call('remove_source', { id });

@@ -68,9 +68,10 @@ export class Conversation {
     this.#changed();
   }
 
-  /** What a question that follows up is also searched for by: the last one that the pages answered. */
-  get before(): { question: string; answer: string } | null {
+  /** What a question that follows up is also searched for by: the last other one that the pages answered. */
+  before(asked: string): { question: string; answer: string } | null {
     for (const { question, replies } of [...this.list].reverse()) {
+      if (question === asked.trim()) continue;
       const answer = replies.find((reply) => reply.options.rag && reply.answer && !reply.answer.refused)?.answer;
       if (answer) return { question, answer: answer.answer };
     }

@@ -179,14 +179,19 @@ export class Desk extends EventTarget {
 
   /**
    * Asks what is in the box. Without the language model the passages' own sentences answer; without the reading model
-   * the question waits. With `fresh` it is answered anew though the answer is known.
+   * the question waits. With `fresh` it is answered anew though the answer is known, and with `sources` of these pages.
    */
-  ask(question = this.draft, fresh = false): void {
+  ask(question = this.draft, fresh = false, sources = this.#sources): void {
     const asked = question.trim();
     if (!asked || this.conversation.busy) return;
     if (this.settings.use_pages && !this.pages.any) {
       this.draft = question;
       this.notify({ code: 'no-documents', message: 'There are no pages to answer from yet. Lay some down, open the example, or switch off “Use my pages”.' }, 'error');
+      return;
+    }
+    if (this.settings.use_pages && !sources) {
+      this.draft = question;
+      this.notify({ code: 'no-documents', message: 'The pages that are to be asked have not been read. Wait until they are, or ask all pages.' }, 'error');
       return;
     }
     this.notices = this.notices.filter(({ kind }) => kind === 'notice');
@@ -200,7 +205,7 @@ export class Desk extends EventTarget {
     }
     this.draft = '';
     this.#ahead.stop();
-    const asking = this.#asking(extractive, fresh);
+    const asking = this.#asking(asked, extractive, fresh, sources ?? []);
     const { voice } = asking;
     void this.conversation.ask(asked, asking, () => (voice ? this.models.voice(voice) : Promise.resolve()));
   }
@@ -274,16 +279,23 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
-  #asking(extractive = false, fresh = false): AskSettings {
+  /** Of the pages that are asked alone; null while none of them is read. */
+  get #sources(): number[] | null {
+    const { chosen } = this.pages;
+    const ids = chosen.flatMap(({ info }) => info?.id ?? []);
+    return chosen.length > 0 && ids.length === 0 ? null : ids;
+  }
+
+  #asking(asked: string, extractive: boolean, fresh: boolean, sources: number[]): AskSettings {
     const { settings } = this;
     const { use_pages: rag, scale, both } = settings;
     const voice = extractive ? null : settings.voice;
     return {
       rag, voice, scale, both,
       options: {
-        extractive, fresh, sources: this.pages.chosen.flatMap(({ info }) => info?.id ?? []),
+        extractive, fresh, sources,
         // Side by side, both read the same passages.
-        top_k: settings.top_k || (both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [], before: this.conversation.before,
+        top_k: settings.top_k || (both && voice ? PASSAGES_BESIDE : null), max_tokens: settings.max_tokens, stop: [], before: this.conversation.before(asked),
         sampling: { temperature: settings.temperature, top_k: settings.sample_top_k, top_p: settings.top_p, repetition_penalty: settings.repetition_penalty, seed: settings.seed },
       },
     };
@@ -291,8 +303,9 @@ export class Desk extends EventTarget {
 
   /** In its pauses, a question that is being written is searched for and its passages are read. */
   #readAhead(): void {
-    const asking = this.#asking();
-    const can = this.models.phase === 'ready' && !this.conversation.busy && (!asking.rag || this.pages.settled);
+    const sources = this.#sources;
+    const asking = this.#asking(this.draft, false, false, sources ?? []);
+    const can = (sources !== null || !asking.rag) && this.models.phase === 'ready' && !this.conversation.busy && (!asking.rag || this.pages.settled);
     this.#ahead.look(this.draft, can ? optionsFor(asking, asking.both ? null : asking.voice) : null);
   }
 

@@ -34,6 +34,9 @@ const USELESS = ['file-empty', 'file-no-text', 'file-damaged', 'file-too-large',
 /** Another model has read it, whose vectors compare with no others. */
 const OTHER_MODEL = 'index-model-mismatch';
 
+/** What a page as it is stored begins with. */
+const STORED_PAGE = 'LECTPAGE';
+
 /** What may end the tab or the engine the next time too. */
 const HARMFUL = ['engine-died', 'worker-died', 'file-too-slow'];
 
@@ -76,6 +79,7 @@ export class Pages {
     });
     client.on('dropped', (key) => {
       this.list = this.list.filter((page) => page.key !== key);
+      this.#chosen.delete(key);
       this.#options.changed();
     });
   }
@@ -133,8 +137,8 @@ export class Pages {
     this.#options.changed();
   }
 
-  chooseAll(): void {
-    this.#chosen.clear();
+  chooseOnly(...pages: Page[]): void {
+    this.#chosen = new Set(pages.map(({ key }) => key));
     this.#options.changed();
   }
 
@@ -179,6 +183,7 @@ export class Pages {
   async remove(page: Page): Promise<void> {
     this.list = this.list.filter((other) => other !== page);
     this.#files.delete(page.key);
+    this.#chosen.delete(page.key);
     this.#options.changed();
     if (page.state === 'reading') this.#stop?.();
     if (page.info) await this.#client.removeSource(page.info.id);
@@ -203,7 +208,7 @@ export class Pages {
   /** The file that a page was read from; null for one that came in a collection. */
   async original(page: Page): Promise<Blob | null> {
     const kept = await (await this.#shelf).file(page.key);
-    return kept && kept.content;
+    return kept && !await isStoredPage(kept.content) ? kept.content : null;
   }
 
   byId(id: number): Page | undefined {
@@ -268,6 +273,9 @@ export class Pages {
 
   /** The same page laid down again is there once. */
   #once(page: Page, id: number): void {
+    for (const other of this.list.filter((other) => other !== page && other.info?.id === id)) {
+      if (this.#chosen.delete(other.key)) this.#chosen.add(page.key);
+    }
     this.list = this.list.filter((other) => other === page || other.info?.id !== id);
   }
 
@@ -333,10 +341,12 @@ export class Pages {
     this.#options.changed();
     const opening = page.password === undefined ? { key } : { key, password: page.password };
     let failed = null;
+    let isStored = false;
     try {
       await shelf.begin(key);
       // The one that is kept stays as it was laid down, whatever becomes of the other.
       const file = (await shelf.file(key))?.content ?? this.#files.get(key) ?? (await storedPage(shelf, key))?.content;
+      isStored = file !== undefined && await isStoredPage(file);
       if (!file) throw new LecternError('file-unreadable', 'The file is no longer kept here. Lay it down again.');
       if (await this.#unpacked(shelf, page, file)) return;
       const run = this.#client.addSource(page.name, file, opening);
@@ -349,6 +359,8 @@ export class Pages {
       page.info = await run;
       page.state = 'ready';
       this.#files.delete(key);
+      // It has become the page that is kept now.
+      if (isStored) await shelf.dropFile(key);
       this.#once(page, page.info.id);
       if (!this.list.includes(page) && shelf === this.#opened) await this.#client.removeSource(page.info.id);
     } catch (thrown) {
@@ -360,7 +372,7 @@ export class Pages {
     }
     if (!failed) return;
     if (!HARMFUL.includes(failed.code)) await shelf.end(key);
-    if (!USELESS.includes(failed.code)) return;
+    if (!USELESS.includes(failed.code) || isStored) return;
     await this.#keeping;
     await shelf.drop(key);
   }
@@ -370,6 +382,10 @@ export class Pages {
 async function storedPage(shelf: Shelf, key: string): Promise<{ name: string; content: Blob } | null> {
   const page = await shelf.page(key);
   return page && { name: page.name, content: new Blob([page.bytes]) };
+}
+
+async function isStoredPage(file: Blob): Promise<boolean> {
+  return await file.slice(0, STORED_PAGE.length).text() === STORED_PAGE;
 }
 
 /** Every ZIP file begins so, and so do documents that are packed in one. */

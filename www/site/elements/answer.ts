@@ -155,8 +155,9 @@ export class LecternAnswer extends DeskElement {
     `;
   }
 
+  /** Of the same pages, where it was asked of some alone. */
   #again(label: string, fresh = false) {
     if (this.desk.conversation.busy) return nothing;
-    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question, fresh); }}>${label}</button></div>`;
+    return html`<div class="actions"><button class="button small" @click=${() => { this.desk.ask(this.question, fresh, this.reply.options.sources); }}>${label}</button></div>`;
   }
 }

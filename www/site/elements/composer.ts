@@ -77,7 +77,7 @@ export class LecternComposer extends DeskElement {
     return html`
       <p class="chosen" role="status">
         <span>Only ${chosen.length === 1 && first ? html`<b>${first.name}</b>` : `${chosen.length} pages`} will be asked.</span>
-        <button class="link" type="button" @click=${() => { pages.chooseAll(); }}>Ask all pages</button>
+        <button class="link" type="button" @click=${() => { pages.chooseOnly(); }}>Ask all pages</button>
       </p>`;
   }
 

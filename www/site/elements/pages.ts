@@ -144,7 +144,7 @@ export class LecternPages extends DeskElement {
         ${info
           ? html`<button class="name" title=${page.name} @click=${() => { desk.open({ source_id: info.id, name: page.name }); }}>${name}</button>`
           : html`<span class="name" title=${page.name}>${name}</span>`}
-        ${info ? html`<button class="icon only" title="Ask only ${page.name}" aria-label="Ask only ${page.name}" aria-pressed=${chosen ? 'true' : 'false'} @click=${() => { desk.pages.choose(page, !chosen); }}>${icons.only}</button>` : html`<span></span>`}
+        ${info ? html`<button class="icon only" title=${chosen ? 'Chosen: only chosen pages are asked' : 'Choose it: only chosen pages are asked'} aria-label="Choose ${page.name}" aria-pressed=${chosen ? 'true' : 'false'} @click=${() => { desk.pages.choose(page, !chosen); }}>${icons.only}</button>` : html`<span></span>`}
         <button class="icon" title="Take ${page.name} off the desk" aria-label="Take ${page.name} off the desk" @click=${() => { void desk.removePage(page); }}>${icons.close}</button>
         ${this.#state(page)}
       </li>

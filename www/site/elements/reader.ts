@@ -95,8 +95,8 @@ export class LecternReader extends DeskElement {
   #only(page: Page) {
     const { pages } = this.desk;
     if (pages.list.length < 2) return nothing;
-    const chosen = pages.isChosen(page);
-    return html` · <button class="link" @click=${() => { pages.choose(page, !chosen); }}>${chosen ? 'Ask the other pages too' : 'Ask only this page'}</button>`;
+    const isOnly = pages.isChosen(page) && pages.chosen.length === 1;
+    return html` · <button class="link" @click=${() => { pages.chooseOnly(...(isOnly ? [] : [page])); }}>${isOnly ? 'Ask all pages' : 'Ask only this page'}</button>`;
   }
 
   #pdf(page: Page, number: number) {

@@ -16,7 +16,7 @@ use super::{HitRecord, Run, RunRecord};
 use crate::answer::{Answer, AskOptions};
 use crate::error::EngineError;
 use crate::prompt::{REFUSAL, passages_shown};
-use crate::retrieve::{Hit, RetrieveOptions, is_relevant};
+use crate::retrieve::{Hit, Retrieval, RetrieveOptions};
 use crate::session::Session;
 
 /// Chunks ranked for a question: enough for five passages.
@@ -207,10 +207,10 @@ async fn search_all<H: Host>(
                         rerank: options.ask.rerank,
                         ..RetrieveOptions::default()
                     };
-                    let hits = session.search(&question.question, &how).await?.hits;
+                    let Retrieval { hits, is_relevant, .. } = session.search(&question.question, &how).await?;
                     let gold = places.gold(question, session.library());
                     let name = if answerable { "answerable" } else { "unanswerable" };
-                    let mut values = Values::from([(name, f64::from(is_relevant(&hits)))]);
+                    let mut values = Values::from([(name, f64::from(is_relevant))]);
                     if answerable && !gold.places.is_empty() {
                         values.extend(rank(&places.gains(&hits, &gold)));
                         let is_shown = hits.iter().take(n_shown).any(|h| contains_any(&h.text, question.golds()));

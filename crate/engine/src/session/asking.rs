@@ -48,7 +48,8 @@ impl<H: Host> Session<H> {
             return Ok(answer);
         }
         let answer = if options.rag && (options.extractive || self.reader.is_none() && self.embedder.is_some()) {
-            quote(&mut self.finder().0, question, options, on_event).await?
+            let (mut finder, reader) = self.finder();
+            quote(&mut finder, reader, question, options, on_event).await?
         } else {
             self.set_voice(voice)?;
             let (mut finder, reader) = self.finder();
@@ -73,11 +74,16 @@ impl<H: Host> Session<H> {
         if let Some(answer) = self.known.find(asked) {
             return Ok(Some(answer));
         }
+        // Which order a reader gives passages depends on the voice that it has on, and takes long.
+        if options.rerank > 0 {
+            return Ok(None);
+        }
         let Some(answer) = self.known.find_after_all(asked) else { return Ok(None) };
         let (mut finder, reader) = self.finder();
-        let (found, is_relevant) = finder.find(reader, answer.hits.len(), question, options).await?;
+        let found = finder.find(reader, answer.hits.len(), question, options).await?;
         let spans = |hits: &[Hit]| hits.iter().map(|hit| (hit.source_id, hit.start, hit.end)).collect::<Vec<_>>();
-        let is_same = spans(&found.hits) == spans(&answer.hits) && is_relevant == (answer.stopped != Ending::Refused);
+        let is_same =
+            spans(&found.hits) == spans(&answer.hits) && found.is_relevant == (answer.stopped != Ending::Refused);
         Ok(is_same.then_some(Answer { hits: found.hits, ..answer }))
     }
 
