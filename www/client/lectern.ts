@@ -266,10 +266,10 @@ export class Lectern {
     return this.#call('export_collection', { graphs: await this.#keeper.graphs() }).result;
   }
 
-  /** Lays down, beside what is there, what `lectern index` or {@link exportCollection} wrote. */
-  async importCollection(bytes: Uint8Array): Promise<SourceInfo[]> {
+  /** Lays down, beside what is there, what `lectern index` or {@link exportCollection} wrote. Only the engine's worker reads it. */
+  async importCollection(file: Blob): Promise<SourceInfo[]> {
     const { shelf } = this.#keeper;
-    const added = await this.#call('import_collection', { bytes }).result;
+    const added = await this.#call('import_collection', { file }).result;
     for (const info of added) {
       if (!this.#keeper.holds(shelf)) throw aborted();
       if (this.#keeper.texts.has(info.id)) continue;

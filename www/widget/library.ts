@@ -110,9 +110,9 @@ export class Library {
 
   async #openIndex(lectern: Lectern, folder: URL, signal: AbortSignal): Promise<void> {
     const url = new URL('collection.lectern', asFolder(folder));
-    const bytes = new Uint8Array(await (await fetched(url, signal)).arrayBuffer());
+    const file = await (await fetched(url, signal)).blob();
     const home = this.#options.home && asFolder(this.#options.home);
-    for (const { name } of await lectern.importCollection(bytes)) if (home) this.addresses.set(name, new URL(name.split('/').map(encodeURIComponent).join('/'), home).href);
+    for (const { name } of await lectern.importCollection(file)) if (home) this.addresses.set(name, new URL(name.split('/').map(encodeURIComponent).join('/'), home).href);
   }
 
   async #readPages(lectern: Lectern, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<void> {

@@ -149,8 +149,8 @@ export class EngineHost {
     read_ahead: ({ question, options }, emit, signal) => this.#run(signal, (engine) => engine.read_ahead(question, options, emit)),
     generate: ({ messages, options }, emit, signal) => this.#run(signal, (engine) => engine.generate(messages, options, emit)),
     export_collection: ({ graphs }, _emit, signal) => this.#run(signal, (engine) => engine.export_collection(graphs)),
-    import_collection: ({ bytes }, _emit, signal) => this.#run(signal, async (engine) => {
-      const { sources, lost } = await engine.import_collection(bytes);
+    import_collection: ({ file }, _emit, signal) => this.#run(signal, async (engine) => {
+      const { sources, lost } = await engine.import_collection(new Uint8Array(await file.arrayBuffer()));
       for (const message of lost) this.#post({ type: 'notice', notice: { code: 'collection-invalid', message } });
       return sources;
     }),

@@ -100,7 +100,7 @@ export interface Calls {
   generate: { params: { messages: ChatMessage[]; options: GenerateOptions }; result: Generation; event: AskEvent };
   export_collection: { params: { graphs: Uint8Array[] }; result: Uint8Array<ArrayBuffer>; event: never };
   /** All pages that are there then; their texts are asked for one by one. */
-  import_collection: { params: { bytes: Uint8Array }; result: SourceInfo[]; event: never };
+  import_collection: { params: { file: Blob }; result: SourceInfo[]; event: never };
   source_text: { params: { id: number }; result: SourceText; event: never };
   embed: { params: { texts: string[] }; result: Float32Array[]; event: never };
   next_segment_job: { params: Record<string, never>; result: Uint8Array | null; event: never };

@@ -135,7 +135,7 @@ export async function start(passages) {
       return probed(async () => { this.file = await call('export_collection', { graphs }); });
     },
     async open() {
-      return probed(async () => { laid = (await call('import_collection', { bytes: this.file })).map(({ id }) => id); });
+      return probed(async () => { laid = (await call('import_collection', { file: new Blob([this.file]) })).map(({ id }) => id); });
     },
     /** The first file of all. */
     async remove() {

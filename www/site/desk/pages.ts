@@ -321,7 +321,7 @@ export class Pages {
   /** Whether its pages are here now; where another model read them, they are to be read again. */
   async #imported(name: string, file: Blob): Promise<boolean> {
     try {
-      await this.#client.importCollection(new Uint8Array(await file.arrayBuffer()));
+      await this.#client.importCollection(file);
       return true;
     } catch (thrown) {
       const { code } = describe(thrown);
