@@ -264,19 +264,24 @@ test('pages that another model has read are read again: those of a collection th
   await readAll(page, 1);
   assert.equal(await found(page, 'When does the ferry leave?'), 'ferry.md');
 
+  const folders = () => page.evaluate(async () => {
+    const names = [];
+    for await (const name of (await (await navigator.storage.getDirectory()).getDirectoryHandle('lectern')).keys()) names.push(name);
+    return names;
+  });
+  const others = await folders();
   await begin('Of this one');
   await layFiles(page, [{ name: 'Voyages.lectern', bytes: collection }]);
   await readAll(page, 1);
-  const folder = await page.evaluate(async () => {
-    for await (const [folder, handle] of (await (await navigator.storage.getDirectory()).getDirectoryHandle('lectern')).entries()) {
-      const names = [];
-      for await (const name of handle.keys()) names.push(name);
-      const name = names.find((name) => name.startsWith('page-'));
-      if (!name || names.some((name) => name.startsWith('file-'))) continue;
-      return { folder, name, bytes: [...new Uint8Array(await (await (await handle.getFileHandle(name)).getFile()).arrayBuffer())] };
-    }
-    return null;
-  });
+  const [own] = (await folders()).filter((name) => !others.includes(name));
+  const folder = await page.evaluate(async (folder) => {
+    const handle = await (await (await navigator.storage.getDirectory()).getDirectoryHandle('lectern')).getDirectoryHandle(folder);
+    const names = [];
+    for await (const name of handle.keys()) names.push(name);
+    const name = names.find((name) => name.startsWith('page-'));
+    if (!name || names.some((name) => name.startsWith('file-'))) return null;
+    return { folder, name, bytes: [...new Uint8Array(await (await (await handle.getFileHandle(name)).getFile()).arrayBuffer())] };
+  }, own);
   assert.ok(folder, 'a page without its file is kept');
   await page.evaluate(async ({ folder, name, bytes }) => {
     const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('lectern');
