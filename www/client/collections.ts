@@ -93,10 +93,3 @@ async function alone<T>(step: () => Promise<T>): Promise<T> {
   const { locks } = navigator as { locks?: LockManager };
   return locks ? locks.request('lectern-collections', step) : step();
 }
-
-/** What a file that {@link Lectern.exportCollection} or `lectern index` wrote begins with. */
-const MAGIC = 'LECTERN\0';
-
-export async function isCollection(file: Blob): Promise<boolean> {
-  return (await file.slice(0, MAGIC.length).text()) === MAGIC;
-}

@@ -1,10 +1,10 @@
 export type { AdapterSource, ChatMessage, Facts, GpuCounters, LoadEvent, ModelSource, SiteFile } from '../worker/protocol';
-export { weightsOf } from '../worker/protocol';
+export { isCollection, isStoredPage, weightsOf } from '../worker/protocol';
 export { modelSource, readCatalog } from './catalog';
 export type { Catalog, CatalogAdapter, CatalogModel } from './catalog';
 export { LecternError, describe, isAbort } from './errors';
 export type * from './generated';
-export { Collections, isCollection } from './collections';
+export { Collections } from './collections';
 export type { Collection, Storage } from './collections';
 export { Lectern } from './lectern';
 export type { CallOptions, LecternEvents } from './lectern';

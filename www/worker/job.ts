@@ -2,6 +2,7 @@
 import { CodedError, errorInfo, isDeath } from './errors';
 import type { ErrorInfo } from '../client/generated';
 import type { StartJobs } from './package';
+import { isCollection, isStoredPage } from './protocol';
 import type { ExpandedFile, Job, JobResult } from './protocol';
 
 export async function answer(start: StartJobs, job: Job): Promise<[JobResult, Transferable[]]> {
@@ -39,11 +40,9 @@ function isPdf(bytes: Uint8Array): boolean {
 /** Larger files are no pages. */
 const MAX_FILE_BYTES = 64e6;
 
-/** What was stored here was small enough when it was read; with its vectors it may be larger. */
-const STORED = ['LECTERN\0', 'LECTPAGE'];
-
 async function bytesOf(name: string, file: Blob): Promise<Uint8Array> {
-  if (file.size > MAX_FILE_BYTES && !STORED.includes(await file.slice(0, 8).text())) {
+  // What is stored was small enough when it was read; with its vectors it may be larger.
+  if (file.size > MAX_FILE_BYTES && !await isCollection(file) && !await isStoredPage(file)) {
     throw new CodedError('file-too-large', `${name}: The file has ${Math.round(file.size / 1e6)} MB; at most ${MAX_FILE_BYTES / 1e6} MB are read. Lay down the part of it you need.`);
   }
   try {

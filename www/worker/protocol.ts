@@ -148,3 +148,17 @@ export type Job = ({ type: 'extract' } & Opening) | ({ type: 'expand' } & Openin
 /** `start`: to fetch what jobs need, before there is one. */
 export type JobRequest = { type: 'start'; kind: JobsKind } | Job;
 export type JobResult = { document: ReadDocument } | { files: ExpandedFile[] | null } | { built: Uint8Array<ArrayBuffer> } | { error: ErrorInfo };
+
+/** What `lectern index` wrote, or an export: pages, and graphs over them. */
+export function isCollection(file: Blob): Promise<boolean> {
+  return beginsWith(file, 'LECTERN\0');
+}
+
+/** One page, as it is kept. */
+export function isStoredPage(file: Blob): Promise<boolean> {
+  return beginsWith(file, 'LECTPAGE');
+}
+
+async function beginsWith(file: Blob, magic: string): Promise<boolean> {
+  return (await file.slice(0, magic.length).text()) === magic;
+}

@@ -1,4 +1,4 @@
-//! Answers of the passages' own sentences, where no language model is asked.
+//! Answers of the passages' own sentences, where no language model is asked, or where it says nothing.
 
 use std::collections::HashSet;
 

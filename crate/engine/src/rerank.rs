@@ -25,9 +25,10 @@ const NATS: f32 = 10.0;
 /// | by likelihood alone | 0.890, 0.970 | 0.888, 0.963 | 0.792, 0.908 |
 ///
 /// As the questions stand in the sets, without a voice, and by a passage's own text without its headings. Off, since
-/// answers differ by less than their intervals, and five passages more are read before the first word: F1 of 100 questions of
-/// SQuAD 2.0 0.13 and 0.13 without a voice, 0.46 and 0.43 in `cite`'s; of COVID-QA 0.21 and 0.23, 0.23 and 0.24, where
-/// 0.20 and 0.19, 0.15 and 0.14 of the answers hold the gold one.
+/// answers differ by less than their intervals, and five passages more are read before the first word: F1 of 100
+/// questions of SQuAD 2.0 0.13 and 0.13 without a voice, 0.46 and 0.43 in `cite`'s; of COVID-QA 0.21 and 0.23, 0.23 and
+/// 0.24, where 0.20 and 0.19, 0.15 and 0.14 of the answers hold the gold one.
+///
 /// No cross-encoder's weights were at hand to measure one; its arithmetic is held to the reference (`tests/reranker.rs`).
 pub enum Judge<'a> {
     /// By its logit.

@@ -95,7 +95,8 @@ impl Retrieval {
     }
 }
 
-/// The best passages for a question, which may follow up what was said before. Of one that asks several things each part is searched for, and of the parts' passages and the whole's each ranking gives one in turn.
+/// The best passages for a question, which may follow up what was said before. Of one that asks several things each part
+/// is searched for, and of the parts' passages and the whole's each ranking gives one in turn.
 ///
 /// Pairs of questions joined by `and` or put one after the other, 198 of SQuAD 2.0 and 80 of CLAP NQ; share with the
 /// passages of both among the first two and the first five:
@@ -211,7 +212,8 @@ fn in_turn(rankings: &[Vec<RankedChunk>], n: usize) -> Vec<RankedChunk> {
 /// Bytes of a passage with its neighbours: two such and an answer fit beside each other.
 const WIDENED_BYTES: usize = 3000;
 
-/// Hits with up to `n` passages of their section before and behind them, as far as [`WIDENED_BYTES`] reach. One that another then holds is left out.
+/// Hits with up to `n` passages of their section before and behind them, as far as [`WIDENED_BYTES`] reach. One that
+/// another then holds is left out.
 pub fn widened(library: &Library, hits: Vec<Hit>, n: usize) -> Vec<Hit> {
     let mut taken: Vec<Hit> = Vec::new();
     for mut hit in hits {

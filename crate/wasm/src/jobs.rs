@@ -13,8 +13,8 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<String>) -> Result<JsV
     Ok(to_js(&lectern_engine::ingest::extract(name, bytes, password.as_deref())?))
 }
 
-/// Gives the files of an archive, or the pages of a collection as they are stored, one by one: `on_file(name, bytes, error)`, one of the two being null. Whether the bytes
-/// are an archive at all.
+/// Gives the files of an archive, or the pages of a collection as they are stored, one by one: `on_file(name, bytes,
+/// error)`, one of the two last being null. Whether the bytes are either.
 #[wasm_bindgen]
 pub fn expand(name: &str, bytes: &[u8], password: Option<String>, on_file: &Function) -> Result<bool, Rejection> {
     let files = stored_pages(bytes).or_else(|| lectern_engine::ingest::expand(name, bytes, password.as_deref()));

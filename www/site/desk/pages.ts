@@ -1,5 +1,5 @@
 /** The pages on the desk: laid down, being read, ready, or refused with a reason. */
-import { LecternError, describe, isAbort, isCollection } from '../../client/index';
+import { LecternError, describe, isAbort, isCollection, isStoredPage } from '../../client/index';
 import type { ErrorInfo, Kept, Lectern, Shelf, SourceInfo } from '../../client/index';
 
 export interface Page {
@@ -33,9 +33,6 @@ const USELESS = ['file-empty', 'file-no-text', 'file-damaged', 'file-too-large',
 
 /** Another model has read it, whose vectors compare with no others. */
 const OTHER_MODEL = 'index-model-mismatch';
-
-/** What a page as it is stored begins with. */
-const STORED_PAGE = 'LECTPAGE';
 
 /** What may end the tab or the engine the next time too. */
 const HARMFUL = ['engine-died', 'worker-died', 'file-too-slow'];
@@ -382,10 +379,6 @@ export class Pages {
 async function storedPage(shelf: Shelf, key: string): Promise<{ name: string; content: Blob } | null> {
   const page = await shelf.page(key);
   return page && { name: page.name, content: new Blob([page.bytes]) };
-}
-
-async function isStoredPage(file: Blob): Promise<boolean> {
-  return await file.slice(0, STORED_PAGE.length).text() === STORED_PAGE;
 }
 
 /** Every ZIP file begins so, and so do documents that are packed in one. */

@@ -51,9 +51,7 @@ impl<H: Host> Session<H> {
             let (mut finder, reader) = self.finder();
             quote(&mut finder, reader, question, options, on_event).await?
         } else {
-            self.set_voice(voice)?;
-            let (mut finder, reader) = self.finder();
-            let reader = reader.ok_or(EngineError::NotLoaded("language model"))?;
+            let (mut finder, reader) = self.speaking(voice)?;
             ask(reader, &mut finder, question, options, on_event).await?
         };
         self.known.keep(asked, &answer);
@@ -98,10 +96,15 @@ impl<H: Host> Session<H> {
         options: &AskOptions,
         on_event: &mut dyn FnMut(AskEvent),
     ) -> Result<usize, EngineError> {
-        self.set_voice(voice)?;
-        let (mut finder, reader) = self.finder();
-        let reader = reader.ok_or(EngineError::NotLoaded("language model"))?;
+        let (mut finder, reader) = self.speaking(voice)?;
         read_ahead(reader, &mut finder, question, options, on_event).await
+    }
+
+    /// The reader with `voice` on, or none.
+    fn speaking(&mut self, voice: Option<(&str, f32)>) -> Result<(Finder<'_, H>, &mut Reader), EngineError> {
+        self.set_voice(voice)?;
+        let (finder, reader) = self.finder();
+        Ok((finder, reader.ok_or(EngineError::NotLoaded("language model"))?))
     }
 
     fn finder(&mut self) -> (Finder<'_, H>, Option<&mut Reader>) {
