@@ -66,7 +66,7 @@ fn off_and_scale_0_are_bit_identical_to_a_decoder_that_never_saw_a_voice() {
     let (prompt, ..) = first_case("pirate");
     let mut untouched = decoder();
     let expected = read(&mut untouched, &prompt);
-    let next = block_on(untouched.decode(expected.len() as u32 / 2)).unwrap();
+    let next = block_on(untouched.decode(expected.len() as u32 / 2, &())).unwrap();
     let mut decoder = decoder();
     let pirate = voice("pirate", decoder.config());
     let on = |decoder: &mut Decoder, scale| {
@@ -78,7 +78,7 @@ fn off_and_scale_0_are_bit_identical_to_a_decoder_that_never_saw_a_voice() {
     for off in [None, Some((Rc::clone(&pirate), 0.0)), Some((Rc::clone(&pirate), -0.0))] {
         decoder.set_adapter(off).unwrap();
         assert_eq!(bits(&read(&mut decoder, &prompt)), bits(&expected));
-        assert_eq!(bits(&block_on(decoder.decode(expected.len() as u32 / 2)).unwrap()), bits(&next));
+        assert_eq!(bits(&block_on(decoder.decode(expected.len() as u32 / 2, &())).unwrap()), bits(&next));
         assert_eq!(bits(&on(&mut decoder, 1.0)), bits(&first), "on again");
     }
 }

@@ -6,7 +6,7 @@ use lectern_model::likelihood::perplexity;
 use lectern_model::sample::argmax;
 use lectern_model::{Gguf, Precision, fast_instructions};
 
-use crate::support::{block_on, decoder_gguf, floats, golden, ids, largest_difference};
+use crate::support::{TestHost, block_on, decoder_gguf, floats, golden, ids, largest_difference};
 
 /// What a logit may differ from the reference by.
 const LOGIT_TOLERANCE: f32 = 0.05;
@@ -20,7 +20,7 @@ fn weights() -> DecoderWeights {
 /// Reads `prompt` and returns the logits after it.
 pub fn read(decoder: &mut Decoder, prompt: &[u32]) -> Vec<f32> {
     decoder.reset();
-    prompt.chunks(PREFILL_BATCH).map(|batch| block_on(decoder.prefill(batch)).unwrap()).last().unwrap()
+    prompt.chunks(PREFILL_BATCH).map(|batch| block_on(decoder.prefill(batch, &())).unwrap()).last().unwrap()
 }
 
 /// Holds a decoder to a reference case (`first_logits_top20`, greedy ids and their margins) for a prompt.
@@ -49,7 +49,7 @@ pub fn check_case(
             logits.iter().enumerate().filter(|(i, _)| *i != id as usize).map(|(_, v)| *v).fold(f32::MIN, f32::max);
         margin_error = margin_error.max((best - second - margin).abs());
         if step + 1 < greedy_ids.len() {
-            logits = block_on(decoder.decode(id)).unwrap();
+            logits = block_on(decoder.decode(id, &())).unwrap();
         }
     }
     // Each of the two logits may be off by the tolerance.
@@ -93,7 +93,7 @@ fn a_prompt_of_511_tokens_is_answered_as_the_reference_does() {
 fn perplexity_of_the_long_text_is_the_references() {
     let reference = &golden("decoder")["perplexity"];
     let expected = reference["value"].as_f64().unwrap();
-    let got = block_on(perplexity(&mut Decoder::new(weights(), 1024), &ids(&reference["ids"]))).unwrap();
+    let got = block_on(perplexity(&mut Decoder::new(weights(), 1024), &ids(&reference["ids"]), &())).unwrap();
     println!("perplexity {got:.4}, reference {expected:.4}");
     assert!((got / expected - 1.0).abs() <= 0.003, "{got} instead of {expected}");
 }
@@ -103,7 +103,7 @@ fn perplexity_of_the_long_text_is_the_references() {
 fn fast_perplexity_of_the_long_text_is_near_the_references() {
     let mut decoder = Decoder::new(weights(), 1024);
     decoder.set_precision(Precision::Fast);
-    let got = block_on(perplexity(&mut decoder, &ids(&golden("decoder")["perplexity"]["ids"]))).unwrap();
+    let got = block_on(perplexity(&mut decoder, &ids(&golden("decoder")["perplexity"]["ids"]), &())).unwrap();
     println!("perplexity {got:.4} in fast, by {}", fast_instructions().unwrap_or("the exact path"));
     assert!(got <= 18.51, "{got}");
 }
@@ -121,14 +121,14 @@ fn read_in_batches(precision: Precision) {
     let mut decoder = CpuDecoder::new(std::rc::Rc::new(weights()));
     decoder.set_precision(precision);
     let vocab_size = 49152;
-    let whole = decoder.forward(&prompt, Logits::All);
+    let whole = block_on(decoder.forward(&prompt, Logits::All, &()));
     assert_eq!(whole.len(), prompt.len() * vocab_size);
     // A batch size, and from where on single tokens follow.
     for (batch, n_batched) in [(64, 64), (17, 51), (1, 0)] {
         decoder.truncate(0);
         let (batched, single) = prompt.split_at(n_batched);
         for part in batched.chunks(batch).chain(single.chunks(1)) {
-            let last = decoder.forward(part, Logits::Last);
+            let last = block_on(decoder.forward(part, Logits::Last, &()));
             let row = decoder.len() - 1;
             let error = largest_difference(&last, &whole[row * vocab_size..(row + 1) * vocab_size]);
             assert!(error == 0.0, "{precision:?}, batches of {batch}, position {row}: {error}");
@@ -140,10 +140,22 @@ fn read_in_batches(precision: Precision) {
 fn a_cache_cut_back_gives_the_logits_of_a_fresh_one() {
     let prompt = ids(&golden("decoder")["prompts"]["capital"]["ids"]);
     let mut decoder = CpuDecoder::new(std::rc::Rc::new(weights()));
-    let fresh = decoder.forward(&prompt, Logits::Last);
+    let fresh = block_on(decoder.forward(&prompt, Logits::Last, &()));
     decoder.truncate(20);
-    decoder.forward(&[9, 17, 33, 4], Logits::None);
+    block_on(decoder.forward(&[9, 17, 33, 4], Logits::None, &()));
     decoder.truncate(20);
-    let again = decoder.forward(&prompt[20..], Logits::All).split_off((prompt.len() - 21) * 49152);
+    let again = block_on(decoder.forward(&prompt[20..], Logits::All, &())).split_off((prompt.len() - 21) * 49152);
     assert!(again == fresh, "off by {}", largest_difference(&again, &fresh));
+}
+
+/// So that a page's worker is heard while it reads a prompt.
+#[test]
+fn others_have_their_turns_between_the_layers_of_a_batch() {
+    let prompt = ids(&golden("decoder")["prompts"]["lighthouse"]["ids"]);
+    let mut decoder = CpuDecoder::new(std::rc::Rc::new(weights()));
+    let host = TestHost::default();
+    let logits = block_on(decoder.forward(&prompt, Logits::Last, &host));
+    assert!(host.turns.get() >= 5, "{}", host.turns.get());
+    decoder.truncate(0);
+    assert!(logits == block_on(decoder.forward(&prompt, Logits::Last, &())));
 }

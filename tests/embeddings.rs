@@ -21,7 +21,7 @@ fn check_at(precision: Precision, at_least: f32, texts: &str) -> (Vec<Vec<u32>>,
     let golden = golden("embeddings");
     let embedded = golden[texts].as_array().expect("a list of texts").iter().map(|text| {
         let ids = ids(&text["ids"]);
-        let vector = block_on(encoder.embed(std::slice::from_ref(&ids))).unwrap().remove(0);
+        let vector = block_on(encoder.embed(std::slice::from_ref(&ids), &())).unwrap().remove(0);
         let cosine = cosine(&vector, &floats(&text["embedding"]));
         assert!(cosine >= at_least, "cosine {cosine} for {ids:?}");
         assert!((vector.iter().map(|v| v * v).sum::<f32>().sqrt() - 1.0).abs() < 1e-5, "not of unit length");
@@ -44,9 +44,9 @@ fn sentences_point_where_the_reference_points_and_batches_change_nothing() {
     let (ids, alone) = check("sentences");
     // Lengths from 9 to some 20 tokens in one batch, in both orders.
     let mut encoder = encoder();
-    let together = block_on(encoder.embed(&ids)).unwrap();
+    let together = block_on(encoder.embed(&ids, &())).unwrap();
     let reversed: Vec<Vec<u32>> = ids.iter().rev().cloned().collect();
-    let backwards = block_on(encoder.embed(&reversed)).unwrap();
+    let backwards = block_on(encoder.embed(&reversed, &())).unwrap();
     for (i, vector) in alone.iter().enumerate() {
         assert!(largest_difference(vector, &together[i]) <= 1e-5, "sentence {i} in a batch");
         assert!(largest_difference(vector, &backwards[ids.len() - 1 - i]) <= 1e-5, "sentence {i} in a reversed batch");

@@ -63,11 +63,11 @@ fn the_references_first_logits_and_greedy_ids() {
     let case = &golden("decoder")["prompts"]["poem"];
     let (prompt, greedy_ids) = (ids(&case["ids"]), ids(&case["greedy_ids"]));
     decoder.reset();
-    let mut id = argmax(&block_on(decoder.prefill(&prompt)).unwrap());
+    let mut id = argmax(&block_on(decoder.prefill(&prompt, &())).unwrap());
     let greedy = SamplingOptions::default();
     for (step, (&expected, margin)) in greedy_ids.iter().zip(floats(&case["margins"])).take(8).enumerate() {
         assert!(id == expected || margin <= 0.1, "step {step}: {id} instead of {expected}");
-        id = block_on(decoder.decode_some(expected, 1, &Sampler::new(greedy))).unwrap()[0];
+        id = block_on(decoder.decode_some(expected, 1, &Sampler::new(greedy), &())).unwrap()[0];
     }
     let layers = decoder.config().num_hidden_layers;
     let dispatches = decoder.dispatches_per_token().unwrap();
@@ -97,8 +97,8 @@ fn a_voice_speaks_as_with_peft_at_any_scale_and_leaves_nothing_when_off() {
     let golden = golden("adapters");
     let cases = golden["adapters"]["pirate"]["cases"].as_array().expect("golden cases");
     let prompt = ids(&cases[0]["prompt_ids"]);
-    let plain = block_on(decoder.prefill(&prompt)).unwrap();
-    let plain_next = block_on(decoder.decode(prompt[0])).unwrap();
+    let plain = block_on(decoder.prefill(&prompt, &())).unwrap();
+    let plain_next = block_on(decoder.decode(prompt[0], &())).unwrap();
     for scale in [1.0, 0.5] {
         let case = cases.iter().find(|case| case["scale"] == scale).expect("a case at this scale");
         decoder.set_adapter(Some((Rc::clone(&pirate), scale as f32))).unwrap();
@@ -115,8 +115,8 @@ fn a_voice_speaks_as_with_peft_at_any_scale_and_leaves_nothing_when_off() {
     }
     for off in [None, Some((Rc::clone(&pirate), 0.0))] {
         decoder.set_adapter(off).unwrap();
-        assert_eq!(bits(&block_on(decoder.prefill(&prompt)).unwrap()), bits(&plain));
-        assert_eq!(bits(&block_on(decoder.decode(prompt[0])).unwrap()), bits(&plain_next));
+        assert_eq!(bits(&block_on(decoder.prefill(&prompt, &())).unwrap()), bits(&plain));
+        assert_eq!(bits(&block_on(decoder.decode(prompt[0], &())).unwrap()), bits(&plain_next));
     }
 }
 
@@ -175,11 +175,11 @@ fn several_tokens_at_once_are_those_one_by_one() {
     for options in [SamplingOptions::default(), BY_CHANCE] {
         let runs = [1, 2, 9].map(|n| {
             let mut sampler = Sampler::new(options);
-            block_on(decoder.prefill(&IDS)).unwrap();
+            block_on(decoder.prefill(&IDS, &())).unwrap();
             let mut chosen = vec![5];
             while chosen.len() < 20 {
                 let last = chosen[chosen.len() - 1];
-                chosen.extend(block_on(decoder.decode_some(last, n, &sampler)).unwrap());
+                chosen.extend(block_on(decoder.decode_some(last, n, &sampler, &())).unwrap());
                 sampler.advance(n);
             }
             assert_eq!(decoder.ids(), [&IDS[..], &chosen[..chosen.len() - 1]].concat());
@@ -190,10 +190,10 @@ fn several_tokens_at_once_are_those_one_by_one() {
         assert!(runs[0] == runs[1] && runs[1] == runs[2], "{runs:?}");
     }
     // No further than the context, and then an error.
-    block_on(decoder.prefill(&[1; 90])).unwrap();
+    block_on(decoder.prefill(&[1; 90], &())).unwrap();
     let greedy = Sampler::new(SamplingOptions::default());
-    assert_eq!(block_on(decoder.decode_some(1, 16, &greedy)).unwrap().len(), 6);
-    assert_eq!(block_on(decoder.decode_some(1, 16, &greedy)).unwrap_err().code(), "prompt-too-long");
+    assert_eq!(block_on(decoder.decode_some(1, 16, &greedy, &())).unwrap().len(), 6);
+    assert_eq!(block_on(decoder.decode_some(1, 16, &greedy, &())).unwrap_err().code(), "prompt-too-long");
 }
 
 const BY_CHANCE: SamplingOptions =
@@ -256,12 +256,12 @@ fn a_long_context_gives_the_cpus_logits() {
     // On both sides of where a context becomes long.
     let short = LONG_CONTEXT - 2;
     for batch in prompt[..short].chunks(64) {
-        block_on(cpu.read_on(batch)).unwrap();
+        block_on(cpu.read_on(batch, &())).unwrap();
         block_on(gpu.read_on(batch)).unwrap();
     }
     let mut launches = Vec::new();
     for &id in &prompt[short..] {
-        let (expected, logits) = (block_on(cpu.decode(id)).unwrap(), block_on(gpu.decode(id)).unwrap());
+        let (expected, logits) = (block_on(cpu.decode(id, &())).unwrap(), block_on(gpu.decode(id)).unwrap());
         let largest = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
         assert!(largest_difference(&logits, &expected) <= 2e-3 * largest);
         launches.push(gpu.dispatches_per_token());
@@ -305,12 +305,12 @@ fn sentences_point_where_the_reference_points() {
     let golden = golden("embeddings");
     let sentences = golden["sentences"].as_array().expect("sentences");
     let batch: Vec<Vec<u32>> = sentences.iter().map(|sentence| ids(&sentence["ids"])).collect();
-    let vectors = block_on(encoder.embed(&batch)).unwrap();
+    let vectors = block_on(encoder.embed(&batch, &())).unwrap();
     for (sentence, vector) in sentences.iter().zip(&vectors) {
         let cosine: f32 = floats(&sentence["embedding"]).iter().zip(vector).map(|(a, b)| a * b).sum();
         assert!(cosine >= 0.9995, "cosine {cosine} for {}", sentence["ids"]);
     }
     // Alone, without padding, the same.
-    let alone = block_on(encoder.embed(&batch[..1])).unwrap();
+    let alone = block_on(encoder.embed(&batch[..1], &())).unwrap();
     assert!(largest_difference(&alone[0], &vectors[0]) <= 1e-5);
 }

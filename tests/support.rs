@@ -111,6 +111,8 @@ pub struct TestHost {
     pub stop_after: Rc<Cell<Option<u32>>>,
     /// Looks at [`Host::gpu_failure`] that still find nothing; from the one after them on the GPU has failed.
     pub gpu_fails_after: Rc<Cell<Option<u32>>>,
+    /// Turns that others have had.
+    pub turns: Rc<Cell<u32>>,
 }
 
 impl Host for TestHost {
@@ -134,5 +136,7 @@ impl Host for TestHost {
         (left == 0).then(|| "the test took it away".into())
     }
 
-    async fn breathe(&self) {}
+    async fn breathe(&self) {
+        self.turns.set(self.turns.get() + 1);
+    }
 }

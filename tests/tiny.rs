@@ -37,7 +37,7 @@ fn check(shape: Shape) {
     let mut decoder = decoder(&tiny);
     assert_eq!(decoder.config().tied_head, shape.tied_head);
     let expected = tiny.reference.logits(&IDS);
-    let error = relative_error(&block_on(decoder.prefill_all(&IDS)).unwrap(), &expected);
+    let error = relative_error(&block_on(decoder.prefill_all(&IDS, &())).unwrap(), &expected);
     println!("{shape:?}: {error:.1e} of the largest logit");
     assert!(error <= 1e-3, "{shape:?}: {error}");
 }
@@ -75,8 +75,8 @@ fn batches_single_tokens_and_the_reference_agree() {
         decoder.reset();
         for part in IDS.chunks(batch) {
             let logits = match part {
-                [id] => block_on(decoder.decode(*id)).unwrap(),
-                _ => block_on(decoder.prefill(part)).unwrap(),
+                [id] => block_on(decoder.decode(*id, &())).unwrap(),
+                _ => block_on(decoder.prefill(part, &())).unwrap(),
             };
             let row = decoder.ids().len() - 1;
             assert!(relative_error(&logits, &expected[row..=row]) <= 1e-3, "batches of {batch}, position {row}");
@@ -126,7 +126,7 @@ fn check_outline(tiny: &TinyCheckpoint) {
     };
     assert_eq!(shapes(&outline), shapes(&whole));
     let mut decoder = Decoder::new(outline, N_CTX);
-    assert!(block_on(decoder.prefill(&IDS)).unwrap().iter().all(|logit| *logit == 0.0));
+    assert!(block_on(decoder.prefill(&IDS, &())).unwrap().iter().all(|logit| *logit == 0.0));
 }
 
 #[test]
@@ -134,14 +134,14 @@ fn greedy_decoding_takes_the_references_tokens() {
     let tiny = tiny_checkpoint(SECOND);
     let mut decoder = decoder(&tiny);
     let mut ids = IDS.to_vec();
-    let mut next = argmax(&block_on(decoder.prefill(&IDS)).unwrap());
+    let mut next = argmax(&block_on(decoder.prefill(&IDS, &())).unwrap());
     let greedy = Sampler::new(SamplingOptions::default());
     for _ in 0..24 {
         let logits = tiny.reference.logits(&ids).pop().unwrap();
         let best = logits.iter().copied().fold(f64::MIN, f64::max);
         assert!(best - logits[next as usize] <= 2e-3 * best.abs(), "{next} is not the reference's at {}", ids.len());
         ids.push(next);
-        next = block_on(decoder.decode_some(next, 1, &greedy)).unwrap()[0];
+        next = block_on(decoder.decode_some(next, 1, &greedy, &())).unwrap()[0];
     }
 }
 
@@ -152,17 +152,17 @@ fn a_full_context_is_an_error_and_changes_nothing() {
     assert_eq!(decoder.n_ctx(), N_CTX);
     let ids: Vec<u32> = (0..N_CTX as u32).collect();
     for batch in ids.chunks(32) {
-        block_on(decoder.prefill(batch)).unwrap();
+        block_on(decoder.prefill(batch, &())).unwrap();
     }
-    assert_eq!(block_on(decoder.decode(3)).unwrap_err().code(), "prompt-too-long");
+    assert_eq!(block_on(decoder.decode(3, &())).unwrap_err().code(), "prompt-too-long");
     let greedy = Sampler::new(SamplingOptions::default());
-    assert_eq!(block_on(decoder.decode_some(3, 1, &greedy)).unwrap_err().code(), "prompt-too-long");
-    assert_eq!(block_on(decoder.prefill(&IDS)).unwrap_err().code(), "prompt-too-long");
+    assert_eq!(block_on(decoder.decode_some(3, 1, &greedy, &())).unwrap_err().code(), "prompt-too-long");
+    assert_eq!(block_on(decoder.prefill(&IDS, &())).unwrap_err().code(), "prompt-too-long");
     assert_eq!(decoder.ids(), ids);
     decoder.reset();
-    assert_eq!(block_on(decoder.prefill(&[7, 9999])).unwrap_err().code(), "model-invalid");
+    assert_eq!(block_on(decoder.prefill(&[7, 9999], &())).unwrap_err().code(), "model-invalid");
     assert!(decoder.ids().is_empty());
-    assert!(relative_error(&block_on(decoder.prefill(&IDS)).unwrap(), &tiny.reference.logits(&IDS)[23..]) <= 1e-3);
+    assert!(relative_error(&block_on(decoder.prefill(&IDS, &())).unwrap(), &tiny.reference.logits(&IDS)[23..]) <= 1e-3);
 }
 
 fn options(max_tokens: usize) -> GenerateOptions {
@@ -294,13 +294,13 @@ fn check_adapter(config_extra: &str, scaling: f64) {
     let plain = tiny.reference.logits(&IDS);
     for scale in [1.0, 0.5, -1.0] {
         decoder.set_adapter(Some((Rc::clone(&set), scale))).unwrap();
-        let logits = block_on(decoder.prefill_all(&IDS)).unwrap();
+        let logits = block_on(decoder.prefill_all(&IDS, &())).unwrap();
         let expected = merged(&tiny.reference, &adapter, scale.into()).logits(&IDS);
         let error = relative_error(&logits, &expected);
         assert!(error <= 1e-3, "at scale {scale}: {error}");
         assert!(relative_error(&logits, &plain) > 0.05, "the adapter changes next to nothing");
         decoder.reset();
-        let last = IDS.map(|id| block_on(decoder.decode(id)).unwrap()).into_iter().next_back().unwrap();
+        let last = IDS.map(|id| block_on(decoder.decode(id, &())).unwrap()).into_iter().next_back().unwrap();
         assert!(relative_error(&last, &expected[23..]) <= 1e-3, "token by token at scale {scale}");
     }
 }

@@ -34,11 +34,13 @@ const STAGES = {
   adapter: { unit: 'ms', less: true, executor: 'cpu', cases: { switch: (subject) => subject.adapter?.() } },
   'lay-down': { unit: 'kB/s', executor: 'folder', cases: { '128 passages': (subject) => subject.layDown?.() } },
   markdown: { unit: 's', less: true, executor: 'folder', cases: { '1 MB': (subject) => subject.markdown?.() } },
+  // How long a message to the engine's worker may wait, alone and beside a helper.
+  block: { unit: 'ms', less: true, executor: 'folder', cases: cases([['laying down', 'layDown'], ['reading ahead', 'readAhead'], ['answering', 'answer']], ([name]) => name, (subject, [, what]) => subject.block?.(what)) },
   'index-build': { unit: 'ms', less: true, executor: 'index', cases: cases(VECTORS, vectors, (subject, n) => subject.build(n)) },
   'index-query': { unit: 'ms', less: true, executor: 'index', cases: cases(VECTORS, vectors, (subject, n) => subject.query(n)) },
   // A file of 50 passages beside others, and the share of building all anew.
   'index-add': { unit: 'ms', less: true, executor: 'index', cases: cases(VECTORS, (n) => `50@${vectors(n)}`, (subject, n) => subject.add?.(n)) },
-  // How long a message to the engine's worker may wait, in this order: each stands on the one before.
+  // The same of what the index does, in this order: each stands on the one before.
   'index-block': { unit: 'ms', less: true, executor: 'index', cases: Object.assign({}, ...[10000, 50000].map((n) => cases(BLOCKS, (what) => `${what}@${vectors(n)}`, (subject, what) => subject.block?.(what, n)))) },
   // Few tokens: where WebGPU is a program, others take minutes for more.
   'gpu-decode': { unit: 'tok/s', executor: 'gpu', cases: { '16@64': (subject) => subject.decode?.(16, 64) } },

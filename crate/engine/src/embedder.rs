@@ -75,11 +75,11 @@ impl Embedder {
             let longest = ids[order[done]].len();
             let n = (self.encoder.batch_tokens() / longest).clamp(1, order.len() - done);
             let batch: Vec<Vec<u32>> = order[done..done + n].iter().map(|&i| ids[i].clone()).collect();
-            let mut embedded = self.encoder.embed(&batch).await;
+            let mut embedded = self.encoder.embed(&batch, host).await;
             // A dispatch that failed leaves old numbers behind, and reading them succeeds.
             if matches!(embedded, Err(ModelError::GpuLost { .. })) || self.gpu_failed(host) {
                 self.encoder.use_cpu();
-                embedded = self.encoder.embed(&batch).await;
+                embedded = self.encoder.embed(&batch, host).await;
             }
             for (&i, vector) in order[done..done + n].iter().zip(embedded?) {
                 vectors[i] = vector;

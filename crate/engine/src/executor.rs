@@ -2,6 +2,7 @@
 
 use lectern_model::decoder::{Decoder, Executor, LONG_CONTEXT};
 use lectern_model::encoder::Encoder;
+use lectern_model::host::Host;
 use lectern_model::sample::{Sampler, SamplingOptions, argmax};
 use lectern_model::{Device, ModelError};
 
@@ -65,17 +66,22 @@ const COMPONENT_TOLERANCE: f32 = 0.01;
 ///
 /// # Errors
 /// `gpu-unavailable` when the GPU was asked for by name and cannot be used; the decoder is then on the CPU.
-pub async fn choose(decoder: &mut Decoder, preference: Preference, gpu: &Gpu) -> Result<ExecutorInfo, ModelError> {
+pub async fn choose<H: Host>(
+    decoder: &mut Decoder,
+    preference: Preference,
+    gpu: &Gpu,
+    host: &H,
+) -> Result<ExecutorInfo, ModelError> {
     decoder.reset();
-    decoder.use_cpu().await?;
+    decoder.use_cpu(host).await?;
     let device = match candidate(preference, gpu)? {
         Ok(device) => device,
         Err(reason) => return Ok(gpu.on_the_cpu(reason)),
     };
-    let tested = test_decoder(decoder, device).await;
+    let tested = test_decoder(decoder, device, host).await;
     if tested.is_err() {
         decoder.reset();
-        decoder.use_cpu().await?;
+        decoder.use_cpu(host).await?;
     }
     verdict(tested, preference, gpu)
 }
@@ -84,17 +90,18 @@ pub async fn choose(decoder: &mut Decoder, preference: Preference, gpu: &Gpu) ->
 ///
 /// # Errors
 /// As [`choose`]; the encoder is then on the CPU.
-pub async fn choose_encoder(
+pub async fn choose_encoder<H: Host>(
     encoder: &mut Encoder,
     preference: Preference,
     gpu: &Gpu,
+    host: &H,
 ) -> Result<ExecutorInfo, ModelError> {
     encoder.use_cpu();
     let device = match candidate(preference, gpu)? {
         Ok(device) => device,
         Err(reason) => return Ok(gpu.on_the_cpu(reason)),
     };
-    let tested = test_encoder(encoder, device).await;
+    let tested = test_encoder(encoder, device, host).await;
     if tested.is_err() {
         encoder.use_cpu();
     }
@@ -142,25 +149,25 @@ fn verdict(tested: Result<f32, ModelError>, preference: Preference, gpu: &Gpu) -
 }
 
 /// Moves the decoder to `device` and compares; returns the largest difference of a logit.
-async fn test_decoder(decoder: &mut Decoder, device: &Device) -> Result<f32, ModelError> {
+async fn test_decoder<H: Host>(decoder: &mut Decoder, device: &Device, host: &H) -> Result<f32, ModelError> {
     fits(decoder.config().vocab_size, decoder.n_ctx())?;
-    let expected = self_test_logits(decoder).await?;
+    let expected = self_test_logits(decoder, host).await?;
     decoder.use_gpu(device).await?;
-    let got = self_test_logits(decoder).await?;
+    let got = self_test_logits(decoder, host).await?;
     let error = compare(&expected, &got, LOGIT_TOLERANCE)?;
     // The last logits once more as in a long context, and the tokens that follow, chosen by the GPU itself.
     let ([.., last], n_before) = (SELF_TEST_IDS, SELF_TEST_IDS.len() - 1);
     let after_last = got.len() - decoder.config().vocab_size;
     decoder.truncate(n_before);
     decoder.share_attention_from(0);
-    let shared = decoder.decode(last).await?;
+    let shared = decoder.decode(last, host).await?;
     decoder.share_attention_from(LONG_CONTEXT);
     let error = error.max(compare(&expected[after_last..], &shared, LOGIT_TOLERANCE)?);
     let greedy = SamplingOptions::default();
     let mut chosen = Vec::new();
     for options in [greedy, SamplingOptions { temperature: 1.0, top_k: 1, ..greedy }] {
         decoder.truncate(n_before);
-        chosen.push(decoder.decode_some(last, 3, &Sampler::new(options)).await?);
+        chosen.push(decoder.decode_some(last, 3, &Sampler::new(options), host).await?);
     }
     if chosen[0] != chosen[1] || chosen[0][0] != argmax(&got[after_last..]) {
         let reason = "in its self-test it chooses tokens that its logits do not".into();
@@ -171,34 +178,34 @@ async fn test_decoder(decoder: &mut Decoder, device: &Device) -> Result<f32, Mod
 }
 
 /// Logits after each batch and after the last id.
-async fn self_test_logits(decoder: &mut Decoder) -> Result<Vec<f32>, ModelError> {
+async fn self_test_logits<H: Host>(decoder: &mut Decoder, host: &H) -> Result<Vec<f32>, ModelError> {
     decoder.reset();
     let mut logits = Vec::new();
     let mut rest = &SELF_TEST_IDS[..];
     for n in SELF_TEST_BATCHES {
         let (batch, after) = rest.split_at(n);
-        logits.extend(decoder.prefill(batch).await?);
+        logits.extend(decoder.prefill(batch, host).await?);
         rest = after;
     }
     for &id in rest {
-        logits.extend(decoder.decode(id).await?);
+        logits.extend(decoder.decode(id, host).await?);
     }
     Ok(logits)
 }
 
 /// Moves the encoder to `device` and compares; returns the largest difference of a component.
-async fn test_encoder(encoder: &mut Encoder, device: &Device) -> Result<f32, ModelError> {
+async fn test_encoder<H: Host>(encoder: &mut Encoder, device: &Device, host: &H) -> Result<f32, ModelError> {
     fits(encoder.config().vocab_size, encoder.config().max_tokens)?;
-    let expected = self_test_vectors(encoder).await?;
+    let expected = self_test_vectors(encoder, host).await?;
     encoder.use_gpu(device).await?;
-    compare(&expected, &self_test_vectors(encoder).await?, COMPONENT_TOLERANCE)
+    compare(&expected, &self_test_vectors(encoder, host).await?, COMPONENT_TOLERANCE)
 }
 
 /// Vectors of two texts together, and of the shorter one alone: few rows have kernels of their own.
-async fn self_test_vectors(encoder: &mut Encoder) -> Result<Vec<f32>, ModelError> {
+async fn self_test_vectors<H: Host>(encoder: &mut Encoder, host: &H) -> Result<Vec<f32>, ModelError> {
     let texts = [SELF_TEST_IDS.to_vec(), SELF_TEST_IDS[15..].to_vec()];
-    let together = encoder.embed(&texts).await?;
-    let alone = encoder.embed(&texts[1..]).await?;
+    let together = encoder.embed(&texts, host).await?;
+    let alone = encoder.embed(&texts[1..], host).await?;
     Ok([together, alone].concat().concat())
 }
 

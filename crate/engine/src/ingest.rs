@@ -3,11 +3,11 @@
 use lectern_corpus::{ChunkOptions, Chunks, Document};
 use lectern_index::{IndexError, is_segment};
 use lectern_model::host::Host;
+use lectern_model::pace::Pace;
 
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::library::{Library, Passage, Source, SourceInfo, stored_document};
-use crate::pace::Pace;
 use crate::stored::{PAGE, is_collection, parts};
 
 /// How far a file is.

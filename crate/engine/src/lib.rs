@@ -11,7 +11,6 @@ pub mod ingest;
 mod known;
 pub mod library;
 pub mod model_file;
-mod pace;
 pub mod parts;
 pub mod prompt;
 pub mod quote;

@@ -9,11 +9,11 @@ use std::ops::Range;
 use lectern_corpus::{Document, Format, Section, Span};
 use lectern_index::{ChunkId, Entry, Index, IndexError, Language, format};
 use lectern_model::host::Host;
+use lectern_model::pace::Pace;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
-use crate::pace::Pace;
 use crate::stored::{self, PAGE};
 
 /// A file or page, read and cut into passages.

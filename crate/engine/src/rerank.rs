@@ -81,7 +81,7 @@ async fn likelihoods<H: Host>(
         if host.cancelled() {
             return Err(ModelError::Cancelled.into());
         }
-        let nats = log_likelihood(&mut reader.decoder, &prompt, &asked).await? as f32 / asked.len().max(1) as f32;
+        let nats = log_likelihood(&mut reader.decoder, &prompt, &asked, host).await? as f32 / asked.len().max(1) as f32;
         judged.push(hit.score + nats / NATS);
         host.breathe().await;
     }

@@ -146,7 +146,7 @@ impl<H: Host> Session<H> {
         let mut file = file.finish()?;
         let mut reader = Reader::from_gguf(&mut file.gguf)?;
         let info = file.info(reader.decoder.config().num_hidden_layers, reader.decoder.n_ctx());
-        let chosen = choose(&mut reader.decoder, self.preference, &self.gpu).await;
+        let chosen = choose(&mut reader.decoder, self.preference, &self.gpu, &self.host).await;
         // After the self-test, which compares the GPU with what is exact.
         reader.decoder.set_precision(self.precision);
         self.known.clear();
@@ -157,7 +157,7 @@ impl<H: Host> Session<H> {
         if let Some(embedder) = &mut self.embedder {
             // One that cannot follow the reader to the GPU stays on the CPU.
             embedder.set_precision(Precision::Exact);
-            let _ = choose_encoder(&mut embedder.encoder, preference, &self.gpu).await;
+            let _ = choose_encoder(&mut embedder.encoder, preference, &self.gpu, &self.host).await;
             embedder.set_precision(self.precision);
         }
         Ok((info, chosen?))
@@ -177,10 +177,11 @@ impl<H: Host> Session<H> {
         let mut embedder = Embedder::from_gguf(&mut file.gguf, &file.sha256)?;
         let config = embedder.encoder.config();
         let info = file.info(config.num_hidden_layers, config.max_tokens);
-        let chosen = match choose_encoder(&mut embedder.encoder, self.embedder_preference(), &self.gpu).await {
-            Err(ModelError::GpuUnavailable { reason }) => ExecutorInfo::without_gpu(&reason),
-            chosen => chosen?,
-        };
+        let chosen =
+            match choose_encoder(&mut embedder.encoder, self.embedder_preference(), &self.gpu, &self.host).await {
+                Err(ModelError::GpuUnavailable { reason }) => ExecutorInfo::without_gpu(&reason),
+                chosen => chosen?,
+            };
         embedder.set_precision(self.precision);
         self.known.clear();
         self.embedder = Some(embedder);
@@ -401,7 +402,7 @@ impl<H: Host> Session<H> {
         self.set_voice(None)?;
         let reader = self.reader.as_mut().ok_or(EngineError::NotLoaded("language model"))?;
         let ids = reader.tokenizer.encode(text, false)?;
-        Ok((ids.len(), perplexity(&mut reader.decoder, &ids).await?))
+        Ok((ids.len(), perplexity(&mut reader.decoder, &ids, &self.host).await?))
     }
 
     /// One unit vector for each text.

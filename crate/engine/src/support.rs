@@ -212,27 +212,13 @@ mod tests {
     use super::*;
     use crate::retrieve::tests::hit;
 
-    struct Page;
-    impl Host for Page {
-        fn now_ms(&self) -> f64 {
-            0.0
-        }
-        fn cancelled(&self) -> bool {
-            false
-        }
-        fn gpu_failure(&self) -> Option<String> {
-            None
-        }
-        async fn breathe(&self) {}
-    }
-
     /// By words alone: the text of each sentence, how far it is held, and by which passage.
     fn checked<'a>(answer: &'a str, question: &str) -> Vec<(&'a str, Support, Option<usize>)> {
         let passages = [
             hit("The Aldersey lighthouse was built in 1874 by Margaret Holm. It stands 41 metres tall."),
             hit("The ferry leaves at nine and carries bicycles, but no cars."),
         ];
-        let mut check = std::pin::pin!(check(answer, question, &passages, None, &Page));
+        let mut check = std::pin::pin!(check(answer, question, &passages, None, &()));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let std::task::Poll::Ready(Ok(found)) = check.as_mut().poll(&mut context) else {
             panic!("nothing to wait for")

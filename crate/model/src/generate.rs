@@ -72,7 +72,7 @@ macro_rules! retry {
     ($decoder:ident, $host:ident, $on_event:ident, $step:expr) => {{
         if let (Executor::Gpu, Some(reason)) = ($decoder.executor(), $host.gpu_failure()) {
             $on_event(GenerateEvent::GpuLost(reason));
-            $decoder.use_cpu().await?;
+            $decoder.use_cpu($host).await?;
         }
         let n_read = $decoder.ids().len();
         let mut done = $step.await;
@@ -86,7 +86,7 @@ macro_rules! retry {
             if let Some(reason) = failure {
                 $on_event(GenerateEvent::GpuLost(reason));
                 $decoder.truncate(n_read);
-                $decoder.use_cpu().await?;
+                $decoder.use_cpu($host).await?;
                 done = $step.await;
             }
         }
@@ -144,7 +144,7 @@ pub async fn generate<H: Host>(
             let draft = lookup.draft(&written, (room - 1).min(decoder.n_ctx() - written.len()));
             if !draft.is_empty() {
                 let batch: Vec<u32> = [&[next], draft].concat();
-                let logits = decoder.prefill_all(&batch).await?;
+                let logits = decoder.prefill_all(&batch, host).await?;
                 let would: Vec<u32> = logits.chunks_exact(decoder.config().vocab_size).map(argmax).collect();
                 let held = draft.iter().zip(&would).take_while(|(drafted, id)| drafted == id).count();
                 known.extend(&would[..=held]);
@@ -156,11 +156,11 @@ pub async fn generate<H: Host>(
             }
         }
         next = if sampler.looks_back() {
-            let mut logits = retry!(decoder, host, on_event, decoder.decode(next));
+            let mut logits = retry!(decoder, host, on_event, decoder.decode(next, host));
             sampler.sample(&mut logits, &answer.ids)
         } else {
             let asked = host.now_ms();
-            known.extend(retry!(decoder, host, on_event, decoder.decode_some(next, run.min(room), &sampler)));
+            known.extend(retry!(decoder, host, on_event, decoder.decode_some(next, run.min(room), &sampler, host)));
             sampler.advance(known.len());
             run = tokens_at_once((host.now_ms() - asked) / known.len() as f64);
             known.pop_front().unwrap_or(next)
@@ -212,8 +212,8 @@ async fn read<H: Host>(
         }
         let rest = &prompt[decoder.ids().len()..];
         match rest.split_at_checked(PREFILL_BATCH) {
-            Some((batch, [_, ..])) => retry!(decoder, host, on_event, decoder.read_on(batch)),
-            _ => logits = retry!(decoder, host, on_event, decoder.prefill(rest)),
+            Some((batch, [_, ..])) => retry!(decoder, host, on_event, decoder.read_on(batch, host)),
+            _ => logits = retry!(decoder, host, on_event, decoder.prefill(rest, host)),
         }
         on_event(GenerateEvent::Prefill { done: decoder.ids().len(), total: prompt.len() });
         host.breathe().await;

@@ -14,3 +14,20 @@ pub trait Host {
     /// Gives way, so that a message ("stop") can arrive between two tokens.
     fn breathe(&self) -> impl Future<Output = ()>;
 }
+
+/// Nobody: a clock that stands still, and no one to give way to.
+impl Host for () {
+    fn now_ms(&self) -> f64 {
+        0.0
+    }
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+
+    fn gpu_failure(&self) -> Option<String> {
+        None
+    }
+
+    async fn breathe(&self) {}
+}

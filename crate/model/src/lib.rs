@@ -14,6 +14,7 @@ pub mod kv_cache;
 pub mod likelihood;
 mod lookup;
 pub mod lora;
+pub mod pace;
 pub mod packed;
 pub mod quant;
 pub mod sample;

@@ -41,6 +41,8 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
     }, inputs.passages.slice(0, 6));
   };
 
+  const readAhead = (question) => page.evaluate(([text, options]) => document.querySelector('lectern-desk').desk.client.readAhead(text, options).result, [question, { ...ASKED, sampling: SAMPLING }]);
+
   return {
     name: `lectern-${device}-${workers}`,
     async load() {
@@ -112,7 +114,7 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
     async ask(kind) {
       await lay();
       await generate('Hello', 1);
-      if (kind === 'typed') await page.evaluate(([text, options]) => document.querySelector('lectern-desk').desk.client.readAhead(text, options).result, [QUESTIONS[0], { ...ASKED, sampling: SAMPLING }]);
+      if (kind === 'typed') await readAhead(QUESTIONS[0]);
       const ask = (question) => page.evaluate(async ([text, options]) => {
         const started = performance.now();
         const run = document.querySelector('lectern-desk').desk.client
@@ -126,6 +128,36 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
       if (kind === 'follow-up') asked = await ask(QUESTIONS[1]);
       console.error(`${kind}: prompt of ${asked.prompt_tokens} tokens, ${asked.cached_tokens} of them not read again`);
       return asked.first;
+    },
+    async readAhead() {
+      await lay();
+      await generate('Hello', 1);
+      return readAhead(QUESTIONS[0]);
+    },
+    /** A whole answer, with its sentences held against their passages. */
+    async answer() {
+      await lay();
+      await generate('Hello', 1);
+      return page.evaluate(([text, options]) => document.querySelector('lectern-desk').desk.client.ask(text, options).result, [QUESTIONS[1], { ...ASKED, max_tokens: 48, sampling: SAMPLING }]);
+    },
+    /** The longest turn of the engine's worker, in milliseconds, while `what` is done. */
+    async block(what) {
+      const engine = await engineOf(page);
+      await engine.evaluate(() => {
+        const { port1, port2 } = new MessageChannel();
+        const watch = { longest: 0, end: () => { port1.close(); return watch.longest; } };
+        let last = performance.now();
+        port1.onmessage = () => {
+          const now = performance.now();
+          watch.longest = Math.max(watch.longest, now - last);
+          last = now;
+          port2.postMessage(null);
+        };
+        port2.postMessage(null);
+        self.watch = watch;
+      });
+      await this[what]();
+      return engine.evaluate(() => self.watch.end());
     },
     /** Milliseconds of a question of a few words, whose one token comes in the other voice than the last. */
     async adapter() {
@@ -150,6 +182,11 @@ export async function open({ browser, dist, executor, workers = 1, inputs }) {
     },
     close,
   };
+}
+
+async function engineOf(page) {
+  for (const worker of page.workers()) if (await worker.evaluate(() => self.name) === 'lectern-engine') return worker;
+  throw new Error('the page has no worker of the engine');
 }
 
 /** Files that a page fetches before a model. */

@@ -6,12 +6,14 @@ use lectern_simd::{Attention, attend};
 
 use crate::Precision;
 use crate::decoder::weights::{DecoderWeights, LayerWeights};
+use crate::host::Host;
 use crate::kernel::cpu::activation::Activations;
 use crate::kernel::cpu::matmul::{Bits, Scratch, matmul};
 use crate::kernel::cpu::norm::{rms_norm, rope, silu_mul};
 use crate::kernel::cpu::vector::{add, dot};
 use crate::kv_cache::KvCache;
 use crate::lora::{ActiveLora, LowRank, Projection};
+use crate::pace::Pace;
 use crate::packed::{PackedFormat, PackedMatrix};
 
 /// Which rows of a batch get logits.
@@ -102,11 +104,11 @@ impl CpuDecoder {
         self.cache.truncate(len);
     }
 
-    /// Reads `ids` at the next positions.
+    /// Reads `ids` at the next positions. `host` has its turns between layers.
     ///
     /// # Shapes
     /// Returns `[rows, vocab_size]` logits: no row, the last one, or one for each id.
-    pub fn forward(&mut self, ids: &[u32], logits: Logits) -> Vec<f32> {
+    pub async fn forward<H: Host>(&mut self, ids: &[u32], logits: Logits, host: &H) -> Vec<f32> {
         let weights = Rc::clone(&self.weights);
         let n = ids.len();
         self.buffers.x.clear();
@@ -120,10 +122,13 @@ impl CpuDecoder {
             Logits::Last => n - 1,
             Logits::All => 0,
         };
+        let mut pace = Pace::new(host);
         for (index, layer) in weights.layers.iter().enumerate() {
             let is_last = index + 1 == weights.layers.len();
             self.attention(index, layer, if is_last { first } else { 0 });
+            pace.step().await;
             self.mlp(index, layer);
+            pace.step().await;
         }
         self.cache.advance(n);
         self.head(&weights)

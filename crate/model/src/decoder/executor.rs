@@ -8,6 +8,7 @@ use crate::decoder::cpu::{CpuDecoder, Logits};
 use crate::decoder::gpu::{GpuDecoder, MAX_RUN};
 use crate::decoder::weights::DecoderWeights;
 use crate::error::ModelError;
+use crate::host::Host;
 use crate::lora::{ActiveLora, LoraSet};
 use crate::sample::Sampler;
 use crate::{Device, Precision};
@@ -40,7 +41,8 @@ pub fn compile_ahead(device: &Device, weights: &DecoderWeights, n_ctx: usize) ->
     GpuDecoder::compile(device, weights, n_ctx.min(weights.config.context_length))
 }
 
-/// A decoder with its KV cache. The CPU executor is always there, so that a lost GPU loses nothing.
+/// A decoder with its KV cache. The CPU executor is always there, so that a lost GPU loses nothing. A host has its turns
+/// while the CPU reads.
 pub struct Decoder {
     weights: Rc<DecoderWeights>,
     n_ctx: usize,
@@ -90,13 +92,13 @@ impl Decoder {
     ///
     /// # Errors
     /// None that reading the same ids before did not have.
-    pub async fn use_cpu(&mut self) -> Result<(), ModelError> {
+    pub async fn use_cpu<H: Host>(&mut self, host: &H) -> Result<(), ModelError> {
         #[cfg(feature = "gpu")]
         if self.gpu.take().is_some() {
             let ids = std::mem::take(&mut self.ids);
             self.cpu.truncate(0);
             for batch in ids.chunks(PREFILL_BATCH) {
-                self.read(batch, Logits::None).await?;
+                self.read(batch, Logits::None, host).await?;
             }
         }
         Ok(())
@@ -216,8 +218,8 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Self::prefill`].
-    pub async fn read_on(&mut self, ids: &[u32]) -> Result<(), ModelError> {
-        self.read(ids, Logits::None).await.map(|_| ())
+    pub async fn read_on<H: Host>(&mut self, ids: &[u32], host: &H) -> Result<(), ModelError> {
+        self.read(ids, Logits::None, host).await.map(|_| ())
     }
 
     /// Reads a batch of a prompt, at most [`PREFILL_BATCH`] ids, and returns the logits after its
@@ -225,23 +227,23 @@ impl Decoder {
     ///
     /// # Errors
     /// `prompt-too-long` past [`Self::n_ctx`], `gpu-lost`.
-    pub async fn prefill(&mut self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
-        self.read(ids, Logits::Last).await
+    pub async fn prefill<H: Host>(&mut self, ids: &[u32], host: &H) -> Result<Vec<f32>, ModelError> {
+        self.read(ids, Logits::Last, host).await
     }
 
     /// Reads a batch and returns the logits after every id, `[n, vocab_size]`.
     ///
     /// # Errors
     /// As [`Self::prefill`].
-    pub async fn prefill_all(&mut self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
-        self.read(ids, Logits::All).await
+    pub async fn prefill_all<H: Host>(&mut self, ids: &[u32], host: &H) -> Result<Vec<f32>, ModelError> {
+        self.read(ids, Logits::All, host).await
     }
 
     /// Reads one generated id and returns the logits after it, `[vocab_size]`.
     ///
     /// # Errors
     /// As [`Self::prefill`].
-    pub async fn decode(&mut self, id: u32) -> Result<Vec<f32>, ModelError> {
+    pub async fn decode<H: Host>(&mut self, id: u32, host: &H) -> Result<Vec<f32>, ModelError> {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &mut self.gpu {
             room(self.n_ctx, self.ids.len(), 1)?;
@@ -249,7 +251,7 @@ impl Decoder {
             self.ids.push(id);
             return Ok(logits);
         }
-        self.read(&[id], Logits::Last).await
+        self.read(&[id], Logits::Last, host).await
     }
 
     /// Reads one generated id and chooses the next: as many as are wanted on the GPU (up to its own limit), which then
@@ -260,7 +262,13 @@ impl Decoder {
     ///
     /// # Panics
     /// When no token is wanted, or for a sampler that looks back at tokens.
-    pub async fn decode_some(&mut self, id: u32, n: usize, sampler: &Sampler) -> Result<Vec<u32>, ModelError> {
+    pub async fn decode_some<H: Host>(
+        &mut self,
+        id: u32,
+        n: usize,
+        sampler: &Sampler,
+        host: &H,
+    ) -> Result<Vec<u32>, ModelError> {
         assert!(n > 0 && !sampler.looks_back());
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &mut self.gpu {
@@ -272,11 +280,11 @@ impl Decoder {
             self.ids.extend(&chosen[..n - 1]);
             return Ok(chosen);
         }
-        let mut logits = self.read(&[id], Logits::Last).await?;
+        let mut logits = self.read(&[id], Logits::Last, host).await?;
         Ok(vec![sampler.clone().sample(&mut logits, &[])])
     }
 
-    async fn read(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>, ModelError> {
+    async fn read<H: Host>(&mut self, ids: &[u32], logits: Logits, host: &H) -> Result<Vec<f32>, ModelError> {
         room(self.n_ctx, self.ids.len(), ids.len())?;
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= self.weights.config.vocab_size) {
             return Err(ModelError::invalid("prompt", format!("token {id} is not in the vocabulary")));
@@ -291,7 +299,7 @@ impl Decoder {
             self.ids.extend_from_slice(ids);
             return Ok(out);
         }
-        let out = self.cpu.forward(ids, logits);
+        let out = self.cpu.forward(ids, logits, host).await;
         self.ids.extend_from_slice(ids);
         Ok(out)
     }

@@ -7,11 +7,13 @@ use lectern_simd::{Attention, Held, attend};
 use crate::Precision;
 use crate::encoder::config::Pooling;
 use crate::encoder::weights::{EncoderLayer, EncoderWeights, Linear};
+use crate::host::Host;
 use crate::kernel::cpu::activation::Activations;
 use crate::kernel::cpu::matmul::{Bits, Scratch, matmul};
 use crate::kernel::cpu::norm::{gelu, gelu_fast, layer_norm};
 use crate::kernel::cpu::vector::{add, dot};
 use crate::kv_cache::Eights;
+use crate::pace::Pace;
 
 /// Runs an encoder's weights on the CPU.
 pub struct CpuEncoder {
@@ -49,11 +51,11 @@ impl CpuEncoder {
     }
 
     /// One unit vector `[hidden_size]` for each sequence of ids.
-    pub fn embed(&mut self, batch: &[&[u32]]) -> Vec<Vec<f32>> {
+    pub async fn embed<H: Host>(&mut self, batch: &[&[u32]], host: &H) -> Vec<Vec<f32>> {
         let weights = Rc::clone(&self.weights);
         let config = &weights.config;
         let hidden = config.hidden_size;
-        let mut rows = self.hidden_rows(batch, usize::MAX).chunks_exact(hidden);
+        let mut rows = self.hidden_rows(batch, usize::MAX, host).await.chunks_exact(hidden);
         batch
             .iter()
             .map(|ids| {
@@ -72,7 +74,7 @@ impl CpuEncoder {
 
     /// The last layer's row of every token, `[n, hidden_size]`, sequences one after the other. The first `n_first` ids
     /// of each are of segment 0, the others of segment 1.
-    pub(super) fn hidden_rows(&mut self, batch: &[&[u32]], n_first: usize) -> &[f32] {
+    pub(super) async fn hidden_rows<H: Host>(&mut self, batch: &[&[u32]], n_first: usize, host: &H) -> &[f32] {
         let weights = Rc::clone(&self.weights);
         let b = &mut self.buffers;
         b.x.clear();
@@ -81,8 +83,10 @@ impl CpuEncoder {
         }
         let norm = &weights.embedding_norm;
         layer_norm(&mut b.x, &norm.weight, &norm.bias, weights.config.layer_norm_eps);
+        let mut pace = Pace::new(host);
         for layer in &weights.layers {
             self.layer(layer, batch);
+            pace.step().await;
         }
         &self.buffers.x
     }

@@ -139,7 +139,7 @@ impl CrossEncoder {
             let n = (CPU_BATCH_TOKENS / pairs[longest].len()).clamp(1, rest.len());
             let (now, later) = rest.split_at(n);
             let batch: Vec<&[u32]> = now.iter().map(|&i| &pairs[i][..]).collect();
-            for (&i, score) in now.iter().zip(self.logits(&batch, first.len())) {
+            for (&i, score) in now.iter().zip(self.logits(&batch, first.len(), host).await) {
                 scores[i] = score;
             }
             rest = later;
@@ -153,9 +153,9 @@ impl CrossEncoder {
     }
 
     /// `c · tanh(P x + p) + d` of the first row of each pair, whose first `n_first` ids are the question's.
-    fn logits(&mut self, batch: &[&[u32]], n_first: usize) -> Vec<f32> {
+    async fn logits<H: Host>(&mut self, batch: &[&[u32]], n_first: usize, host: &H) -> Vec<f32> {
         let hidden = self.weights.config.hidden_size;
-        let mut rows = self.cpu.hidden_rows(batch, n_first);
+        let mut rows = self.cpu.hidden_rows(batch, n_first, host).await;
         let mut firsts = Vec::with_capacity(batch.len() * hidden);
         for ids in batch {
             firsts.extend_from_slice(&rows[..hidden]);

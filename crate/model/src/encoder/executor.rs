@@ -9,10 +9,11 @@ use crate::encoder::cpu::CpuEncoder;
 use crate::encoder::gpu::GpuEncoder;
 use crate::encoder::weights::EncoderWeights;
 use crate::error::ModelError;
+use crate::host::Host;
 use crate::{Device, Precision};
 
 /// Tokens of a batch on the CPU, padding aside: enough rows to reuse each weight, few enough for its rows to stay in
-/// cache, and for a page's worker to be heard between batches.
+/// cache.
 pub const CPU_BATCH_TOKENS: usize = 128;
 #[cfg(feature = "gpu")]
 const GPU_BATCH_TOKENS: usize = 256;
@@ -86,11 +87,12 @@ impl Encoder {
     }
 
     /// One unit vector `[hidden_size]` for each sequence; a sequence longer than
-    /// [`EncoderConfig::max_tokens`] is read up to there (its last id kept, for the end marker).
+    /// [`EncoderConfig::max_tokens`] is read up to there (its last id kept, for the end marker). `host` has its turns
+    /// between the CPU's layers.
     ///
     /// # Errors
     /// `model-invalid` for an empty sequence or an id outside the vocabulary, `gpu-lost`.
-    pub async fn embed(&mut self, batch: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, ModelError> {
+    pub async fn embed<H: Host>(&mut self, batch: &[Vec<u32>], host: &H) -> Result<Vec<Vec<f32>>, ModelError> {
         let config = &self.weights.config;
         let mut cut = Vec::with_capacity(batch.len());
         for ids in batch {
@@ -108,6 +110,6 @@ impl Encoder {
         if let Some(gpu) = &mut self.gpu {
             return gpu.embed(&batch).await;
         }
-        Ok(self.cpu.embed(&batch))
+        Ok(self.cpu.embed(&batch, host).await)
     }
 }

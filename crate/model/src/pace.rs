@@ -1,12 +1,12 @@
 //! Turns for others within long work.
 
-use lectern_model::host::Host;
+use crate::host::Host;
 
 /// Milliseconds of work after which others have a turn: a page's worker is to be heard within 50.
 const MAX_MS: f64 = 10.0;
 
 /// When the last turn was.
-pub(crate) struct Pace<'a, H: Host> {
+pub struct Pace<'a, H: Host> {
     host: &'a H,
     last: f64,
 }
