@@ -23,7 +23,7 @@ ulimit -s 1024
 # Longest input: above it a format shows nothing new.
 max_len() {
     case $1 in
-        extract_pdf | extract_docx | extract_epub | archive) echo 16384 ;;
+        extract_pdf | extract_docx | extract_epub | archive | model) echo 16384 ;;
         *) echo 4096 ;;
     esac
 }

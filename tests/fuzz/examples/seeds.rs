@@ -14,6 +14,10 @@ use safetensors::{Dtype, tensor::TensorView};
 
 type Seed = (String, Vec<u8>);
 
+/// `bert.pooling_type`.
+const MEAN: u32 = 1;
+const RANK: u32 = 4;
+
 fn main() -> std::io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     for (target, seeds) in all() {
@@ -43,6 +47,7 @@ fn all() -> Vec<(&'static str, Vec<Seed>)> {
         ("archive", archives()),
         ("chunker", passages()),
         ("gguf", vec![seed("small", gguf())]),
+        ("model", models()),
         ("safetensors", adapters()),
         ("index_format", indexes()),
     ]
@@ -208,6 +213,108 @@ fn gguf() -> Vec<u8> {
         file.tensor(name, shape, kind, data).expect("as many bytes as the shape says");
     }
     file.finish()
+}
+
+/// A decoder with each kind of vocabulary, an embedder and a re-ranker, each of one layer.
+fn models() -> Vec<Seed> {
+    let matrix = |file: &mut GgufWriter, name: &str, rows: usize, cols: usize| {
+        let data: Vec<u8> = (0..rows * cols / 32)
+            .flat_map(|i| [0, 36].into_iter().chain((0..32).map(move |j| (i * 7 + j * 3) as u8)))
+            .collect();
+        file.tensor(name, &[rows, cols], TensorKind::Q8_0, data).expect("as many bytes as the shape says");
+    };
+    let vector = |file: &mut GgufWriter, name: &str, len: usize| {
+        file.tensor(name, &[len], TensorKind::F16, [0, 60].repeat(len)).expect("as many bytes as the shape says");
+    };
+    let texts = |texts: &[&str]| Value::Array(texts.iter().copied().map(Value::from).collect());
+    let decoder = |kind: &str| {
+        let mut file = GgufWriter::new();
+        file.set("general.architecture", "llama");
+        for (key, value) in
+            [("embedding_length", 32u32), ("feed_forward_length", 32), ("block_count", 1), ("context_length", 32)]
+        {
+            file.set(format!("llama.{key}"), value);
+        }
+        file.set("llama.attention.head_count", 2u32);
+        file.set("llama.attention.head_count_kv", 1u32);
+        file.set("llama.attention.layer_norm_rms_epsilon", 1e-5f32);
+        file.set("tokenizer.ggml.model", kind);
+        file.set("tokenizer.ggml.pre", "smollm");
+        file.set("tokenizer.ggml.tokens", texts(&["<s>", "a", "b", "ab", "<0x0A>", "\u{2581}", "\u{120}", "\u{c3}"]));
+        file.set("tokenizer.ggml.scores", Value::Array((0..8).map(|i| Value::F32(-(i as f32))).collect()));
+        file.set("tokenizer.ggml.token_type", Value::Array([3u32, 1, 1, 1, 6, 1, 1, 1].map(Value::from).into()));
+        file.set("tokenizer.ggml.merges", texts(&["a b"]));
+        file.set("tokenizer.ggml.bos_token_id", 0u32);
+        file.set("tokenizer.ggml.eos_token_id", 0u32);
+        file.set("tokenizer.chat_template", "{% for m in messages %}{{ m['content'] | trim }}{% endfor %}");
+        matrix(&mut file, "token_embd.weight", 8, 32);
+        vector(&mut file, "output_norm.weight", 32);
+        for name in ["attn_norm", "ffn_norm"] {
+            vector(&mut file, &format!("blk.0.{name}.weight"), 32);
+        }
+        for (name, rows) in [
+            ("attn_q", 32),
+            ("attn_k", 16),
+            ("attn_v", 16),
+            ("attn_output", 32),
+            ("ffn_gate", 32),
+            ("ffn_up", 32),
+            ("ffn_down", 32),
+        ] {
+            matrix(&mut file, &format!("blk.0.{name}.weight"), rows, 32);
+        }
+        file.finish()
+    };
+    let encoder = |pooling: u32| {
+        let mut file = GgufWriter::new();
+        file.set("general.architecture", "bert");
+        for (key, value) in [
+            ("embedding_length", 32u32),
+            ("feed_forward_length", 32),
+            ("block_count", 1),
+            ("context_length", 16),
+            ("attention.head_count", 4),
+            ("pooling_type", pooling),
+        ] {
+            file.set(format!("bert.{key}"), value);
+        }
+        file.set("bert.attention.layer_norm_epsilon", 1e-12f32);
+        file.set("tokenizer.ggml.model", "bert");
+        file.set(
+            "tokenizer.ggml.tokens",
+            texts(&["[CLS]", "[SEP]", "[UNK]", "\u{2581}b", "\u{2581}a", "b", "e", "<s>"]),
+        );
+        file.set("tokenizer.ggml.token_type", Value::Array([3u32, 3, 3, 1, 1, 1, 1, 1].map(Value::from).into()));
+        for (key, id) in [("cls", 0u32), ("seperator", 1), ("unknown", 2)] {
+            file.set(format!("tokenizer.ggml.{key}_token_id"), id);
+        }
+        matrix(&mut file, "token_embd.weight", 8, 32);
+        matrix(&mut file, "position_embd.weight", 16, 32);
+        matrix(&mut file, "token_types.weight", 2, 32);
+        let mut linears = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"]
+            .map(|name| format!("blk.0.{name}"))
+            .to_vec();
+        if pooling == RANK {
+            linears.push("cls".into());
+            vector(&mut file, "cls.output.weight", 32);
+            vector(&mut file, "cls.output.bias", 1);
+        }
+        for name in linears {
+            matrix(&mut file, &format!("{name}.weight"), 32, 32);
+            vector(&mut file, &format!("{name}.bias"), 32);
+        }
+        for name in ["token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"] {
+            vector(&mut file, &format!("{name}.weight"), 32);
+            vector(&mut file, &format!("{name}.bias"), 32);
+        }
+        file.finish()
+    };
+    vec![
+        seed("decoder-bytes", decoder("gpt2")),
+        seed("decoder-pieces", decoder("llama")),
+        seed("embedder", encoder(MEAN)),
+        seed("reranker", encoder(RANK)),
+    ]
 }
 
 fn adapters() -> Vec<Seed> {

@@ -101,6 +101,8 @@ impl Decoder {
                 self.read(batch, Logits::None, host).await?;
             }
         }
+        #[cfg(not(feature = "gpu"))]
+        let _ = host;
         Ok(())
     }
 
