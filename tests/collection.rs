@@ -112,7 +112,10 @@ fn a_collection_read_by_another_embedder_is_refused_both_ways() {
     lay(&mut expected, "handbook.md", HANDBOOK.as_bytes()).unwrap();
     assert_eq!(found(&mut session), found(&mut expected));
     let [read, wanted] = [&session, &expected].map(|session| &session.library().sources()[0]);
-    assert_eq!((&read.text, &read.sections, &read.passages), (&wanted.text, &wanted.sections, &wanted.passages));
+    assert_eq!(
+        (read.n_bytes, &read.text, &read.sections, &read.passages),
+        (wanted.n_bytes, &wanted.text, &wanted.sections, &wanted.passages)
+    );
     let mut damaged = bytes.clone();
     *damaged.last_mut().unwrap() ^= 1;
     let told: Vec<_> =

@@ -369,14 +369,14 @@ fn vectors_made_elsewhere_give_the_same_library() {
     let (mut session, _) = laid();
     let (mut helper, _) = laid();
     let document = extract("log.md", text.as_bytes(), None).unwrap();
-    let source = block_on(session.cut_source("log.md", text.len(), document.clone(), &mut |_| ())).unwrap();
+    let source = block_on(session.cut_source("log.md", document.clone(), &mut |_| ())).unwrap();
     assert!(source.texts.iter().any(|text| text.contains("nine barrels")));
     let vectors = block_on(helper.embed(&source.texts)).unwrap();
     block_on(session.lay_down(source, &vectors)).unwrap();
     assert_eq!(session.export_collection(&[]), whole.export_collection(&[]));
 
     let before = session.export_collection(&[]);
-    let narrow = block_on(session.cut_source("log.md", text.len(), document, &mut |_| ())).unwrap();
+    let narrow = block_on(session.cut_source("log.md", document, &mut |_| ())).unwrap();
     assert_eq!(
         block_on(session.lay_down(narrow, &vec![vec![0.0; 3]; vectors.len()])).unwrap_err().code(),
         "index-dimension"

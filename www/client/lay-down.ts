@@ -31,7 +31,7 @@ export async function layDown({ opening, extract, call, helpers, emit, signal }:
     }
   };
   const document = await extract(opening, signal);
-  const { number, texts } = await stoppable('cut_source', { name: opening.name, n_bytes: opening.file.size, document }, emit);
+  const { number, texts } = await stoppable('cut_source', { name: opening.name, document }, emit);
   try {
     const onDone = (done: number) => { emit({ type: 'embedded', done, total: texts.length }); };
     const vectors = await embedAll(texts, (some) => stoppable('embed', { texts: some }), helpers(texts.length), onDone, signal);

@@ -119,8 +119,8 @@ export class EngineHost {
       }
     },
     remove_adapter: ({ name }, _emit, signal) => this.#run(signal, (engine) => { engine.remove_adapter(name); return null; }),
-    cut_source: ({ name, n_bytes, document }, emit, signal) => this.#run(signal, async (engine) => {
-      const source = await engine.cut_source(name, n_bytes, document, emit);
+    cut_source: ({ name, document }, emit, signal) => this.#run(signal, async (engine) => {
+      const source = await engine.cut_source(name, document, emit);
       this.#lastCut += 1;
       this.#cut.set(this.#lastCut, source);
       return { number: this.#lastCut, texts: source.texts() };

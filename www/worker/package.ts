@@ -14,7 +14,7 @@ export interface Engine {
   load_embedder(file: ModelFile): Promise<ModelInfo>;
   add_adapter(name: string, config_json: Uint8Array, safetensors: Uint8Array): AdapterInfo;
   remove_adapter(name: string): void;
-  cut_source(name: string, n_bytes: number, document: ReadDocument, on_event: (event: IngestEvent) => void): Promise<ReadSource>;
+  cut_source(name: string, document: ReadDocument, on_event: (event: IngestEvent) => void): Promise<ReadSource>;
   /** `vectors` are those of the source's texts, made by this engine or one with the same embedder. */
   lay_down(source: ReadSource, vectors: Float32Array[]): Promise<SourceInfo>;
   remove_source(id: number): Promise<void>;

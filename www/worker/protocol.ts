@@ -84,7 +84,7 @@ export interface Calls {
   add_adapter: { params: { adapter: AdapterSource }; result: AdapterInfo; event: LoadEvent };
   remove_adapter: { params: { name: string }; result: null; event: never };
   /** A file that was read is cut, its texts are embedded by whoever is free, and it is laid down, or dropped, under its number. */
-  cut_source: { params: { name: string; n_bytes: number; document: ReadDocument }; result: { number: number; texts: string[] }; event: IngestEvent };
+  cut_source: { params: { name: string; document: ReadDocument }; result: { number: number; texts: string[] }; event: IngestEvent };
   lay_down: { params: { number: number; vectors: Float32Array[] }; result: AddedSource; event: never };
   drop_source: { params: { number: number }; result: null; event: never };
   remove_source: { params: { id: number }; result: null; event: never };

@@ -131,7 +131,7 @@ async fn lay_down_plain(
     on_event: &mut dyn FnMut(IngestEvent),
 ) -> Result<(), EngineError> {
     let document = extract(name, bytes, password)?;
-    let source = session.cut_source(name, bytes.len(), document, on_event).await?;
+    let source = session.cut_source(name, document, on_event).await?;
     let total = source.texts.len();
     let mut vectors = Vec::with_capacity(total);
     for texts in source.texts.chunks(BATCH) {

@@ -109,11 +109,10 @@ pub fn stored_pages(bytes: &[u8]) -> Option<Result<Files<'_>, EngineError>> {
     }))
 }
 
-/// Cuts a file of `n_bytes` that was read into passages.
+/// Cuts a file that was read into passages.
 pub async fn cut<H: Host>(
     embedder: &Embedder,
     name: &str,
-    n_bytes: usize,
     document: Document,
     host: &H,
     on_event: &mut dyn FnMut(IngestEvent),
@@ -129,7 +128,7 @@ pub async fn cut<H: Host>(
     }
     on_event(IngestEvent::Chunked { n_chunks: passages.len() });
     host.breathe().await;
-    let source = Source::new(name, n_bytes, document, passages);
+    let source = Source::new(name, document, passages);
     let mut texts = Vec::with_capacity(source.passages.len());
     for passage in &source.passages {
         texts.push(source.search_text(passage));
@@ -151,7 +150,7 @@ pub async fn ingest<H: Host>(
     host: &H,
     on_event: &mut dyn FnMut(IngestEvent),
 ) -> Result<SourceInfo, EngineError> {
-    let source = cut(embedder, name, bytes.len(), extract(name, bytes, None)?, host, on_event).await;
+    let source = cut(embedder, name, extract(name, bytes, None)?, host, on_event).await;
     let total = source.texts.len();
     let mut on_batch = |done| on_event(IngestEvent::Embedded { done, total });
     let vectors = embedder.embed(&source.texts, host, &mut on_batch).await?;

@@ -58,7 +58,7 @@ pub struct SourceInfo {
 }
 
 impl Source {
-    pub fn new(name: &str, n_bytes: usize, document: Document, passages: Vec<Passage>) -> Self {
+    pub fn new(name: &str, document: Document, passages: Vec<Passage>) -> Self {
         let mut hash = Sha256::new();
         hash.update(name);
         hash.update([0]);
@@ -70,7 +70,7 @@ impl Source {
             title: document.title,
             format: document.format,
             language: document.language,
-            n_bytes,
+            n_bytes: document.n_bytes,
             text: document.text,
             sections: document.sections,
             pages: document.pages,
@@ -167,8 +167,9 @@ fn stored_page(bytes: &[u8]) -> Result<(StoredPage<Source>, &[[u8; 4]]), EngineE
 /// # Errors
 /// `collection-invalid` for one that is damaged or of another version.
 pub(crate) fn stored_document(bytes: &[u8]) -> Result<(String, Document), EngineError> {
-    let Source { name, title, format, language, text, sections, pages, warnings, .. } = stored_page(bytes)?.0.source;
-    Ok((name, Document { text, sections, pages, title, format, language, encoding: None, warnings }))
+    let Source { name, n_bytes, title, format, language, text, sections, pages, warnings, .. } =
+        stored_page(bytes)?.0.source;
+    Ok((name, Document { n_bytes, text, sections, pages, title, format, language, encoding: None, warnings }))
 }
 
 /// What became of a collection that was opened.

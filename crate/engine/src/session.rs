@@ -289,7 +289,7 @@ impl<H: Host> Session<H> {
         ingest(&mut self.library, embedder, name, bytes, &self.host, on_event).await
     }
 
-    /// Cuts a file of `n_bytes` that [`extract`](crate::ingest::extract) has read into passages, whose vectors are then
+    /// Cuts a file that [`extract`](crate::ingest::extract) has read into passages, whose vectors are then
     /// made here ([`Self::embed`]) or by others with the same embedder, and given to [`Self::lay_down`].
     ///
     /// # Errors
@@ -297,12 +297,11 @@ impl<H: Host> Session<H> {
     pub async fn cut_source(
         &mut self,
         name: &str,
-        n_bytes: usize,
         document: Document,
         on_event: &mut dyn FnMut(IngestEvent),
     ) -> Result<ReadSource, EngineError> {
         let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
-        Ok(cut(embedder, name, n_bytes, document, &self.host, on_event).await)
+        Ok(cut(embedder, name, document, &self.host, on_event).await)
     }
 
     /// Lays down a file that was read, with the vectors of its texts.

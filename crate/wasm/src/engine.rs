@@ -120,18 +120,17 @@ impl Engine {
         Ok(())
     }
 
-    /// `document` is what `extract` made of a file of `n_bytes`.
+    /// `document` is what `extract` made of the file.
     pub async fn cut_source(
         &self,
         name: String,
-        n_bytes: usize,
         document: JsValue,
         on_event: Function,
     ) -> Result<ReadSource, Rejection> {
         let document = from_js_at_once(&document).map_err(unfit)?;
         let mut turn = self.turn()?;
         let on_event = &mut |event| emit(&on_event, &dto::IngestEvent::from(event));
-        Ok(ReadSource(turn.session()?.cut_source(&name, n_bytes, document, on_event).await?))
+        Ok(ReadSource(turn.session()?.cut_source(&name, document, on_event).await?))
     }
 
     pub async fn lay_down(&self, source: ReadSource, vectors: Vec<Float32Array>) -> Result<JsValue, Rejection> {

@@ -57,7 +57,7 @@ export async function start(passages) {
     const name = `${first}.md`;
     const text = documentOf(passages, first, n);
     const { document } = await job({ type: 'extract', name, file: new Blob([text]), password: null });
-    const { number, texts } = await call('cut_source', { name, n_bytes: text.length, document });
+    const { number, texts } = await call('cut_source', { name, document });
     if (texts.length !== n) throw new Error(`${texts.length} passages, not ${n}`);
     return { number, vectors: Array.from({ length: n }, (_, i) => from.slice((first + i) * dims, (first + i + 1) * dims)) };
   };
@@ -100,7 +100,7 @@ export async function start(passages) {
       const text = documentOf(passages, n, large);
       const { document } = await job({ type: 'extract', name: 'large.md', file: new Blob([text]), password: null });
       let number;
-      const longest = await probed(async () => { ({ number } = await call('cut_source', { name: 'large.md', n_bytes: text.length, document })); });
+      const longest = await probed(async () => { ({ number } = await call('cut_source', { name: 'large.md', document })); });
       await call('drop_source', { number });
       return longest;
     },

@@ -76,9 +76,9 @@ export class FakeEngine implements Engine {
     if (!this.#adapters.delete(name)) fail('adapter-unknown', `There is no voice called ${name}.`);
   }
 
-  cut_source(name: string, n_bytes: number, document: ReadDocument, on_event: (event: IngestEvent) => void): Promise<ReadSource> {
+  cut_source(name: string, document: ReadDocument, on_event: (event: IngestEvent) => void): Promise<ReadSource> {
     if (!this.#embedder) return fail('not-loaded', 'Load a reading model first.');
-    const { text, sections } = document as unknown as ReturnType<typeof extract>;
+    const { n_bytes, text, sections } = document as unknown as ReturnType<typeof extract>;
     on_event({ type: 'extracted', n_chars: text.length });
     const chunks = chunksOf(text, sections);
     on_event({ type: 'chunked', n_chunks: chunks.length });

@@ -16,7 +16,7 @@ export function formatOf(name: string): SourceInfo['format'] {
 }
 
 /** Markdown headings lose their marks and become sections; HTML loses its tags. */
-export function extract(name: string, raw: string): { text: string; sections: Section[] } {
+export function extract(name: string, raw: string): { n_bytes: number; text: string; sections: Section[] } {
   const html = formatOf(name) === 'html';
   const plain = html ? raw.replace(/<(script|style)[\s\S]*?<\/\1>/gi, '').replace(/<[^>]+>/g, '\n\n') : raw;
   const open: Section[] = [];
@@ -37,7 +37,7 @@ export function extract(name: string, raw: string): { text: string; sections: Se
   }
   text = text.trimEnd();
   for (const section of open) section.end = nBytes(text);
-  return { text, sections };
+  return { n_bytes: nBytes(raw), text, sections };
 }
 
 /** One chunk per paragraph that is not a heading. */

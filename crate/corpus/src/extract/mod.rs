@@ -69,6 +69,8 @@ impl Format {
 /// A file, read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
+    /// Bytes of the file.
+    pub n_bytes: usize,
     /// Readable plain text, block elements a blank line apart. Never empty. All spans refer to it.
     pub text: String,
     /// In order of appearance; deeper ones lie within the ones above them.
@@ -105,8 +107,8 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
     }
-    let n_bytes = extracted.text.len();
-    pages.iter_mut().for_each(|start| *start = (*start).min(n_bytes));
+    let text_len = extracted.text.len();
+    pages.iter_mut().for_each(|start| *start = (*start).min(text_len));
     for section in &mut extracted.sections {
         let n = pages.partition_point(|&start| start <= section.span.start);
         section.page = u32::try_from(n).ok().filter(|&n| n > 0);
@@ -114,6 +116,7 @@ pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Docum
     // A file of code is not called after its first function.
     let first_heading = extracted.sections.iter().find(|section| section.level == 1).filter(|_| format != Format::Code);
     Ok(Document {
+        n_bytes: bytes.len(),
         title: extracted.title.or_else(|| first_heading.map(|section| section.title.clone())),
         language: language(&extracted.text).map(str::to_owned),
         text: extracted.text,

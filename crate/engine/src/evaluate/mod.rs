@@ -44,7 +44,7 @@ pub async fn lay_down<H: Host>(session: &mut Session<H>, name: &str, bytes: &[u8
     if let Some(source) = there {
         return Ok(Laid { id: source.id, was_there: true });
     }
-    let source = session.cut_source(name, bytes.len(), document, &mut |_| ()).await?;
+    let source = session.cut_source(name, document, &mut |_| ()).await?;
     let vectors = session.embed(&source.texts).await?;
     Ok(Laid { id: session.lay_down(source, &vectors).await?.id, was_there: false })
 }
