@@ -69,18 +69,13 @@ fn package(house: &House, optimize: Optimize, features: &str, folder: &Path) -> 
     };
     step::loud(format_args!("Building the wasm module ({name})"), || {
         command::run(
-            cargo(&house.root).args([
-                "build",
-                "--package",
-                "lectern-wasm",
-                "--target",
-                "wasm32-unknown-unknown",
-                "--profile",
-                profile,
-                "--no-default-features",
-                "--features",
-                features,
-            ]),
+            cargo(&house.root)
+                .args(["build", "--package", "lectern-wasm", "--target", "wasm32-unknown-unknown"])
+                .args(["--profile", profile, "--no-default-features", "--features", features])
+                .args(match optimize {
+                    Optimize::No => Vec::new(),
+                    Optimize::Size => vec!["--config".to_owned(), without_paths()],
+                }),
             "mend what the compiler says above",
         )
     })?;
@@ -103,6 +98,15 @@ fn package(house: &House, optimize: Optimize, features: &str, folder: &Path) -> 
     }
     // Last, so that a package left half-made is made again.
     Ok(fs::write(stamp, wanted)?)
+}
+
+/// A setting of Cargo's that leaves out of what is published where this machine keeps the sources of its crates.
+fn without_paths() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let folders = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok()).into_iter().flatten().flatten();
+    let flags = folders.map(|folder| format!("--remap-path-prefix={}=crates", folder.path().display()));
+    format!("target.wasm32-unknown-unknown.rustflags={:?}", flags.collect::<Vec<_>>())
 }
 
 /// Builds `lectern-simd` with relaxed SIMD as a module of its own.
