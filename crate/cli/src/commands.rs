@@ -226,8 +226,9 @@ pub fn index(
 ) -> Result<(), CliError> {
     let mut session = session(models, false);
     load_embedder(&mut session, models)?;
-    let graphs = lay_down(&mut session, paths, password)?;
+    // Before the work, so that a folder that cannot be made costs none.
     std::fs::create_dir_all(out).map_err(|error| CliError::Write { path: out.to_owned(), error })?;
+    let graphs = lay_down(&mut session, paths, password)?;
     let bytes = session.export_collection(&graphs);
     write(&out.join(COLLECTION), &bytes)?;
     let (n_sources, n_chunks) = (session.library().sources().len(), session.library().index().map_or(0, |i| i.len()));

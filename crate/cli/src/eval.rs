@@ -451,7 +451,9 @@ impl From<ArmArg> for Arm {
 /// The rows of a JSON lines file.
 fn read_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CliError> {
     let mut rows = Vec::new();
-    for (i, line) in read_text(path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (i, line) in
+        read_text(path)?.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
+    {
         let row = serde_json::from_str(line);
         rows.push(row.map_err(|error| no_rows(path, &format!("line {} is not as it should be: {error}", i + 1)))?);
     }

@@ -1,5 +1,6 @@
 //! `lectern extract`: what is read of a file, as citations refer to it.
 
+use std::io::Write;
 use std::path::Path;
 
 use lectern_engine::EngineError;
@@ -41,7 +42,10 @@ fn print(name: &str, read: Result<Document, EngineError>, as_json: bool) -> Resu
         print_json(&described(name, &read))?;
     }
     match read {
-        Ok(document) if !as_json => println!("{}", document.text),
+        Ok(document) if !as_json => {
+            document.warnings.iter().for_each(|warning| eprintln!("{name}: {warning}"));
+            writeln!(std::io::stdout().lock(), "{}", document.text)?;
+        }
         Err(error) if !(as_json && FINDINGS.contains(&error.code())) => return Err(error.into()),
         _ => {}
     }

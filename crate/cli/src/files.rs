@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lectern_engine::ingest::{expand, extract};
-use lectern_engine::{EngineError, IngestEvent, Session};
+use lectern_engine::{EngineError, IngestEvent, Session, SourceInfo};
 
 use crate::error::CliError;
 use crate::host::Terminal;
@@ -91,6 +91,8 @@ pub fn pages_named(session: &Session<Terminal>, names: &[String]) -> Result<Vec<
 /// What is said of a file on its way.
 pub enum Told<'a> {
     Event(IngestEvent),
+    /// It is laid down, but not as a person may think.
+    Warning(&'a str),
     LeftOut(&'a EngineError),
 }
 
@@ -109,8 +111,9 @@ pub fn lay_down_file(
                 tell(name, Told::Event(event))
             }))
         });
-        if let Err(error) = laid {
-            tell(name, Told::LeftOut(&error));
+        match laid {
+            Ok(info) => info.warnings.iter().for_each(|warning| tell(name, Told::Warning(warning))),
+            Err(error) => tell(name, Told::LeftOut(&error)),
         }
     };
     match expand(name, bytes, password) {
@@ -129,7 +132,7 @@ async fn lay_down_plain(
     bytes: &[u8],
     password: Option<&str>,
     on_event: &mut dyn FnMut(IngestEvent),
-) -> Result<(), EngineError> {
+) -> Result<SourceInfo, EngineError> {
     let document = extract(name, bytes, password)?;
     let source = session.cut_source(name, document, on_event).await?;
     let total = source.texts.len();
@@ -138,8 +141,7 @@ async fn lay_down_plain(
         vectors.extend(session.embed(texts).await?);
         on_event(IngestEvent::Embedded { done: vectors.len(), total });
     }
-    session.lay_down(source, &vectors).await?;
-    Ok(())
+    session.lay_down(source, &vectors).await
 }
 
 /// Lays files and folders down, locked ones with `password`; a folder made by `lectern index` is taken as it is. A file
@@ -171,6 +173,7 @@ pub fn lay_down(
                 eprint!("\r{name}: {done} of {total} passages{}", if done == total { "\n" } else { "" });
             }
             Told::Event(_) => {}
+            Told::Warning(warning) => eprintln!("{name}: {warning}"),
             Told::LeftOut(error) => eprintln!("{error} ({}); left out", error.code()),
         });
     }

@@ -9,6 +9,8 @@ const REFERRING: [&str; 12] =
     ["it", "its", "he", "him", "his", "she", "her", "they", "them", "their", "these", "those"];
 /// Parts at most.
 const N_PARTS: usize = 4;
+/// Words of content by which a question says itself what it is about.
+const N_ALONE: usize = 5;
 /// Words of content that a part says before an `and`, so that "where and when" stays together.
 const N_BEFORE: usize = 2;
 
@@ -50,6 +52,25 @@ pub fn refers_back(text: &str) -> bool {
     bare_words(text).any(|word| REFERRING.contains(&word.as_str()))
 }
 
+/// Whether it says by itself what it is about, in English: then what was said before would only draw it there.
+///
+/// First hits and hits among five of 101 questions that follow up (MTRAG-UN), and of 200 of SQuAD 2.0 asked after
+/// another of the same article and its passage, and after one of another article:
+///
+/// | | follow-ups | the same article | another |
+/// |---|---|---|---|
+/// | no question stands alone | 0.83, 0.99 | 0.81, 0.99 | 0.90, 1.00 |
+/// | of 6 words and more | 0.83, 0.98 | 0.85, 1.00 | 0.91, 1.00 |
+/// | of 5 | 0.83, 0.98 | 0.89, 1.00 | 0.92, 1.00 |
+/// | of 5, with a word that asks | 0.82, 0.99 | 0.89, 0.99 | 0.92, 1.00 |
+/// | of 4 | 0.81, 0.98 | 0.92, 1.00 | 0.94, 1.00 |
+/// | all do | 0.80, 0.92 | 0.96, 1.00 | 0.96, 1.00 |
+pub fn stands_alone(question: &str) -> bool {
+    bare_words(question).any(|word| ASKING.contains(&word.as_str()))
+        && !refers_back(question)
+        && forms(question).len() >= N_ALONE
+}
+
 fn bare_words(text: &str) -> impl Iterator<Item = String> {
     text.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase())
 }
@@ -83,6 +104,14 @@ mod tests {
     fn pronouns_refer_back() {
         assert!(refers_back("who designed it?") && refers_back("Where did they, the keepers, live?"));
         assert!(!refers_back("Who designed the lamp?"));
+    }
+
+    #[test]
+    fn a_question_of_many_words_says_what_it_is_about() {
+        assert!(stands_alone("When were the three lamps of the northern lighthouse trimmed?"));
+        assert!(!stands_alone("When were they trimmed by the keepers of the northern lighthouse?"));
+        assert!(!stands_alone("And when was the lamp trimmed?"));
+        assert!(!stands_alone("Wann wurden die drei Lampen des Leuchtturms geputzt?"));
     }
 
     #[test]

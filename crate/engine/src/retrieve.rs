@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::library::{Library, Passage};
-use crate::parts::{parts, refers_back};
+use crate::parts::{parts, refers_back, stands_alone};
 
 /// Score below which the best passage is taken to be about something else: chosen so that of 480 questions which their
 /// collection answers (SQuAD 2.0, CLAP NQ, COVID-QA, mdBook, Material for MkDocs) 1 % are refused.
@@ -127,12 +127,12 @@ pub async fn retrieve<H: Host>(
     let started = host.now_ms();
     let vector = embedder.embed_question(question, host).await?;
     let context = match options.before {
-        Some(before) => {
+        Some(before) if !stands_alone(question) => {
             let text = before.context();
             let vector = embedder.embed_question(&text, host).await?;
             Some((text, vector))
         }
-        None => None,
+        _ => None,
     };
     let mut asked = Vec::new();
     for part in parts(question) {

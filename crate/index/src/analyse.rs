@@ -4,8 +4,11 @@
 //! `foo_bar` and `foo.bar` are two words, `3.14` and `10,000` one; `getUserName` is itself and its parts; of
 //! Chinese and Japanese, which set no spaces, each character is a term and so is each pair of neighbours.
 
+use std::borrow::Cow;
+
 use rust_stemmers::{Algorithm, Stemmer};
 use serde::{Deserialize, Serialize};
+use unicode_normalization_alignments::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// The language that words are stemmed in.
@@ -110,8 +113,18 @@ fn stem(stemmer: Option<&Stemmer>, word: String) -> String {
     }
 }
 
+/// The text with each letter and its marks as the one character they make, where Unicode has it: file systems and some
+/// programs write them apart.
+fn composed(text: &str) -> Cow<'_, str> {
+    if text.chars().any(|c| matches!(c, '\u{300}'..='\u{36f}' | '\u{3099}' | '\u{309a}' | '\u{1100}'..='\u{11ff}')) {
+        return text.nfc().map(|(c, _)| c).collect();
+    }
+    Cow::Borrowed(text)
+}
+
 /// Calls `take` with every word in lower case.
 fn each_word(text: &str, take: &mut dyn FnMut(String)) {
+    let text = &*composed(text);
     let mut before: Option<(usize, char)> = None;
     for (start, word) in text.unicode_word_indices() {
         let mut chars = word.chars();
@@ -180,6 +193,15 @@ mod tests {
         assert_eq!(found, ["run", "the", "lighthous", "site", "url", "nav", "tab", "at", "3.14", "größe"]);
         assert_eq!(terms("die Häuser", Language::German), ["die", "haus"]);
         assert_eq!(terms("Häuser", Language::Other), ["häuser"]);
+    }
+
+    #[test]
+    fn letters_and_their_marks_are_one_word_however_they_are_written() {
+        for (apart, together) in
+            [("U\u{308}berfahrt", "Überfahrt"), ("\u{1112}\u{1161}\u{11ab}", "한"), ("か\u{3099}", "が")]
+        {
+            assert_eq!(terms(apart, Language::Other), terms(together, Language::Other));
+        }
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Rows of the data that is measured on, as JSON lines hold them. Fields not named here are passed over.
 
 use lectern_model::Message;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::retrieve::Exchange;
+
+/// What is not told may be left out or `null`.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(field: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(field)?.unwrap_or_default())
+}
 
 /// A document of `corpus.jsonl` (BEIR layout).
 #[derive(Clone, Debug, Deserialize)]
 pub struct BeirDocument {
     #[serde(rename = "_id")]
     pub id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub title: String,
     pub text: String,
 }
@@ -50,7 +55,7 @@ pub struct Pair {
     /// Paths relative to the folder of pages; any of them counts.
     pub expected: Vec<String>,
     /// How the query came about.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub derivation: String,
 }
 
@@ -60,25 +65,25 @@ pub struct Question {
     pub id: String,
     pub question: String,
     /// What was said before the question, oldest first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub history: Vec<Turn>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub answers: Vec<String>,
     /// Every annotator's answer, where `answers` holds each only once.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub answers_all: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     answerable: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     answerability: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub doc_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub passage_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub passage_ids: Vec<String>,
     /// The text that holds the answer, or where an unanswerable question looks for one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub context: String,
 }
 
@@ -116,17 +121,19 @@ pub struct Turn {
 /// A passage or a whole document that questions refer to.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Passage {
-    /// Of a document that is one piece, its `doc_id`.
-    #[serde(alias = "passage_id")]
-    pub id: Option<String>,
     #[serde(default)]
+    passage_id: Option<String>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
     pub doc_id: String,
     pub text: String,
 }
 
 impl Passage {
+    /// Of a document that is one piece, its `doc_id`.
     pub fn id(&self) -> &str {
-        self.id.as_deref().unwrap_or(&self.doc_id)
+        self.passage_id.as_deref().or(self.id.as_deref()).unwrap_or(&self.doc_id)
     }
 }
 
@@ -162,7 +169,7 @@ pub enum StyleMeta {
         /// `answer`, `unanswerable` or `absent`.
         kind: String,
         gold_index: Option<usize>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         answers: Vec<String>,
         passages: Vec<String>,
     },
@@ -170,7 +177,7 @@ pub enum StyleMeta {
     Manner {
         id: String,
         plain: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         answers: Vec<String>,
     },
 }

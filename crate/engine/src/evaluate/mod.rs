@@ -18,6 +18,8 @@ mod run;
 pub mod squad;
 pub mod style;
 
+use std::collections::HashSet;
+
 use lectern_model::host::Host;
 
 use crate::error::EngineError;
@@ -47,4 +49,10 @@ pub async fn lay_down<H: Host>(session: &mut Session<H>, name: &str, bytes: &[u8
     let source = session.cut_source(name, document, &mut |_| ()).await?;
     let vectors = session.embed(&source.texts).await?;
     Ok(Laid { id: session.lay_down(source, &vectors).await?.id, was_there: false })
+}
+
+/// Names that several rows have. Of those a run that was cut short tells how many it holds, but not which.
+fn shared_names<'a>(names: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
+    let mut seen = HashSet::new();
+    names.filter(|name| !seen.insert(*name)).collect()
 }

@@ -10,7 +10,7 @@ use super::data::Pair;
 use super::figures::{Figures, Tally, Values};
 use super::ranking::{documents, hit, mrr};
 use super::retrieval::Ranking;
-use super::{HitRecord, Run, RunRecord};
+use super::{HitRecord, Run, RunRecord, shared_names};
 use crate::error::EngineError;
 use crate::session::Session;
 
@@ -51,10 +51,13 @@ pub async fn run<H: Host>(
     seed: u64,
     run: &mut Run<'_>,
 ) -> Result<PagesFigures, EngineError> {
-    let is_missing = |pair: &&Pair| Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &pair.id));
+    let shared = shared_names(pairs.iter().map(|pair| pair.id.as_str()));
+    let is_missing = |pair: &&Pair| {
+        shared.contains(pair.id.as_str()) || Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &pair.id))
+    };
     let missing: Vec<&Pair> = pairs.iter().filter(is_missing).collect();
     let vectors = session.embed(&missing.iter().map(|pair| pair.query.clone()).collect::<Vec<_>>()).await?;
-    let vectors: HashMap<&str, Vec<f32>> = missing.iter().map(|pair| pair.id.as_str()).zip(vectors).collect();
+    let vectors: HashMap<&str, Vec<f32>> = missing.iter().map(|pair| pair.query.as_str()).zip(vectors).collect();
     let library = session.library();
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     let names: HashMap<u32, &str> = library.sources().iter().map(|s| (s.id, s.name.as_str())).collect();
@@ -71,7 +74,7 @@ pub async fn run<H: Host>(
                 Some(kept) => kept,
                 None => {
                     run.progress("queries", done, pairs.len());
-                    let vector = (ranking != Ranking::Bm25).then(|| vectors[pair.id.as_str()].as_slice());
+                    let vector = (ranking != Ranking::Bm25).then(|| vectors[pair.query.as_str()].as_slice());
                     let ranked = index.search(Query::new(&pair.query, vector), &ranking.options(N_CHUNKS, dense))?;
                     let chunks = ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
                     let mut pages = documents(chunks);

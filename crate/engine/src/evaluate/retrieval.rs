@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::data::{BeirDocument, BeirQuery, Judgement};
 use super::figures::{Figures, Tally, Values};
 use super::ranking::{documents, mrr, ndcg, recall};
-use super::{HitRecord, Laid, Run, RunRecord};
+use super::{HitRecord, Laid, Run, RunRecord, shared_names};
 use crate::error::EngineError;
 use crate::session::Session;
 
@@ -110,7 +110,9 @@ pub async fn run_reference<H: Host>(
     const ARM: &str = "reference";
     let judged = Judged::new(judgements);
     let queries: Vec<&BeirQuery> = judged.with_relevant(queries).collect();
-    let missing: Vec<&BeirQuery> = queries.iter().filter(|query| !run.has(ARM, &query.id)).copied().collect();
+    let shared = shared_names(queries.iter().map(|query| query.id.as_str()));
+    let is_missing = |query: &&&BeirQuery| shared.contains(query.id.as_str()) || !run.has(ARM, &query.id);
+    let missing: Vec<&BeirQuery> = queries.iter().filter(is_missing).copied().collect();
     let mut vectors = Vec::with_capacity(corpus.len());
     for batch in corpus.chunks(REFERENCE_BATCH).filter(|_| !missing.is_empty()) {
         run.progress(ARM, vectors.len(), corpus.len());
@@ -124,7 +126,7 @@ pub async fn run_reference<H: Host>(
         let scored = match run.take(ARM, &query.id) {
             Some(kept) => kept,
             None => {
-                let asked = &asked[query.id.as_str()];
+                let asked = &asked[query.text.as_str()];
                 let cosine = |vector: &[f32]| vector.iter().zip(asked).map(|(a, b)| a * b).sum::<f32>();
                 let scored = corpus.iter().zip(&vectors).map(|(d, vector)| (d.id.as_str(), cosine(vector)));
                 let mut ranked: Vec<(&str, f32)> = scored.collect();
@@ -138,13 +140,13 @@ pub async fn run_reference<H: Host>(
     Ok(tally.figures(seed))
 }
 
-/// The vectors of queries, by name.
+/// The vectors of queries, by their text.
 async fn embed<'q, H: Host>(
     session: &mut Session<H>,
     queries: &[&'q BeirQuery],
 ) -> Result<HashMap<&'q str, Vec<f32>>, EngineError> {
     let vectors = session.embed(&queries.iter().map(|q| q.text.clone()).collect::<Vec<_>>()).await?;
-    Ok(queries.iter().map(|query| query.id.as_str()).zip(vectors).collect())
+    Ok(queries.iter().map(|query| query.text.as_str()).zip(vectors).collect())
 }
 
 /// Judgements by query.
@@ -202,8 +204,11 @@ pub async fn run<H: Host>(
 ) -> Result<RetrievalFigures, EngineError> {
     let judged = Judged::new(judgements);
     let queries: Vec<&BeirQuery> = judged.with_relevant(queries).collect();
-    let is_missing = |query: &&BeirQuery| Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &query.id));
-    let missing: Vec<&BeirQuery> = queries.iter().filter(|query| is_missing(query)).copied().collect();
+    let shared = shared_names(queries.iter().map(|query| query.id.as_str()));
+    let is_missing = |query: &&&BeirQuery| {
+        shared.contains(query.id.as_str()) || Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &query.id))
+    };
+    let missing: Vec<&BeirQuery> = queries.iter().filter(is_missing).copied().collect();
     let vectors = embed(session, &missing).await?;
 
     let library = session.library();
@@ -218,7 +223,7 @@ pub async fn run<H: Host>(
                 continue;
             }
             run.progress("queries", done, queries.len());
-            let vector = (ranking != Ranking::Bm25).then(|| vectors[query.id.as_str()].as_slice());
+            let vector = (ranking != Ranking::Bm25).then(|| vectors[query.text.as_str()].as_slice());
             let found = index.search(Query::new(&query.text, vector), &ranking.options(N_CHUNKS, dense))?;
             let chunks = found.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
             let mut ranked = documents(chunks);

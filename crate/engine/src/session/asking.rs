@@ -15,8 +15,11 @@ impl<H: Host> Session<H> {
     /// The best passages for a question, without an answer.
     ///
     /// # Errors
-    /// As [`Finder::search`].
+    /// As [`Finder::search`]; `question-empty`.
     pub async fn search(&mut self, question: &str, options: &RetrieveOptions<'_>) -> Result<Retrieval, EngineError> {
+        if question.trim().is_empty() {
+            return Err(EngineError::EmptyQuestion);
+        }
         if options.rerank > 0 && self.reranker.is_none() {
             self.set_voice(None)?;
         }
