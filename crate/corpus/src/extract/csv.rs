@@ -1,17 +1,15 @@
 //! Tables of separated values → text: every row a paragraph that names its columns.
 
-use std::collections::HashSet;
-
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::{Extracted, limits::MAX_TEXT_BYTES};
+
+mod header;
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// How much of the file the delimiter is told from, in bytes and in rows.
 const SNIFF_BYTES: usize = 64 << 10;
 const SNIFF_ROWS: usize = 200;
-/// A column's name is no longer than this (in bytes).
-const MAX_NAME_BYTES: usize = 80;
 /// A cell over more lines than this is an open quotation mark that nobody closed.
 const MAX_CELL_LINES: usize = 500;
 
@@ -25,28 +23,31 @@ pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
     if !is_quoted {
         warnings.push("A quotation mark in the table is never closed; all of them were read as text.".to_owned());
     }
-    let mut rows = Rows::new(body, delimiter, is_quoted).peekable();
-    let first = rows.peek().cloned().unwrap_or_default();
-    let n_columns = first.len();
-    let names = is_header(&first, Rows::new(body, delimiter, is_quoted).nth(1).as_ref()).then_some(first);
+    let mut rows = Rows::new(body, delimiter, is_quoted);
+    let sample: Vec<Row> = Rows::new(body, delimiter, is_quoted).take(header::SAMPLE_ROWS).collect();
+    let header = header::find(&sample);
     let mut text = String::new();
+    for title in rows.by_ref().take(header.unwrap_or(0)) {
+        write_row(&title, None, &mut text);
+    }
+    let names: Option<Row> = header.and_then(|_| rows.next()).map(|names| names.iter().map(one_line).collect());
+    let n_columns = sample.get(header.unwrap_or(0)).map_or(0, Vec::len);
     let mut n_ragged = 0;
-    for row in rows.skip(usize::from(names.is_some())) {
+    for row in rows {
         n_ragged += usize::from(row.len() != n_columns);
         write_row(&row, names.as_deref(), &mut text);
         if text.len() > MAX_TEXT_BYTES {
             break;
         }
     }
-    if text.is_empty()
-        && let Some(names) = names
-    {
-        write_row(&names, None, &mut text);
-    }
     if n_ragged > 0 {
         warnings.push(format!("{n_ragged} rows have more or fewer than the {n_columns} cells of the first row."));
     }
     Extracted { text, sections: Vec::new(), title: None }
+}
+
+fn one_line(name: &String) -> String {
+    name.replace('\n', " ")
 }
 
 /// `Name: value` lines, or the cells side by side where the columns have no names.
@@ -97,24 +98,6 @@ fn sniff(source: &str) -> u8 {
 
 fn has_open_quote(source: &str, delimiter: u8) -> bool {
     Rows::new(source, delimiter, true).any(|row| row.iter().any(|cell| cell.lines().count() > MAX_CELL_LINES))
-}
-
-/// Whether the first row names the columns: short, all different, none a number, and not like every row below.
-fn is_header(first: &[String], second: Option<&Row>) -> bool {
-    let mut seen = HashSet::new();
-    let is_name = |cell: &String| {
-        cell.len() <= MAX_NAME_BYTES && !is_number(cell) && !cell.ends_with(['.', '?', '!']) && !cell.contains('\n')
-    };
-    let n_named = first.iter().filter(|cell| !cell.is_empty()).count();
-    second.is_some()
-        && n_named * 2 > first.len()
-        && first.iter().all(|cell| cell.is_empty() || (is_name(cell) && seen.insert(cell)))
-}
-
-/// Figures, dates, amounts of money.
-fn is_number(cell: &str) -> bool {
-    cell.contains(|c: char| c.is_ascii_digit())
-        && !cell.contains(|c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E' | 'T' | 'Z'))
 }
 
 /// Rows with a cell or more that is not empty; white space around cells is dropped.
@@ -219,6 +202,49 @@ mod tests {
         assert_eq!(read("1,2\n3,4").0, "1 | 2\n\n3 | 4");
         assert_eq!(read("only,names").0, "only | names");
         assert_eq!(read("x,x\ny,z").0, "x | x\n\ny | z");
+    }
+
+    #[test]
+    fn a_header_may_hold_years_questions_and_names_twice() {
+        let starts = |source: &str, expected: &str| {
+            let text = read(source).0;
+            assert!(text.starts_with(expected), "{source}: {text}");
+        };
+        starts(
+            "Country,2019,2020,2021\nNorway,12,13,..\nPeru,9,2000,7",
+            "Country: Norway\n2019: 12\n2020: 13\n2021: ..",
+        );
+        starts("Place,1/22/20,1/23/20\nBergen,0,4\n", "Place: Bergen\n1/22/20: 0");
+        starts("Ship,1,2,3\nAlma,9,7,7\n", "Ship: Alma\n1: 9");
+        starts(
+            "Timestamp,What is your name?,How old are you?\n2020-01-02,Ann,9\n",
+            "Timestamp: 2020-01-02\nWhat is your name?: Ann\nHow old are you?: 9",
+        );
+        starts("year,total,total\n2019,4,5\n2020,6,7\n", "year: 2019\ntotal: 4\ntotal: 5");
+        let long = "x".repeat(100);
+        starts(&format!("name,{long}\nAnn,9\n"), &format!("name: Ann\n{long}: 9"));
+        starts("port,\"fee\n(EUR)\",No.\nNorth,14,1\n", "port: North\nfee (EUR): 14\nNo.: 1");
+        assert_eq!(
+            read("Report of 2020,,\n\nport,fee,note\nNorth,14,x\n"),
+            ("Report of 2020\n\nport: North\nfee: 14\nnote: x".to_owned(), 0)
+        );
+    }
+
+    #[test]
+    fn rows_that_are_like_those_below_are_no_header() {
+        for source in [
+            "Oslo,12,14\nBergen,9,11",
+            "Alice,1984,1990\nBob,1990,1991",
+            "Alma,2019-01-02,2020-02-03\nVega,2019-03-04,2020-05-06",
+            "How do I pay?,By card\nWhen is it open?,At nine",
+            "yes,no,no\nno,yes,no",
+            "Good.,x\nBad.,y",
+            "It was a sentence.,x\nOne without,y",
+            "Oslo,\nParis,France\nRome,Italy",
+        ] {
+            let first = source.lines().next().unwrap().trim_end_matches(',').replace(',', " | ");
+            assert!(read(source).0.starts_with(&format!("{first}\n\n")), "{source}: {}", read(source).0);
+        }
     }
 
     #[test]
