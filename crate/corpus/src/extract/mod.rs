@@ -163,7 +163,7 @@ fn written(name: &str, bytes: &[u8]) -> Result<Read, CorpusError> {
         Format::AsciiDoc => asciidoc::extract(&decoded.text),
         Format::Code => code::extract(name, &decoded.text),
         Format::Csv => csv::extract(&decoded.text, &mut decoded.warnings),
-        Format::Json => json::extract(&decoded.text).unwrap_or_else(|| {
+        Format::Json => json::extract(&decoded.text, &mut decoded.warnings).unwrap_or_else(|| {
             decoded.warnings.push("The file is not valid JSON; it was read as plain text.".to_owned());
             plain::extract(&decoded.text)
         }),
