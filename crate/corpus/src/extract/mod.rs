@@ -104,6 +104,7 @@ struct Extracted {
 pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
     let Read { format, mut extracted, mut pages, encoding, mut warnings } = read(name, bytes, password)?;
     limits::cut_long_text(&mut extracted, &mut warnings);
+    limits::cut_sections(&mut extracted, &mut warnings);
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
     }
