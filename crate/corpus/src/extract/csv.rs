@@ -5,13 +5,12 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use super::{Extracted, limits::MAX_TEXT_BYTES};
 
 mod header;
+mod quotes;
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// How much of the file the delimiter is told from, in bytes and in rows.
 const SNIFF_BYTES: usize = 64 << 10;
 const SNIFF_ROWS: usize = 200;
-/// A cell over more lines than this is an open quotation mark that nobody closed.
-const MAX_CELL_LINES: usize = 500;
 
 type Row = Vec<String>;
 
@@ -19,10 +18,19 @@ type Row = Vec<String>;
 pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
     let (declared, body) = split_declaration(source.trim_start_matches('\u{FEFF}'));
     let delimiter = declared.unwrap_or_else(|| sniff(body));
-    let is_quoted = !has_open_quote(body, delimiter);
-    if !is_quoted {
-        warnings.push("A quotation mark in the table is never closed; all of them were read as text.".to_owned());
+    let mended = quotes::mend(body, delimiter);
+    match &mended {
+        Some(mended) if mended.n_open == 0 => {}
+        Some(mended) => {
+            let n = mended.n_open;
+            warnings.push(format!("{n} quotation marks in the table are never closed; they were read as text."));
+        }
+        None => {
+            warnings.push("Quotation marks in the table are never closed; all of them were read as text.".to_owned());
+        }
     }
+    let is_quoted = mended.is_some();
+    let body = mended.as_ref().map_or(body, |mended| mended.source.as_ref());
     let mut rows = Rows::new(body, delimiter, is_quoted);
     let sample: Vec<Row> = Rows::new(body, delimiter, is_quoted).take(header::SAMPLE_ROWS).collect();
     let header = header::find(&sample);
@@ -94,10 +102,6 @@ fn sniff(source: &str) -> u8 {
     };
     // Of equals, the first.
     DELIMITERS.into_iter().rev().max_by_key(score).unwrap_or(b',')
-}
-
-fn has_open_quote(source: &str, delimiter: u8) -> bool {
-    Rows::new(source, delimiter, true).any(|row| row.iter().any(|cell| cell.lines().count() > MAX_CELL_LINES))
 }
 
 /// Rows with a cell or more that is not empty; white space around cells is dropped.
@@ -253,5 +257,37 @@ mod tests {
         let source = format!("a,b\n\"open,1\n{}", "x,y\n".repeat(600));
         let (text, n_warnings) = read(&source);
         assert!(text.starts_with("a: \"open\nb: 1\n\na: x\nb: y") && n_warnings == 1, "{}", &text[..40]);
+    }
+
+    #[test]
+    fn rows_behind_an_open_quote_stay_rows() {
+        let rows = "x,y\n".repeat(30);
+        let n_rows = |source: &str| read(source).0.matches("a: x\nb: y").count();
+        for source in [
+            format!("a,b\n\"open,1\n{rows}"),
+            format!("a,b\n1,\"open\n{rows}"),
+            format!("a,b\n1,\"open\n{rows}\"q, r\",s\n"),
+            format!("a,b\n1,2\n\"open,1\n{rows}3,5\"\n"),
+        ] {
+            let (text, n_warnings) = read(&source);
+            assert!(n_rows(&source) == 30 && n_warnings == 1, "{source}: {text}");
+            assert!(text.contains("\"open") && (!source.contains("q, r") || text.ends_with("a: q, r\nb: s")), "{text}");
+        }
+        let many = "\"open,z\n".repeat(100);
+        assert!(n_rows(&format!("a,b\n{many}{rows}")) == 30 && read(&format!("a,b\n{many}{rows}")).1 == 1);
+    }
+
+    #[test]
+    fn cells_over_many_lines_stay_cells() {
+        let lines = "word, \"\"word\"\" and word\n".repeat(300);
+        for source in [
+            format!("a,b,c\n1,\"{lines}\",3\n"),
+            "a,b\n1,\"cut".to_owned(),
+            "a,b\r\n1,\"x\r\ny\"\r\n".to_owned(),
+            "a,b\n\"\",\"x\ny\"\n".to_owned(),
+        ] {
+            let (text, n_warnings) = read(&source);
+            assert_eq!((text.matches("b: ").count(), text.contains("\n\n"), n_warnings), (1, false, 0), "{source}");
+        }
     }
 }
