@@ -1,5 +1,6 @@
 //! Grows a document's text block by block: white space collapsed, headings remembered.
 
+use super::limits::MAX_SECTIONS;
 use crate::span::{Heading, Section, sections};
 
 /// A heading longer than this (in bytes) is a paragraph in a large font.
@@ -170,6 +171,7 @@ impl TextBuilder {
         if let Some((level, start)) = self.heading.take() {
             if let Some(start) = start
                 && self.text.len() - start <= MAX_HEADING_BYTES
+                && self.headings.len() <= MAX_SECTIONS
             {
                 let title = self.text[start..].split_whitespace().collect::<Vec<_>>().join(" ");
                 self.headings.push(Heading { title, level, start });

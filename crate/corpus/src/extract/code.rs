@@ -1,6 +1,6 @@
 //! Source code: the text as it stands, with its definitions as sections, told line by line.
 
-use super::{Extracted, limits::MAX_DEFINITIONS, plain};
+use super::{Extracted, limits::MAX_SECTIONS, plain};
 use crate::span::{Heading, sections};
 use rules::{Body, Methods, Rules, rules};
 
@@ -62,7 +62,7 @@ fn definitions(text: &str, rules: &Rules) -> Vec<Heading> {
         if line.text.is_empty() {
             continue;
         }
-        if headings.len() >= MAX_DEFINITIONS {
+        if headings.len() > MAX_SECTIONS {
             break;
         }
         let indent = line.indent();

@@ -1,19 +1,16 @@
 //! Tables of separated values → text: every row a paragraph that names its columns.
 
-use std::collections::HashSet;
-
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::{Extracted, limits::MAX_TEXT_BYTES};
+
+mod header;
+mod quotes;
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// How much of the file the delimiter is told from, in bytes and in rows.
 const SNIFF_BYTES: usize = 64 << 10;
 const SNIFF_ROWS: usize = 200;
-/// A column's name is no longer than this (in bytes).
-const MAX_NAME_BYTES: usize = 80;
-/// A cell over more lines than this is an open quotation mark that nobody closed.
-const MAX_CELL_LINES: usize = 500;
 
 type Row = Vec<String>;
 
@@ -21,32 +18,44 @@ type Row = Vec<String>;
 pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
     let (declared, body) = split_declaration(source.trim_start_matches('\u{FEFF}'));
     let delimiter = declared.unwrap_or_else(|| sniff(body));
-    let is_quoted = !has_open_quote(body, delimiter);
-    if !is_quoted {
-        warnings.push("A quotation mark in the table is never closed; all of them were read as text.".to_owned());
+    let mended = quotes::mend(body, delimiter);
+    match &mended {
+        Some(mended) if mended.n_open == 0 => {}
+        Some(mended) => {
+            let n = mended.n_open;
+            warnings.push(format!("{n} quotation marks in the table are never closed; they were read as text."));
+        }
+        None => {
+            warnings.push("Quotation marks in the table are never closed; all of them were read as text.".to_owned());
+        }
     }
-    let mut rows = Rows::new(body, delimiter, is_quoted).peekable();
-    let first = rows.peek().cloned().unwrap_or_default();
-    let n_columns = first.len();
-    let names = is_header(&first, Rows::new(body, delimiter, is_quoted).nth(1).as_ref()).then_some(first);
+    let is_quoted = mended.is_some();
+    let body = mended.as_ref().map_or(body, |mended| mended.source.as_ref());
+    let mut rows = Rows::new(body, delimiter, is_quoted);
+    let sample: Vec<Row> = Rows::new(body, delimiter, is_quoted).take(header::SAMPLE_ROWS).collect();
+    let header = header::find(&sample);
     let mut text = String::new();
+    for title in rows.by_ref().take(header.unwrap_or(0)) {
+        write_row(&title, None, &mut text);
+    }
+    let names: Option<Row> = header.and_then(|_| rows.next()).map(|names| names.iter().map(one_line).collect());
+    let n_columns = sample.get(header.unwrap_or(0)).map_or(0, Vec::len);
     let mut n_ragged = 0;
-    for row in rows.skip(usize::from(names.is_some())) {
+    for row in rows {
         n_ragged += usize::from(row.len() != n_columns);
         write_row(&row, names.as_deref(), &mut text);
         if text.len() > MAX_TEXT_BYTES {
             break;
         }
     }
-    if text.is_empty()
-        && let Some(names) = names
-    {
-        write_row(&names, None, &mut text);
-    }
     if n_ragged > 0 {
         warnings.push(format!("{n_ragged} rows have more or fewer than the {n_columns} cells of the first row."));
     }
     Extracted { text, sections: Vec::new(), title: None }
+}
+
+fn one_line(name: &String) -> String {
+    name.replace('\n', " ")
 }
 
 /// `Name: value` lines, or the cells side by side where the columns have no names.
@@ -93,28 +102,6 @@ fn sniff(source: &str) -> u8 {
     };
     // Of equals, the first.
     DELIMITERS.into_iter().rev().max_by_key(score).unwrap_or(b',')
-}
-
-fn has_open_quote(source: &str, delimiter: u8) -> bool {
-    Rows::new(source, delimiter, true).any(|row| row.iter().any(|cell| cell.lines().count() > MAX_CELL_LINES))
-}
-
-/// Whether the first row names the columns: short, all different, none a number, and not like every row below.
-fn is_header(first: &[String], second: Option<&Row>) -> bool {
-    let mut seen = HashSet::new();
-    let is_name = |cell: &String| {
-        cell.len() <= MAX_NAME_BYTES && !is_number(cell) && !cell.ends_with(['.', '?', '!']) && !cell.contains('\n')
-    };
-    let n_named = first.iter().filter(|cell| !cell.is_empty()).count();
-    second.is_some()
-        && n_named * 2 > first.len()
-        && first.iter().all(|cell| cell.is_empty() || (is_name(cell) && seen.insert(cell)))
-}
-
-/// Figures, dates, amounts of money.
-fn is_number(cell: &str) -> bool {
-    cell.contains(|c: char| c.is_ascii_digit())
-        && !cell.contains(|c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E' | 'T' | 'Z'))
 }
 
 /// Rows with a cell or more that is not empty; white space around cells is dropped.
@@ -222,10 +209,85 @@ mod tests {
     }
 
     #[test]
+    fn a_header_may_hold_years_questions_and_names_twice() {
+        let starts = |source: &str, expected: &str| {
+            let text = read(source).0;
+            assert!(text.starts_with(expected), "{source}: {text}");
+        };
+        starts(
+            "Country,2019,2020,2021\nNorway,12,13,..\nPeru,9,2000,7",
+            "Country: Norway\n2019: 12\n2020: 13\n2021: ..",
+        );
+        starts("Place,1/22/20,1/23/20\nBergen,0,4\n", "Place: Bergen\n1/22/20: 0");
+        starts("Ship,1,2,3\nAlma,9,7,7\n", "Ship: Alma\n1: 9");
+        starts(
+            "Timestamp,What is your name?,How old are you?\n2020-01-02,Ann,9\n",
+            "Timestamp: 2020-01-02\nWhat is your name?: Ann\nHow old are you?: 9",
+        );
+        starts("year,total,total\n2019,4,5\n2020,6,7\n", "year: 2019\ntotal: 4\ntotal: 5");
+        let long = "x".repeat(100);
+        starts(&format!("name,{long}\nAnn,9\n"), &format!("name: Ann\n{long}: 9"));
+        starts("port,\"fee\n(EUR)\",No.\nNorth,14,1\n", "port: North\nfee (EUR): 14\nNo.: 1");
+        assert_eq!(
+            read("Report of 2020,,\n\nport,fee,note\nNorth,14,x\n"),
+            ("Report of 2020\n\nport: North\nfee: 14\nnote: x".to_owned(), 0)
+        );
+    }
+
+    #[test]
+    fn rows_that_are_like_those_below_are_no_header() {
+        for source in [
+            "Oslo,12,14\nBergen,9,11",
+            "Alice,1984,1990\nBob,1990,1991",
+            "Alma,2019-01-02,2020-02-03\nVega,2019-03-04,2020-05-06",
+            "How do I pay?,By card\nWhen is it open?,At nine",
+            "yes,no,no\nno,yes,no",
+            "Good.,x\nBad.,y",
+            "It was a sentence.,x\nOne without,y",
+            "Oslo,\nParis,France\nRome,Italy",
+        ] {
+            let first = source.lines().next().unwrap().trim_end_matches(',').replace(',', " | ");
+            assert!(read(source).0.starts_with(&format!("{first}\n\n")), "{source}: {}", read(source).0);
+        }
+    }
+
+    #[test]
     fn odd_rows_and_open_quotes_are_read_and_said() {
         assert_eq!(read("a,b\n1,2,3\n4"), ("a: 1\nb: 2\n3\n\na: 4".to_owned(), 1));
         let source = format!("a,b\n\"open,1\n{}", "x,y\n".repeat(600));
         let (text, n_warnings) = read(&source);
         assert!(text.starts_with("a: \"open\nb: 1\n\na: x\nb: y") && n_warnings == 1, "{}", &text[..40]);
+    }
+
+    #[test]
+    fn rows_behind_an_open_quote_stay_rows() {
+        let rows = "x,y\n".repeat(30);
+        let n_rows = |source: &str| read(source).0.matches("a: x\nb: y").count();
+        for source in [
+            format!("a,b\n\"open,1\n{rows}"),
+            format!("a,b\n1,\"open\n{rows}"),
+            format!("a,b\n1,\"open\n{rows}\"q, r\",s\n"),
+            format!("a,b\n1,2\n\"open,1\n{rows}3,5\"\n"),
+        ] {
+            let (text, n_warnings) = read(&source);
+            assert!(n_rows(&source) == 30 && n_warnings == 1, "{source}: {text}");
+            assert!(text.contains("\"open") && (!source.contains("q, r") || text.ends_with("a: q, r\nb: s")), "{text}");
+        }
+        let many = "\"open,z\n".repeat(100);
+        assert!(n_rows(&format!("a,b\n{many}{rows}")) == 30 && read(&format!("a,b\n{many}{rows}")).1 == 1);
+    }
+
+    #[test]
+    fn cells_over_many_lines_stay_cells() {
+        let lines = "word, \"\"word\"\" and word\n".repeat(300);
+        for source in [
+            format!("a,b,c\n1,\"{lines}\",3\n"),
+            "a,b\n1,\"cut".to_owned(),
+            "a,b\r\n1,\"x\r\ny\"\r\n".to_owned(),
+            "a,b\n\"\",\"x\ny\"\n".to_owned(),
+        ] {
+            let (text, n_warnings) = read(&source);
+            assert_eq!((text.matches("b: ").count(), text.contains("\n\n"), n_warnings), (1, false, 0), "{source}");
+        }
     }
 }

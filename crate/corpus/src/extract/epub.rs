@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Extracted, html,
-    limits::MAX_TEXT_BYTES,
+    limits::{MAX_SECTIONS, MAX_TEXT_BYTES},
     package::Package,
     xml::{Node, first_text, walk},
 };
@@ -65,7 +65,8 @@ fn add(chapter: Extracted, text: &mut String, sections: &mut Vec<Section>) {
     }
     let offset = text.len();
     text.push_str(&chapter.text);
-    sections.extend(chapter.sections.into_iter().map(|mut section| {
+    let n_free = (MAX_SECTIONS + 1).saturating_sub(sections.len());
+    sections.extend(chapter.sections.into_iter().take(n_free).map(|mut section| {
         section.span.start += offset;
         section.span.end += offset;
         section

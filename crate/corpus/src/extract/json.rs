@@ -2,15 +2,21 @@
 
 use super::{Extracted, limits};
 
+/// A value up to this length (in bytes) is never taken for data.
+const MAX_WORDS_BYTES: usize = 1000;
+/// Data is broken into lines of this length (in bytes) or more: by the standards of mail, after 64 or 76 characters.
+const MIN_DATA_LINE_BYTES: usize = 60;
+
 /// Reads JSON, one value or many. `None` where it is not JSON or nested deeper than is read.
-pub(super) fn extract(source: &str) -> Option<Extracted> {
+/// Warnings say how many values were left out.
+pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Option<Extracted> {
     let mut writer = Writer::default();
     let mut lexer = Lexer { source: source.trim_start_matches('\u{FEFF}'), at: 0 };
     let mut open: Vec<Frame> = Vec::new();
     let mut expected = Expected::Value;
     while writer.text.len() <= limits::MAX_TEXT_BYTES {
         let Some(token) = lexer.next()? else {
-            return (open.is_empty() && expected != Expected::Name).then(|| writer.finish());
+            return (open.is_empty() && expected != Expected::Name).then(|| writer.finish(warnings));
         };
         expected = match (token, expected) {
             (Token::String(name), Expected::Name | Expected::NameOrEnd) => {
@@ -44,7 +50,7 @@ pub(super) fn extract(source: &str) -> Option<Extracted> {
             _ => return None,
         };
     }
-    Some(writer.finish())
+    Some(writer.finish(warnings))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,6 +184,8 @@ struct Writer {
     in_list: bool,
     /// Whether the last value was a line of a text, as notebooks keep theirs.
     ends_line: bool,
+    /// Values that were left out.
+    n_data: usize,
 }
 
 impl Writer {
@@ -202,6 +210,10 @@ impl Writer {
         if value.is_empty() || value == "null" {
             return;
         }
+        if is_data(&value) {
+            self.n_data += 1;
+            return;
+        }
         if in_array && self.in_list {
             self.text.push_str(if self.ends_line { "\n" } else { ", " });
         } else {
@@ -219,9 +231,21 @@ impl Writer {
         self.ends_line = ends_line;
     }
 
-    fn finish(self) -> Extracted {
+    fn finish(self, warnings: &mut Vec<String>) -> Extracted {
+        if self.n_data > 0 {
+            let n = self.n_data;
+            warnings.push(format!("{n} long values are data, such as pictures, and no words; they were left out."));
+        }
         Extracted { text: self.text, sections: Vec::new(), title: None }
     }
+}
+
+/// Whether a value is data, such as a picture in a notebook: long, and in no part but the last as short as a word.
+fn is_data(value: &str) -> bool {
+    // What is written without spaces, as Chinese is, is not in ASCII.
+    value.len() > MAX_WORDS_BYTES
+        && value.is_ascii()
+        && value.split_ascii_whitespace().rev().skip(1).all(|part| part.len() >= MIN_DATA_LINE_BYTES)
 }
 
 /// A value without white space at its ends and without blank lines, which would part its object.
@@ -234,7 +258,7 @@ mod tests {
     use super::*;
 
     fn text(source: &str) -> Option<String> {
-        extract(source).map(|extracted| extracted.text)
+        extract(source, &mut Vec::new()).map(|extracted| extracted.text)
     }
 
     #[test]
@@ -254,6 +278,24 @@ mod tests {
         assert_eq!(text("[1, 2.5e3, \"x\"]").unwrap(), "1, 2.5e3, x");
         assert_eq!(text("{\"source\": [\"if a:\\n\", \"    b\"]}").unwrap(), "source: if a:\n    b");
         assert_eq!(text("\"alone\"").unwrap(), "alone");
+    }
+
+    #[test]
+    fn data_is_left_out_and_that_is_said() {
+        let read = |source: &str| {
+            let mut warnings = Vec::new();
+            (extract(source, &mut warnings).unwrap().text, warnings)
+        };
+        let picture = "iVBORw0KGgo=".repeat(100);
+        let lines = format!("{}\\n", "QUJD".repeat(19)).repeat(20);
+        let source = format!("{{\"a\": \"word\", \"png\": \"{picture}\", \"b\": [\"{lines}\", 1]}}");
+        let (text, warnings) = read(&source);
+        assert_eq!(text, "a: word\nb: 1");
+        assert!(warnings.len() == 1 && warnings[0].starts_with("2 "), "{warnings:?}");
+        for words in ["\u{6F6E}".repeat(500), "word ".repeat(300), "x".repeat(900)] {
+            let (text, warnings) = read(&format!("{{\"a\": \"{words}\"}}"));
+            assert!(text.len() > 900 && warnings.is_empty());
+        }
     }
 
     #[test]

@@ -132,12 +132,14 @@ fn split_front_matter(source: &str) -> (Option<&str>, &str) {
     };
     let start = source.find('\n').map_or(source.len(), |i| i + 1);
     let mut end = start;
+    let mut yaml = Yaml::default();
     for line in lines {
         let trimmed = line.trim_end();
-        if trimmed == fence || (fence == "---" && trimmed == "...") {
+        let is_end = trimmed == fence || (fence == "---" && trimmed == "...");
+        if is_end && (fence == "+++" || yaml.has_key) {
             return (Some(&source[start..end]), &source[end + line.len()..]);
         }
-        if fence == "---" && !looks_like_yaml(trimmed) {
+        if is_end || (fence == "---" && !yaml.goes_on(trimmed)) {
             break;
         }
         end += line.len();
@@ -145,12 +147,39 @@ fn split_front_matter(source: &str) -> (Option<&str>, &str) {
     (None, source)
 }
 
-/// Tells front matter from prose between two thematic breaks.
-fn looks_like_yaml(line: &str) -> bool {
-    let key = line.split_once(':').map(|(key, _)| key);
-    line.is_empty()
-        || line.starts_with([' ', '\t', '#', '-', '}', ']'])
-        || key.is_some_and(|key| !key.is_empty() && key.split_whitespace().count() <= 2)
+/// Tells front matter from text between two thematic breaks, line by line. Where both could be, it is text: what is
+/// taken for front matter is lost.
+#[derive(Default)]
+struct Yaml {
+    has_key: bool,
+    /// Whether the last key has no value on its own line, so that list items may follow.
+    takes_items: bool,
+}
+
+impl Yaml {
+    fn goes_on(&mut self, line: &str) -> bool {
+        if let Some(value) = value_of_key(line, self.has_key) {
+            self.has_key = true;
+            // A comment, an anchor and a tag are no value.
+            self.takes_items = value.is_empty() || value.starts_with(['#', '&', '!']);
+            return true;
+        }
+        if !self.has_key {
+            // `# x` could be a heading.
+            return line.starts_with('#') && !line.trim_start_matches('#').starts_with([' ', '\t']);
+        }
+        let is_item = line == "-" || line.starts_with("- ");
+        line.is_empty() || (is_item && self.takes_items) || line.starts_with([' ', '\t', '#', '}', ']'])
+    }
+}
+
+/// What follows `key:`. The first key is looked at more closely, since prose could hold a colon.
+fn value_of_key(line: &str, has_key: bool) -> Option<&str> {
+    let (key, value) = line.split_once(':')?;
+    let opens_key = |c: char| c.is_alphanumeric() || "_\"'$@".contains(c);
+    let is_word = key.starts_with(opens_key) && (value.is_empty() || value.starts_with([' ', '\t']));
+    let is_later = has_key && !key.is_empty() && !key.starts_with([' ', '\t', '#', '-']);
+    ((is_word || is_later) && key.split_whitespace().count() <= 2).then(|| value.trim())
 }
 
 /// A top-level text of YAML or TOML front matter, without its quotes; in YAML also one over several indented lines.
@@ -207,6 +236,36 @@ mod tests {
         let extracted = extract("---\nA paragraph, no key in it\n\n---\n\nMore.");
         assert!(extracted.text.contains("A paragraph"));
         assert!(extracted.text.ends_with("More."));
+    }
+
+    #[test]
+    fn markdown_between_thematic_breaks_is_text() {
+        for source in [
+            "---\n# Ferry\n- leaves at nine\n---\nMore text.",
+            "---\n\nFerry: leaves at nine\n\n---\nMore text.",
+            "---\n- leaves: nine\n---\nMore text.",
+            "---\n# Ferry\nleaves: nine\n---\nMore text.",
+            "---\n    leaves: nine\n---\nMore text.",
+            "---\n**Ferry**: leaves at nine\n---\nMore text.",
+            "---\nhttp://leaves.example\n---\nMore text.",
+            "---\nFerry: today\n- leaves at nine\n---\nMore text.",
+        ] {
+            let text = extract(source).text;
+            assert!(text.contains("leaves") && text.ends_with("More text."), "{source}");
+        }
+        assert_eq!(extract("---\n---\nMore text.").text, "More text.");
+    }
+
+    #[test]
+    fn front_matter_of_all_kinds_is_told() {
+        for source in [
+            "---\ntitle: Quay\ntags:\n- a\n- b: c\n  d: e\n# note\n\nby: x\n---\nBody.",
+            "---\ntitle: Quay\ntags: # all\n  - a\nlong: |\n  one\n\n  - two\nlist: [\n  a\n]\n...\nBody.",
+            "---\r\n#note\r\n\"sort key\": 'a: b'\r\ntitle: \"Quay\"\r\nurl:/x\r\n---\r\nBody.",
+        ] {
+            let extracted = extract(source);
+            assert_eq!((extracted.text.as_str(), extracted.title.as_deref()), ("Body.", Some("Quay")), "{source}");
+        }
     }
 
     #[test]

@@ -104,6 +104,7 @@ struct Extracted {
 pub fn extract(name: &str, bytes: &[u8], password: Option<&str>) -> Result<Document, CorpusError> {
     let Read { format, mut extracted, mut pages, encoding, mut warnings } = read(name, bytes, password)?;
     limits::cut_long_text(&mut extracted, &mut warnings);
+    limits::cut_sections(&mut extracted, &mut warnings);
     if extracted.text.trim().is_empty() {
         return Err(CorpusError::Empty);
     }
@@ -163,7 +164,7 @@ fn written(name: &str, bytes: &[u8]) -> Result<Read, CorpusError> {
         Format::AsciiDoc => asciidoc::extract(&decoded.text),
         Format::Code => code::extract(name, &decoded.text),
         Format::Csv => csv::extract(&decoded.text, &mut decoded.warnings),
-        Format::Json => json::extract(&decoded.text).unwrap_or_else(|| {
+        Format::Json => json::extract(&decoded.text, &mut decoded.warnings).unwrap_or_else(|| {
             decoded.warnings.push("The file is not valid JSON; it was read as plain text.".to_owned());
             plain::extract(&decoded.text)
         }),

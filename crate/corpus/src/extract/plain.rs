@@ -1,6 +1,6 @@
 //! Text that is only text: kept as it is, save for white space at its ends and at line ends.
 
-use super::Extracted;
+use super::{Extracted, limits::MAX_SECTIONS};
 use crate::span::{Heading, sections};
 
 /// A longer underlined line (in characters) is no heading.
@@ -39,6 +39,7 @@ fn underlined_headings(text: &str) -> Vec<Heading> {
             && (1..=MAX_HEADING_CHARS).contains(&n_chars)
             && next.trim().len() * 2 >= n_chars
             && title.contains(char::is_alphanumeric)
+            && headings.len() <= MAX_SECTIONS
         {
             let start = line_start + line.len() - line.trim_start().len();
             headings.push(Heading { title: title.to_owned(), level, start });
