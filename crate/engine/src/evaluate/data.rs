@@ -143,7 +143,12 @@ pub fn passages_of(questions: &mut [Question]) -> Vec<Passage> {
     for question in questions.iter_mut().filter(|q| !q.context.trim().is_empty()) {
         let at = passages.iter().position(|p| p.text == question.context).unwrap_or_else(|| {
             let id = format!("{}#{}", question.doc_id, passages.len());
-            passages.push(Passage { id: Some(id), doc_id: question.doc_id.clone(), text: question.context.clone() });
+            passages.push(Passage {
+                passage_id: Some(id),
+                id: None,
+                doc_id: question.doc_id.clone(),
+                text: question.context.clone(),
+            });
             passages.len() - 1
         });
         question.passage_id = Some(passages[at].id().to_owned());
