@@ -12,8 +12,10 @@ use super::{
     Extracted,
     builder::{Break, TextBuilder},
 };
+use banner::Banners;
 use feed::tokenize;
 
+mod banner;
 mod feed;
 
 /// Elements whose content is never read.
@@ -21,7 +23,8 @@ const UNREAD: [&str; 18] = [
     "script", "style", "noscript", "template", "iframe", "noembed", "noframes", "object", "svg", "canvas", "audio",
     "video", "select", "datalist", "button", "textarea", "map", "dialog",
 ];
-/// Elements around the text of a page. `header` and `aside` count only outside `main` and `article`.
+/// Elements around the text of a page. `header` and `aside` count only outside `main` and `article`, and
+/// a `header` only where it does not hold the page's title.
 const FURNITURE: [&str; 3] = ["nav", "footer", "menu"];
 const OUTER_FURNITURE: [&str; 2] = ["header", "aside"];
 const FURNITURE_ROLES: [&str; 5] = ["navigation", "banner", "contentinfo", "search", "complementary"];
@@ -112,12 +115,14 @@ enum Scope {
 }
 
 pub(super) fn extract(source: &str) -> Extracted {
-    let page = read(source, Scope::Text);
-    let n_bytes = page.builder.len();
-    let page = if n_bytes == 0 {
-        read(source, Scope::All)
+    let page = read(source, Scope::Text, Vec::new());
+    let titled = page.banners.titled();
+    let page = if titled.is_empty() { page } else { read(source, Scope::Text, titled.clone()) };
+    let n_bytes = page.builder.len() - page.n_banner_bytes;
+    let page = if page.builder.len() == 0 {
+        read(source, Scope::All, Vec::new())
     } else if page.n_main_bytes < n_bytes && page.n_main_bytes * MAIN_SHARE >= n_bytes {
-        read(source, Scope::Main)
+        read(source, Scope::Main, titled)
     } else {
         page
     };
@@ -128,19 +133,19 @@ pub(super) fn extract(source: &str) -> Extracted {
 
 /// Reads a chapter of an EPUB book. Its text may be empty.
 pub(super) fn extract_chapter(source: &str) -> Extracted {
-    let (text, sections) = read(source, Scope::Chapter).builder.finish();
+    let (text, sections) = read(source, Scope::Chapter, Vec::new()).builder.finish();
     Extracted { text, sections, title: None }
 }
 
 /// Reads the list of contents of an EPUB book. Its text may be empty.
 pub(super) fn extract_contents(source: &str) -> Extracted {
-    let (text, sections) = read(source, Scope::Contents).builder.finish();
+    let (text, sections) = read(source, Scope::Contents, Vec::new()).builder.finish();
     Extracted { text, sections, title: None }
 }
 
 /// Adds the text of a fragment, such as an HTML block within Markdown, to `builder`.
 pub(super) fn append(source: &str, builder: &mut TextBuilder) {
-    let mut walker = Walker::new(source, Scope::Text);
+    let mut walker = Walker::new(source, Scope::Text, Vec::new());
     std::mem::swap(&mut walker.builder, builder);
     walker.builder.block();
     walker = tokenize(source, walker);
@@ -149,8 +154,9 @@ pub(super) fn append(source: &str, builder: &mut TextBuilder) {
     std::mem::swap(&mut walker.builder, builder);
 }
 
-fn read(source: &str, scope: Scope) -> Walker {
-    let mut walker = tokenize(source, Walker::new(source, scope));
+/// `titled` are the numbers of the headers that hold the page's title.
+fn read(source: &str, scope: Scope, titled: Vec<usize>) -> Walker {
+    let mut walker = tokenize(source, Walker::new(source, scope, titled));
     walker.close_to(0);
     walker
 }
@@ -161,6 +167,8 @@ enum Effect {
     None,
     Block,
     Skip,
+    /// A header with the page's title.
+    Banner,
     Main,
     Article,
     Pre,
@@ -179,10 +187,13 @@ struct Walker {
     is_xml: bool,
     title: String,
     n_main_bytes: usize,
+    banners: Banners,
+    n_banner_bytes: usize,
     open: Vec<(LocalName, Effect)>,
     /// How often each name is in `open`: a stray end tag costs no search.
     n_open: HashMap<LocalName, usize>,
     n_skip: usize,
+    n_banner: usize,
     n_main: usize,
     n_article: usize,
     n_pre: usize,
@@ -192,16 +203,19 @@ struct Walker {
 }
 
 impl Walker {
-    fn new(source: &str, scope: Scope) -> Self {
+    fn new(source: &str, scope: Scope, titled: Vec<usize>) -> Self {
         Self {
             builder: TextBuilder::new(),
             scope,
             is_xml: source.trim_start_matches('\u{FEFF}').trim_start().starts_with("<?xml"),
             title: String::new(),
             n_main_bytes: 0,
+            banners: Banners::new(titled),
+            n_banner_bytes: 0,
             open: Vec::new(),
             n_open: HashMap::new(),
             n_skip: 0,
+            n_banner: 0,
             n_main: 0,
             n_article: 0,
             n_pre: 0,
@@ -217,7 +231,11 @@ impl Walker {
             self.void(name);
             return TokenSinkResult::Continue;
         }
+        if name == "header" {
+            self.banners.count();
+        }
         let effect = self.effect(name, &tag.attrs);
+        self.note(name, effect, &tag.attrs);
         *self.n_open.entry(tag.name.clone()).or_default() += 1;
         self.open.push((tag.name.clone(), effect));
         self.enter(effect, name, &tag.attrs);
@@ -253,7 +271,8 @@ impl Walker {
             self.title.push_str(text);
             return;
         }
-        if self.n_skip > 0 || (self.scope == Scope::Main && self.n_main == 0) {
+        self.note_text(text);
+        if self.n_skip > 0 || (self.scope == Scope::Main && self.n_main == 0 && self.n_banner == 0) {
             return;
         }
         let before = self.builder.len();
@@ -266,6 +285,8 @@ impl Walker {
         self.at_pre_start = false;
         if self.n_main > 0 {
             self.n_main_bytes += self.builder.len() - before;
+        } else if self.n_banner > 0 {
+            self.n_banner_bytes += self.builder.len() - before;
         }
     }
 
@@ -330,6 +351,7 @@ impl Walker {
             "main" => Effect::Main,
             _ if attr(attrs, "role") == Some("main") => Effect::Main,
             "article" => Effect::Article,
+            "header" if self.banners.is_read() => Effect::Banner,
             "title" if self.n_skip == 0 && self.title.is_empty() => Effect::Title,
             "title" => Effect::Skip,
             "pre" | "listing" | "xmp" => Effect::Pre,
@@ -346,8 +368,8 @@ impl Walker {
     fn is_furniture(&self, name: &str, attrs: &[Attribute]) -> bool {
         let is_inside = self.n_main > 0 || self.n_article > 0;
         FURNITURE.contains(&name)
-            || (OUTER_FURNITURE.contains(&name) && !is_inside)
-            || attr(attrs, "role").is_some_and(|role| FURNITURE_ROLES.contains(&role))
+            || (OUTER_FURNITURE.contains(&name) && !is_inside && !(name == "header" && self.banners.is_read()))
+            || has_furniture_role(attrs)
             || (!UNNAMED.contains(&name) && has_furniture_name(attrs))
     }
 
@@ -355,6 +377,7 @@ impl Walker {
         match effect {
             Effect::Skip => self.n_skip += 1,
             Effect::Title => self.in_title = true,
+            Effect::Banner => self.n_banner += 1,
             Effect::Main => self.n_main += 1,
             Effect::Article => self.n_article += 1,
             _ => {}
@@ -363,7 +386,7 @@ impl Walker {
             return;
         }
         match effect {
-            Effect::Block | Effect::Main | Effect::Article => self.builder.block(),
+            Effect::Block | Effect::Banner | Effect::Main | Effect::Article => self.builder.block(),
             Effect::Pre => {
                 self.builder.block();
                 self.n_pre += 1;
@@ -383,7 +406,13 @@ impl Walker {
 
     fn leave(&mut self, effect: Effect) {
         match effect {
-            Effect::Skip => self.n_skip -= 1,
+            Effect::Skip => {
+                self.n_skip -= 1;
+                if self.n_skip == 0 {
+                    self.banners.close();
+                }
+            }
+            Effect::Banner => self.n_banner -= 1,
             Effect::Title => self.in_title = false,
             Effect::Main => self.n_main -= 1,
             Effect::Article => self.n_article -= 1,
@@ -393,7 +422,7 @@ impl Walker {
             return;
         }
         match effect {
-            Effect::Block | Effect::Main | Effect::Article => self.builder.block(),
+            Effect::Block | Effect::Banner | Effect::Main | Effect::Article => self.builder.block(),
             Effect::Pre => {
                 self.n_pre -= 1;
                 self.builder.block();
@@ -406,6 +435,10 @@ impl Walker {
             Effect::None | Effect::Skip | Effect::Title => {}
         }
     }
+}
+
+fn has_furniture_role(attrs: &[Attribute]) -> bool {
+    attr(attrs, "role").is_some_and(|role| FURNITURE_ROLES.contains(&role))
 }
 
 fn has_furniture_name(attrs: &[Attribute]) -> bool {

@@ -23,6 +23,36 @@ fn a_header_counts_inside_an_article_and_not_outside() {
 }
 
 #[test]
+fn a_header_with_the_title_is_read() {
+    let pandoc = "<body><header id=title-block-header><h1 class=title>Ferry Handbook</h1><p class=author>Ada Brandt</p>\
+        <p class=date>May 2021</p></header><nav id=TOC>Fares</nav><h1>Fares</h1><p>Cheap.</p>";
+    assert_eq!(text(pandoc), "Ferry Handbook\n\nAda Brandt\n\nMay 2021\n\nFares\n\nCheap.");
+    assert_eq!(extract(pandoc).sections[0].title, "Ferry Handbook");
+    let body = "<header><nav>Home</nav><h1>The big title</h1><p>By Ann, 2020</p></header><main><p>Body text.</main>";
+    assert_eq!(text(&format!("{body}<div>Terms</div>")), "The big title\n\nBy Ann, 2020\n\nBody text.");
+    assert_eq!(text("<header><h1><a href=x>Tides</a></h1></header><p>They rise."), "Tides\n\nThey rise.");
+    assert_eq!(text("<header><h1>Tides</h1><p>By Ann</header>"), "Tides\n\nBy Ann");
+}
+
+#[test]
+fn a_header_with_the_name_of_the_site_is_not() {
+    for header in [
+        "<h1><a href=/>Site</a></h1><nav>Home</nav>",
+        "<p>Site</p>",
+        "<h1 hidden>Site</h1><p>Log in</p>",
+        "<h1><img src=logo.png></h1>Log in",
+        "<nav><h1>Menu</h1></nav>Log in",
+    ] {
+        assert_eq!(text(&format!("<header>{header}</header><p>Body")), "Body", "{header}");
+    }
+    assert_eq!(text("<header role=banner><h1>Site</h1></header><p>Body"), "Body");
+    let linked = "<header><h1><a href=/>Site</a></h1></header><h1>Post</h1><p>Body";
+    assert_eq!(text(linked), "Post\n\nBody");
+    let own = "<header><h1>Site</h1><nav>Home</nav></header><article><h1>Post</h1><p>Body</article>";
+    assert_eq!(text(own), "Post\n\nBody");
+}
+
+#[test]
 fn main_stands_for_the_page() {
     assert_eq!(text("<div>Log in</div><main><h1>A</h1><p>Long body</main><div>Terms</div>"), "A\n\nLong body");
     assert_eq!(text("<div>All the text is out here</div><main>x</main>"), "All the text is out here\n\nx");

@@ -150,7 +150,16 @@ impl<'a> Walker<'_, 'a> {
         let contents = page.raw().get::<Object<'_>>("Contents");
         let streams: Vec<Stream<'_>> = match contents {
             Some(Object::Stream(stream)) => vec![stream],
-            Some(Object::Array(array)) => array.iter::<Stream<'_>>().collect(),
+            Some(Object::Array(array)) => {
+                let streams: Vec<Stream<'_>> = array.iter().collect();
+                self.content.is_cut = streams.len() < array.raw_iter().count();
+                streams
+            }
+            // What the page names as its content is not in the file.
+            None => {
+                self.content.is_cut = page.raw().contains_key("Contents");
+                Vec::new()
+            }
             _ => Vec::new(),
         };
         let mut data = Vec::new();

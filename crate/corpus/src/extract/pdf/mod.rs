@@ -31,8 +31,9 @@ mod open;
 mod order;
 mod paragraph;
 mod stream;
+mod whole;
 
-use self::{content::Reader, document::Assembled, line::Line, paragraph::Words};
+use self::{content::Reader, document::Assembled, line::Line, paragraph::Words, whole::Flaw};
 use super::{Extracted, Format, Read, limits::MAX_TEXT_BYTES};
 use crate::CorpusError;
 
@@ -46,14 +47,15 @@ const UNKNOWN_SHARE: usize = 4;
 /// Reads a PDF that begins at the first byte.
 ///
 /// # Errors
-/// `file-password`, `file-damaged`, `file-too-large`; `file-no-text` where its pages hold only pictures, and `file-empty`
-/// where they hold nothing.
+/// `file-password`, `file-damaged`, `file-too-large`; of a file whose bytes are all there `file-no-text` where its pages
+/// hold only pictures, and `file-empty` where they hold nothing.
 pub(super) fn extract(bytes: &[u8], password: Option<&str>) -> Result<Read, CorpusError> {
-    let pdf = open::open(bytes, password)?;
+    let flaw = whole::flaw(bytes);
+    let pdf = open::open(bytes, password, flaw)?;
     let n_pages = pdf.pages().len();
     let mut reader = Reader::new();
     let title = meta::title(&pdf, &mut reader.budget);
-    let mut report = Report::default();
+    let mut report = Report { flaw, ..Report::default() };
     let mut pages: Vec<Vec<Line>> = Vec::new();
     let mut n_bytes = 0;
     for (i, page) in pdf.pages().iter().take(MAX_PAGES).enumerate() {
@@ -89,6 +91,7 @@ pub(super) fn extract(bytes: &[u8], password: Option<&str>) -> Result<Read, Corp
 /// What could not be read, by page from 0.
 #[derive(Default)]
 struct Report {
+    flaw: Option<Flaw>,
     cut: Vec<usize>,
     without_text: Vec<usize>,
     unknown: Vec<usize>,
@@ -117,6 +120,9 @@ impl Report {
             CorpusError::TooLarge {
                 reason: format!("unpacked, a page has more than {} MB", stream::MAX_STREAM_BYTES >> 20),
             }
+        } else if let Some(flaw) = self.flaw {
+            // Text may have been in what is missing: what is left says nothing of the whole.
+            CorpusError::Damaged { reason: flaw.reason().to_owned() }
         } else if !self.cut.is_empty() {
             CorpusError::Damaged { reason: format!("nothing on its {pages} could be read") }
         } else if !self.unknown.is_empty() {
@@ -131,7 +137,7 @@ impl Report {
     }
 
     fn warnings(&self, n_pages: usize) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = self.flaw.iter().map(|flaw| flaw.warning().to_owned()).collect();
         if !self.cut.is_empty() {
             warnings.push(format!(
                 "{} could not be read in full: the file is damaged there, or too large.",

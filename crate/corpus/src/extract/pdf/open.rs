@@ -2,7 +2,10 @@
 
 use hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
 
-use super::stream::{Failure, inflate};
+use super::{
+    stream::{Failure, inflate},
+    whole::Flaw,
+};
 use crate::CorpusError;
 
 /// A header may stand this far from the start, after what a mail program or a printer put there.
@@ -24,9 +27,11 @@ pub(in crate::extract) fn start(name: &str, bytes: &[u8]) -> Option<usize> {
     (at == 0 || is_named || std::str::from_utf8(bytes).is_err()).then_some(at)
 }
 
+/// `flaw` is what is known to be wrong with the bytes, to say why there are no pages.
+///
 /// # Errors
 /// `file-password`, `file-damaged`, and `file-too-large` where its objects are packed beyond the bounds.
-pub(super) fn open(bytes: &[u8], password: Option<&str>) -> Result<Pdf, CorpusError> {
+pub(super) fn open(bytes: &[u8], password: Option<&str>, flaw: Option<Flaw>) -> Result<Pdf, CorpusError> {
     if packed_bytes(bytes) > MAX_OBJECT_BYTES {
         let reason = format!("unpacked, its tables have more than {} MB", MAX_OBJECT_BYTES >> 20);
         return Err(CorpusError::TooLarge { reason });
@@ -38,16 +43,17 @@ pub(super) fn open(bytes: &[u8], password: Option<&str>) -> Result<Pdf, CorpusEr
     let load = |password: &str| Pdf::new_with_password(bytes.to_vec(), password);
     // A file that needs no password is not refused for a wrong one.
     let loaded = password.map_or_else(|| load(""), |password| load(password).or_else(|_| load("")));
+    let without_pages = || damaged(flaw.map_or("no pages were found in it", Flaw::reason));
     let locked = || CorpusError::Password { is_wrong: password.is_some() };
     let pdf = loaded.map_err(|error| match error {
         LoadPdfError::Decryption(DecryptionError::PasswordProtected) => locked(),
         LoadPdfError::Decryption(_) => damaged("it is locked in a way that is not known here"),
         // Where the parser had to mend the file it does not tell a wrong password from damage.
         LoadPdfError::Invalid if find(bytes, b"/Encrypt").is_some() => locked(),
-        LoadPdfError::Invalid => damaged("no pages were found in it"),
+        LoadPdfError::Invalid => without_pages(),
     })?;
     if pdf.pages().is_empty() {
-        return Err(damaged("no pages were found in it"));
+        return Err(without_pages());
     }
     Ok(pdf)
 }
@@ -120,7 +126,7 @@ fn count(bytes: &[u8], needle: &[u8]) -> usize {
     bytes.windows(needle.len()).filter(|window| window == &needle).count()
 }
 
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+pub(super) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     let (&first, rest) = needle.split_first()?;
     let mut at = 0;
     while let Some(found) = bytes[at..].iter().position(|&byte| byte == first) {
@@ -130,6 +136,11 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// The last place of `needle`.
+pub(super) fn rfind(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes.windows(needle.len()).rposition(|window| window == needle)
 }
 
 #[cfg(test)]

@@ -234,6 +234,32 @@ fn refusals_say_what_is_wrong() {
 }
 
 #[test]
+fn a_file_that_breaks_off_says_so() {
+    let picture = stream("/Type/XObject/Subtype/Image/Width 1/Height 1", b"\0");
+    let words = stream("", show("F1", 10.0, 50.0, 700.0, "Words").as_bytes());
+    let whole = pages_with(&[stream("", b"/X Do"), words.clone(), words], HELVETICA, picture);
+    assert_eq!(read(&whole).warnings.len(), 1, "a picture: {:?}", read(&whole).warnings);
+    let until = |object: &[u8]| &whole[..whole.windows(object.len()).position(|part| part == object).unwrap()];
+
+    let broken = read(until(b"12 0 obj"));
+    assert_eq!(broken.text, "Words");
+    assert_eq!(broken.warnings[0], "The file breaks off before its end; what comes before was read.");
+    assert!(broken.warnings[1].starts_with("Page 3 could not be read in full"), "{:?}", broken.warnings);
+    // Only the page of the picture is left, which does not make the file a scan.
+    let reason = "it breaks off before its end".to_owned();
+    assert_eq!(refusal(until(b"10 0 obj")), CorpusError::Damaged { reason });
+}
+
+#[test]
+fn a_file_that_lost_bytes_within_says_so() {
+    let mut bytes = pages(&[show("F1", 10.0, 50.0, 700.0, "Words"), show("F1", 10.0, 50.0, 700.0, "more")]);
+    bytes.drain(60..64);
+    let document = read(&bytes);
+    assert!(document.text.ends_with("more"), "{}", document.text);
+    assert!(document.warnings[0].starts_with("The file is damaged: "), "{:?}", document.warnings);
+}
+
+#[test]
 fn a_page_that_is_damaged_costs_only_itself() {
     let good = show("F1", 10.0, 50.0, 700.0, "Words");
     let packed = miniz_oxide::deflate::compress_to_vec_zlib(lines(50.0, 700.0, &PROSE).as_bytes(), 6);
