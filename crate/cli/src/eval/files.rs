@@ -86,15 +86,12 @@ pub fn run(args: &FilesArgs) -> Result<(), CliError> {
 /// Reads a file in a process of its own: one that goes astray takes nothing with it.
 fn outcome(file: &Path, password: Option<&str>) -> Result<Outcome, CliError> {
     let mut command = Command::new(std::env::current_exe()?);
-    command
-        .args(["extract", "--json", "--"])
-        .arg(file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    command.args(["extract", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     if let Some(password) = password {
         command.args(["--password", password]);
     }
+    // A name may begin like an option.
+    command.arg("--").arg(file);
     let started = Instant::now();
     let mut child = command.spawn()?;
     let mut stdout = child.stdout.take();
