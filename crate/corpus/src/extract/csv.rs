@@ -38,7 +38,8 @@ pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
     for title in rows.by_ref().take(header.unwrap_or(0)) {
         write_row(&title, None, &mut text);
     }
-    let names: Option<Row> = header.and_then(|_| rows.next()).map(|names| names.iter().map(one_line).collect());
+    let names: Option<Row> =
+        header.and_then(|_| rows.next()).map(|names| names.iter().map(|name| name.replace('\n', " ")).collect());
     let n_columns = sample.get(header.unwrap_or(0)).map_or(0, Vec::len);
     let mut n_ragged = 0;
     for row in rows {
@@ -52,10 +53,6 @@ pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
         warnings.push(format!("{n_ragged} rows have more or fewer than the {n_columns} cells of the first row."));
     }
     Extracted { text, sections: Vec::new(), title: None }
-}
-
-fn one_line(name: &String) -> String {
-    name.replace('\n', " ")
 }
 
 /// `Name: value` lines, or the cells side by side where the columns have no names.
