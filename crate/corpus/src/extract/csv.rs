@@ -22,8 +22,10 @@ pub(super) fn extract(source: &str, warnings: &mut Vec<String>) -> Extracted {
     match &mended {
         Some(mended) if mended.n_open == 0 => {}
         Some(mended) => {
-            let n = mended.n_open;
-            warnings.push(format!("{n} quotation marks in the table are never closed; they were read as text."));
+            warnings.push(match mended.n_open {
+                1 => "A quotation mark in the table is never closed; it was read as text.".to_owned(),
+                n => format!("{n} quotation marks in the table are never closed; they were read as text."),
+            });
         }
         None => {
             warnings.push("Quotation marks in the table are never closed; all of them were read as text.".to_owned());
