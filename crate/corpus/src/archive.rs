@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     CorpusError,
-    extract::{Kind, MAX_ENTRIES, MAX_TOTAL_BYTES, Package, is_zip, kind},
+    extract::{Kind, MAX_ENTRIES, MAX_TOTAL_BYTES, Package, is_zip, kind, salvaged},
 };
 
 /// Folders of programs, not of people.
@@ -14,7 +14,18 @@ const UNREAD_FILES: [&str; 2] = ["Thumbs.db", "desktop.ini"];
 
 /// Whether the bytes are an archive of other files: a ZIP file that is not itself one document, whatever its name.
 pub fn is_archive(bytes: &[u8]) -> bool {
-    is_zip(bytes) && Package::open(bytes, None).is_ok_and(|mut package| kind(&mut package) == Kind::Archive)
+    is_zip(bytes) && open(bytes, None).is_ok_and(|(mut package, _)| kind(&mut package) == Kind::Archive)
+}
+
+/// Opens a ZIP file by its list of entries, or what is whole of one without; whether that is all.
+fn open<'a>(bytes: &'a [u8], password: Option<&'a str>) -> Result<(Package<'a>, bool), CorpusError> {
+    match Package::open(bytes, password) {
+        Err(error @ CorpusError::Damaged { .. }) => {
+            let saved = salvaged(bytes).ok_or(error)?;
+            Ok((Package::open(saved, password)?, false))
+        }
+        package => Ok((package?, true)),
+    }
 }
 
 /// The path of a file in a folder or an archive as it is shown: parts joined by `/`, nothing that leads out of the
@@ -39,20 +50,22 @@ pub fn readable_path(path: &str) -> Option<String> {
 /// one level deep.
 ///
 /// What the password does not open while it opens others comes locked: a file as an archive of it alone, an archive as it
-/// is. Either asks for its own password when it is opened, and the file then has the same name.
+/// is. Either asks for its own password when it is opened, and the file then has the same name. Of an archive whose end is
+/// missing its whole files come, and at last what it lacks.
 ///
 /// # Errors
 /// `file-password` for a locked archive and a password that is missing or wrong, `file-damaged` where its list of files
 /// is, `file-too-large` for more files than are read, `file-empty` without a file in it, `file-unsupported` for a lock
 /// that is not opened here.
 pub fn expand<'a>(name: &str, bytes: &'a [u8], password: Option<&'a str>) -> Result<Expanded<'a>, CorpusError> {
-    let mut package = Package::open(bytes, password)?;
+    let (mut package, is_whole) = open(bytes, password)?;
     package.unlock()?;
     let outer = Level::new(name, package);
     if outer.waiting.is_empty() {
         return Err(CorpusError::Empty);
     }
-    Ok(Expanded { outer, inner: None, password, n_unpacked: 0, n_files: 0 })
+    let cut = (!is_whole).then(|| name.to_owned());
+    Ok(Expanded { outer, inner: None, password, n_unpacked: 0, n_files: 0, cut })
 }
 
 /// The files of an archive: names, and contents or why there are none. After a bound on all of them together, those of
@@ -64,6 +77,8 @@ pub struct Expanded<'a> {
     /// Bytes unpacked to see what lies within this archive, and by those within it that are done with.
     n_unpacked: usize,
     n_files: usize,
+    /// The name of an archive whose end is missing, until that is told.
+    cut: Option<String>,
 }
 
 /// One archive and which of its files are still to come.
@@ -158,7 +173,10 @@ impl Iterator for Expanded<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (is_outer, name, content) = self.next_file()?;
+            let Some((is_outer, name, content)) = self.next_file() else {
+                let reason = "its end is missing; the files before it are read".to_owned();
+                return Some((self.cut.take()?, Err(CorpusError::Damaged { reason })));
+            };
             if let Some(error) = self.bound() {
                 return Some((name, Err(error)));
             }
@@ -210,6 +228,17 @@ mod tests {
         assert_eq!(names, ["all.zip/a/a.md", "all.zip/inner.zip/b.md", "all.zip/inner.zip/deepest.zip", "all.zip/c"]);
         assert_eq!(found[1].1, b"b");
         assert_eq!(expand("x.zip", &pack(&[(".x", "")]), None).err().unwrap().code(), "file-empty");
+    }
+
+    #[test]
+    fn of_an_archive_without_its_end_the_whole_files_come() {
+        let bytes = pack(&[("a.md", "a"), ("b.md", "b"), ("c.md", "c")]);
+        let cut = &bytes[..bytes.windows(4).position(|window| window == b"c.md").unwrap()];
+        assert!(is_archive(cut));
+        let found: Vec<_> = expand("x.zip", cut, None).unwrap().map(|(n, c)| (n, c.map_err(|e| e.code()))).collect();
+        let read = |name: &str, content: &[u8]| (format!("x.zip/{name}"), Ok(content.to_vec()));
+        assert_eq!(found, [read("a.md", b"a"), read("b.md", b"b"), ("x.zip".to_owned(), Err("file-damaged"))]);
+        assert_eq!(expand("x.zip", b"PK\x03\x04", None).err().unwrap().code(), "file-damaged");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod packed;
 mod pdf;
 mod plain;
 mod rst;
+mod salvage;
 mod xml;
 
 pub(crate) use limits::{MAX_ENTRIES, MAX_TOTAL_BYTES};
@@ -23,6 +24,7 @@ pub(crate) use limits::{MAX_ENTRIES, MAX_TOTAL_BYTES};
 pub(crate) use package::tests::{pack, pack_aes, pack_bytes, pack_locked};
 pub(crate) use package::{Package, is_zip};
 pub(crate) use packed::{Kind, kind};
+pub(crate) use salvage::salvaged;
 use serde::{Deserialize, Serialize};
 
 use crate::{CorpusError, Section, decode::decode, language::language};
