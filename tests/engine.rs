@@ -35,6 +35,21 @@ fn ask_plainly(session: &mut Session<TestHost>, question: &str) -> Answer {
     block_on(session.ask(question, None, &options(), &mut |_| ())).unwrap()
 }
 
+#[test]
+fn a_misspelt_question_is_read_as_the_pages_spell_it_and_quotes_are_kept() {
+    let (mut session, _) = complete();
+    let right = ask(&mut session, "Who built the Aldersey lighthouse?");
+    let misspelt = ask(&mut session, "Who built the Aldresey lighthuose?");
+    let words: Vec<_> = misspelt.respelled.iter().map(|word| (word.written.as_str(), word.read.as_str())).collect();
+    assert_eq!(words, [("Aldresey", "Aldersey"), ("lighthuose", "lighthouse")]);
+    assert_eq!((misspelt.answer, misspelt.sentences), (right.answer, right.sentences));
+    assert!(right.respelled.is_empty());
+    let quoted = "Who built the \u{201c}Aldresey lighthuose\u{201d} of Sufolk?";
+    let options = RetrieveOptions { top_k: 1, ..RetrieveOptions::default() };
+    let found = block_on(session.search(quoted, &options)).unwrap();
+    assert_eq!((found.question.as_str(), found.respelled), (quoted, vec![]));
+}
+
 /// A question, the page that answers it, and words of the passage and of the answer.
 struct Asked {
     question: &'static str,

@@ -1,11 +1,18 @@
 import { expect, it } from 'vitest';
-import { partsOf, saidOf } from './said';
+import { partsOf, respelledOf, saidOf } from './said';
 
 it('finds the marks of an answer, alone, in pairs and after a space, and loses no character', () => {
   const answer = 'Built in 1843 [1], mended [2][13]. See [sic] a[0] and [x].';
   const parts = partsOf(answer);
   expect(parts.map(({ text }) => text).join('')).toBe(answer);
   expect(parts.filter(({ marker }) => marker !== null).map(({ word, marker }) => [word, marker])).toEqual([['1843', 1], ['mended', 2], ['', 13], ['a', 0]]);
+});
+
+it('says which words of a question were read otherwise', () => {
+  const [lamp, oil] = [{ written: 'lmap', read: 'lamp' }, { written: 'oli', read: 'oil' }];
+  expect(respelledOf([])).toBe('');
+  expect(respelledOf([lamp])).toBe('“lmap” was read as “lamp”: no page has it as written. Words in quotes are kept.');
+  expect(respelledOf([lamp, oil])).toBe('“lmap” was read as “lamp”, “oli” as “oil”: no page has them as written. Words in quotes are kept.');
 });
 
 it('cuts an answer at its sentences by their byte offsets', () => {

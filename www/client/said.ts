@@ -1,10 +1,18 @@
 /** How an answer is shown, wherever it is: its marks, and its sentences that the passages do not hold. */
-import type { Sentence } from './generated';
+import type { Respelling, Sentence } from './generated';
 import { Utf8Offsets } from './utf8';
 
 /** What is said of an answer that was only told again, and the button that has it made anew. */
 export const ANSWERED_BEFORE = 'Answered before; the pages have not changed.';
 export const ANSWER_AGAIN = 'Answer again';
+
+/** What is said of words of a question that were read otherwise than they are written; empty where there are none. */
+export function respelledOf(words: Respelling[]): string {
+  const [first, ...others] = words.map(({ written, read }) => [`“${written}”`, `as “${read}”`]);
+  if (!first) return '';
+  const read = [first.join(' was read '), ...others.map((other) => other.join(' '))].join(', ');
+  return `${read}: no page has ${others.length ? 'them' : 'it'} as written. Words in quotes are kept.`;
+}
 
 export interface Part {
   text: string;

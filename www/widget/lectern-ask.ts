@@ -1,4 +1,4 @@
-import { describe, isAbort, partsOf, saidOf } from '../client/index';
+import { describe, isAbort, partsOf, respelledOf, saidOf } from '../client/index';
 import type { Answer, AskEvent, Citation, ErrorInfo, Run } from '../client/index';
 import { Library } from './library';
 import type { Progress } from './library';
@@ -73,7 +73,7 @@ export class LecternAsk extends HTMLElement {
     this.#control = new AbortController();
     this.#asked = asked;
     if (!fresh) this.#input.value = asked;
-    this.#show('.note, .answer, .known, ol', false);
+    this.#show('.note, .read, .answer, .known, ol', false);
     try {
       const library = (this.#library ??= await this.#makeLibrary());
       if (!library.ready) {
@@ -156,6 +156,8 @@ export class LecternAsk extends HTMLElement {
     const answer = await this.#run;
     box.removeAttribute('aria-busy');
     box.replaceChildren(...this.#said(answer));
+    this.#find('.read').textContent = respelledOf(answer.respelled);
+    this.#show('.read', answer.respelled.length > 0);
     this.#show('.known', answer.cached);
     this.#cite(answer.citations, library);
     this.#emit('lectern-answer', answer);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lectern_engine::model::convert::{Quantization, convert, wants};
 use lectern_engine::model::generate::GenerateOptions;
 use lectern_engine::model::{Message, SamplingOptions};
-use lectern_engine::{AskEvent, AskOptions, GenerateRequest, RetrieveOptions, Support};
+use lectern_engine::{AskEvent, AskOptions, GenerateRequest, Respelling, RetrieveOptions, Support};
 use serde_json::json;
 
 use crate::error::CliError;
@@ -124,6 +124,7 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
     if watched {
         println!("\n");
     }
+    tell_respelled(&answer.respelled);
     if told.trim() != answer.answer {
         println!("{}\n", answer.answer);
     }
@@ -261,8 +262,10 @@ pub fn search(args: &SearchArgs, models: &ModelArgs) -> Result<(), CliError> {
     let options = RetrieveOptions { top_k: args.top_k, sources, ..RetrieveOptions::default() };
     let found = pollster::block_on(session.search(&args.query, &options))?;
     if args.json {
-        return print_json(&json!({ "hits": found.hits, "dense_path": found.dense_path }));
+        let found = json!({ "respelled": found.respelled, "hits": found.hits, "dense_path": found.dense_path });
+        return print_json(&found);
     }
+    tell_respelled(&found.respelled);
     for hit in &found.hits {
         println!(
             "{:.4}  {} {}–{}\n        {}",
@@ -274,6 +277,12 @@ pub fn search(args: &SearchArgs, models: &ModelArgs) -> Result<(), CliError> {
         );
     }
     Ok(())
+}
+
+fn tell_respelled(words: &[Respelling]) {
+    for Respelling { written, read } in words {
+        eprintln!("{written} was read as {read}: no page has it as written. Words in quotes are kept.");
+    }
 }
 
 /// A Hugging Face folder to a GGUF file.

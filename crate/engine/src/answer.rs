@@ -14,6 +14,7 @@ use crate::find::Finder;
 use crate::prompt::{Prompt, REFUSAL, beginning, passages_shown, with_passages, without_passages};
 use crate::quote::quoted;
 use crate::reader::Reader;
+use crate::respell::Respelling;
 use crate::retrieve::{Exchange, Hit, Retrieval};
 use crate::support::{Sentence, check};
 
@@ -137,6 +138,8 @@ pub struct Timings {
 #[derive(Clone, Debug, Serialize)]
 pub struct Answer {
     pub answer: String,
+    /// Words of the question that were read otherwise than they are written.
+    pub respelled: Vec<Respelling>,
     /// The passages do not answer: said by the threshold or by the reader.
     pub refused: bool,
     /// Those that say something, and how far the passages hold each; none of a refusal, nor of an answer without pages.
@@ -165,6 +168,7 @@ impl Answer {
     pub(crate) fn refusal(retrieval: Retrieval, executor: Executor) -> Self {
         Self {
             answer: REFUSAL.to_owned(),
+            respelled: retrieval.respelled,
             refused: true,
             sentences: Vec::new(),
             citations: Vec::new(),
@@ -203,6 +207,7 @@ pub async fn ask<H: Host>(
     let options = &imagined(reader, question, options, host).await?;
     let n_shown = n_shown(reader, options);
     let retrieval = finder.find(Some(reader), n_shown, question, options).await?;
+    let question = &retrieval.question.clone();
     let relevant = retrieval.is_relevant;
     if options.rag {
         on_event(AskEvent::Retrieved(retrieval.hits.clone()));
@@ -295,7 +300,7 @@ pub async fn read_ahead<H: Host>(
         if !retrieval.is_relevant {
             return Ok(0);
         }
-        prompt(reader, question, &retrieval.hits, options)?
+        prompt(reader, &retrieval.question, &retrieval.hits, options)?
     };
     Ok(generate::read_ahead(&mut reader.decoder, &prompt.ids, host, &mut |event| relay(event, on_event)).await?)
 }

@@ -40,7 +40,7 @@ impl<H: Host> Finder<'_, H> {
             let judge = reranker.or(reader.map(Judge::Reader));
             let mut judge = judge.ok_or(EngineError::NotLoaded("language model"))?;
             let started = self.host.now_ms();
-            retrieval.hits = judge.rerank(question, retrieval.hits, options.rerank, self.host).await?;
+            retrieval.hits = judge.rerank(&retrieval.question, retrieval.hits, options.rerank, self.host).await?;
             retrieval.retrieve_ms += self.host.now_ms() - started;
         }
         retrieval.hits.truncate(options.top_k);
@@ -56,7 +56,7 @@ impl<H: Host> Finder<'_, H> {
         options: &AskOptions,
     ) -> Result<Retrieval, EngineError> {
         if !options.rag {
-            return Ok(Retrieval::none());
+            return Ok(Retrieval::none(question));
         }
         if self.library.is_empty() {
             return Err(EngineError::NoDocuments);

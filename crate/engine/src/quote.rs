@@ -41,6 +41,7 @@ pub async fn quote<H: Host>(
     let started = host.now_ms();
     let n_shown = options.top_k.unwrap_or(N_PASSAGES).max(1);
     let retrieval = finder.find(reader, n_shown, question, options).await?;
+    let question = &retrieval.question.clone();
     let relevant = retrieval.is_relevant;
     let embedder = finder.embedder.as_deref_mut().ok_or(EngineError::NotLoaded("embedder"))?;
     on_event(AskEvent::Retrieved(retrieval.hits.clone()));

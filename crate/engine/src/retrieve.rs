@@ -10,6 +10,7 @@ use crate::embedder::Embedder;
 use crate::error::EngineError;
 use crate::library::{Library, Passage};
 use crate::parts::{parts, refers_back, stands_alone};
+use crate::respell::{Respelling, respelled};
 
 /// Score below which the best passage is taken to be about something else: chosen so that of 480 questions which their
 /// collection answers (SQuAD 2.0, CLAP NQ, COVID-QA, mdBook, Material for MkDocs) 1 % are refused.
@@ -77,6 +78,10 @@ pub struct RetrieveOptions<'a> {
 /// What a search found and how.
 #[derive(Clone, Debug)]
 pub struct Retrieval {
+    /// As it was read.
+    pub question: String,
+    /// Words of it that were read otherwise than they are written.
+    pub respelled: Vec<Respelling>,
     pub hits: Vec<Hit>,
     /// Whether one of them is near enough to be worth reading, see [`MIN_SCORE`].
     pub is_relevant: bool,
@@ -89,9 +94,17 @@ pub struct Retrieval {
 
 impl Retrieval {
     /// Where pages are not used.
-    pub(crate) fn none() -> Self {
-        let (hits, dense_path) = (Vec::new(), DensePath::None);
-        Self { hits, is_relevant: true, has_parts: false, dense_path, embed_ms: 0.0, retrieve_ms: 0.0 }
+    pub(crate) fn none(question: &str) -> Self {
+        Self {
+            question: question.to_owned(),
+            respelled: Vec::new(),
+            hits: Vec::new(),
+            is_relevant: true,
+            has_parts: false,
+            dense_path: DensePath::None,
+            embed_ms: 0.0,
+            retrieve_ms: 0.0,
+        }
     }
 }
 
@@ -125,10 +138,12 @@ pub async fn retrieve<H: Host>(
         library.source(id)?;
     }
     let started = host.now_ms();
+    let read = respelled(question, index, &embedder.tokenizer)?;
+    let question = read.question.as_str();
     let vector = embedder.embed_question(question, host).await?;
     let context = match options.before {
         Some(before) if !stands_alone(question) => {
-            let text = before.context();
+            let text = respelled(&before.context(), index, &embedder.tokenizer)?.question;
             let vector = embedder.embed_question(&text, host).await?;
             Some((text, vector))
         }
@@ -185,6 +200,8 @@ pub async fn retrieve<H: Host>(
         })
         .collect();
     Ok(Retrieval {
+        question: read.question,
+        respelled: read.words,
         is_relevant: is_relevant(&hits),
         has_parts: !asked.is_empty(),
         hits,

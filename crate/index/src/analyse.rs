@@ -1,4 +1,4 @@
-//! Text → terms, as lists of words hold them.
+//! Text → words → terms, as lists of words hold them.
 //!
 //! Words are Unicode's, in lower case, cut to the stem that their language's Snowball algorithm gives.
 //! `foo_bar` and `foo.bar` are two words, `3.14` and `10,000` one; `getUserName` is itself and its parts; of
@@ -85,32 +85,30 @@ impl Language {
     }
 }
 
-/// The terms of a text in `language`.
-pub(crate) fn terms(text: &str, language: Language) -> Vec<String> {
-    let stemmer = language.stemmer();
-    let mut terms = Vec::new();
-    each_word(text, &mut |word| terms.push(stem(stemmer.as_ref(), word)));
-    terms
+/// The stems that a language gives its words.
+pub(crate) struct Stems(Option<Stemmer>);
+
+impl Stems {
+    pub fn of(language: Language) -> Self {
+        Self(language.stemmer())
+    }
+
+    pub fn stem<'a>(&self, word: &'a str) -> Cow<'a, str> {
+        self.0.as_ref().map_or(Cow::Borrowed(word), |stemmer| stemmer.stem(word))
+    }
 }
 
 /// For each term of a query its spellings: the stems that the languages of what is searched would have given it.
 pub(crate) fn query_terms(text: &str, languages: &[Language]) -> Vec<Vec<String>> {
-    let stemmers: Vec<Option<Stemmer>> = languages.iter().map(|language| language.stemmer()).collect();
+    let stems: Vec<Stems> = languages.iter().map(|&language| Stems::of(language)).collect();
     let mut terms = Vec::new();
     each_word(text, &mut |word| {
-        let mut spellings: Vec<String> = stemmers.iter().map(|stemmer| stem(stemmer.as_ref(), word.clone())).collect();
+        let mut spellings: Vec<String> = stems.iter().map(|stems| stems.stem(&word).into_owned()).collect();
         spellings.sort_unstable();
         spellings.dedup();
         terms.push(spellings);
     });
     terms
-}
-
-fn stem(stemmer: Option<&Stemmer>, word: String) -> String {
-    match stemmer {
-        Some(stemmer) => stemmer.stem(&word).into_owned(),
-        None => word,
-    }
 }
 
 /// The text with each letter and its marks as the one character they make, where Unicode has it: file systems and some
@@ -123,7 +121,7 @@ fn composed(text: &str) -> Cow<'_, str> {
 }
 
 /// Calls `take` with every word in lower case.
-fn each_word(text: &str, take: &mut dyn FnMut(String)) {
+pub(crate) fn each_word(text: &str, take: &mut dyn FnMut(String)) {
     let text = &*composed(text);
     let mut before: Option<(usize, char)> = None;
     for (start, word) in text.unicode_word_indices() {
@@ -186,6 +184,10 @@ fn humps(word: &str) -> Vec<&str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn terms(text: &str, language: Language) -> Vec<String> {
+        query_terms(text, &[language]).concat()
+    }
 
     #[test]
     fn words_are_stemmed_and_split() {

@@ -1,8 +1,10 @@
 //! Okapi BM25 over stemmed words (Robertson and Zaragoza 2009, in Lucene's form).
 
-use std::collections::HashMap;
-
-use crate::chunk::Row;
+use crate::{
+    analyse::Language,
+    chunk::Row,
+    vocabulary::{Nearest, Term, Vocabulary},
+};
 
 /// Term frequency saturation, and how much a chunk's length counts: the values Anserini and BEIR use
 /// for passages.
@@ -19,7 +21,7 @@ struct Posting {
 /// the lists is cleared away by [`Bm25::sweep`].
 #[derive(Debug, Default)]
 pub(crate) struct Bm25 {
-    terms: HashMap<String, u32>,
+    vocabulary: Vocabulary,
     /// By term; removed chunks among them.
     postings: Vec<Vec<Posting>>,
     /// By row: the words of the chunk; `None` where there is none.
@@ -47,19 +49,17 @@ impl Scores {
 
 impl Bm25 {
     /// Adds a chunk under a row that no list holds.
-    pub fn add(&mut self, row: Row, terms: Vec<String>) {
-        let n_words = terms.len() as u32;
-        for term in terms {
-            let n_terms = self.terms.len() as u32;
-            let term = *self.terms.entry(term).or_insert(n_terms) as usize;
-            if term == self.postings.len() {
-                self.postings.push(Vec::new());
-            }
-            match self.postings[term].last_mut() {
+    pub fn add(&mut self, row: Row, text: &str, language: Language) {
+        let terms = self.vocabulary.take_in(text, language);
+        self.postings.resize_with(self.vocabulary.n_terms(), Vec::new);
+        for &term in &terms {
+            let postings = &mut self.postings[term as usize];
+            match postings.last_mut() {
                 Some(last) if last.row == row => last.term_freq += 1,
-                _ => self.postings[term].push(Posting { row, term_freq: 1 }),
+                _ => postings.push(Posting { row, term_freq: 1 }),
             }
         }
+        let n_words = terms.len() as u32;
         if self.lengths.len() <= row as usize {
             self.lengths.resize(row as usize + 1, None);
         }
@@ -93,17 +93,30 @@ impl Bm25 {
         if n_empty * 2 <= self.postings.len() {
             return;
         }
-        let mut kept = Vec::with_capacity(self.postings.len() - n_empty);
-        self.terms.retain(|_, term| {
-            let postings = std::mem::take(&mut self.postings[*term as usize]);
-            *term = kept.len() as u32;
-            let is_kept = !postings.is_empty();
-            if is_kept {
-                kept.push(postings);
-            }
-            is_kept
+        let mut n_kept = 0;
+        let numbers = self.postings.iter().map(|postings| {
+            let number = (!postings.is_empty()).then_some(n_kept);
+            n_kept += Term::from(number.is_some());
+            number
         });
-        self.postings = kept;
+        self.vocabulary.renumber(&numbers.collect::<Vec<_>>());
+        self.postings.retain(|postings| !postings.is_empty());
+    }
+
+    /// Whether a chunk holds one of a term's spellings.
+    pub fn holds(&self, spellings: &[String]) -> bool {
+        spellings.iter().any(|spelling| self.vocabulary.term(spelling).is_some_and(|term| self.n_chunks(term) > 0))
+    }
+
+    /// The word of a chunk that `word`, in lower case, may be misspelt.
+    pub fn nearest(&self, word: &str) -> Option<Nearest<'_>> {
+        self.vocabulary.nearest(word, |term| self.n_chunks(term))
+    }
+
+    /// Chunks that hold a term.
+    fn n_chunks(&self, term: Term) -> usize {
+        let is_live = |posting: &&Posting| self.lengths[posting.row as usize].is_some();
+        self.postings[term as usize].iter().filter(is_live).count()
     }
 
     /// Scores every chunk for a query, each of whose terms may have several spellings.
@@ -148,7 +161,7 @@ impl Bm25 {
         let mut found = Vec::new();
         for spellings in query.iter().filter(|spellings| !spellings.is_empty()) {
             // The spellings of a term are one term.
-            for &term in spellings.iter().filter_map(|spelling| self.terms.get(spelling)) {
+            for term in spellings.iter().filter_map(|spelling| self.vocabulary.term(spelling)) {
                 for posting in &self.postings[term as usize] {
                     let Some((unit, n_words)) = unit_of(posting.row) else { continue };
                     if term_freqs[unit] == 0 {
@@ -207,8 +220,8 @@ mod tests {
     fn a_share_does_not_grow_with_the_collection() {
         let share = |n: u32| {
             let mut bm25 = Bm25::default();
-            bm25.add(0, terms("keeper of the light"));
-            (0..n).for_each(|i| bm25.add(i + 1, terms(&format!("page {i}"))));
+            bm25.add(0, "keeper of the light", Language::Other);
+            (0..n).for_each(|i| bm25.add(i + 1, &format!("page {i}"), Language::Other));
             let scores = bm25.scores(&query("keeper light nowhere"));
             (scores.share(0), scores.each[0])
         };
@@ -220,8 +233,8 @@ mod tests {
     #[test]
     fn either_spelling_is_found() {
         let mut bm25 = Bm25::default();
-        bm25.add(0, terms("haus am meer"));
-        bm25.add(1, terms("hous by the sea"));
+        bm25.add(0, "haus am meer", Language::Other);
+        bm25.add(1, "hous by the sea", Language::Other);
         let scores = bm25.scores(&[vec!["haus".into(), "hous".into()]]);
         assert!(scores.each.iter().all(|&score| score > 0.0));
         assert!((0..2).all(|row| scores.share(row) < 1.0) && scores.ideal == idf(2, 2));
@@ -236,7 +249,7 @@ mod tests {
             is_swept: bool,
         ) {
             let (mut bm25, mut at) = (Bm25::default(), 0);
-            texts.iter().zip(0..).for_each(|(text, row)| bm25.add(row, terms(text)));
+            texts.iter().zip(0..).for_each(|(text, row)| bm25.add(row, text, Language::Other));
             removed.iter().for_each(|&row| bm25.remove(row));
             if is_swept {
                 while !bm25.sweep(&mut at, &mut 3) {}
@@ -260,10 +273,10 @@ mod tests {
             asked in "[a-f]{1,2}( [a-f]{1,2}){0,4}",
         ) {
             let (mut bm25, mut whole) = (Bm25::default(), Bm25::default());
-            texts.iter().zip(0..).for_each(|(text, row)| bm25.add(row, terms(text)));
+            texts.iter().zip(0..).for_each(|(text, row)| bm25.add(row, text, Language::Other));
             let rows: Vec<Row> = (0..texts.len() as Row).collect();
             let sources: Vec<&[Row]> = rows.chunks(2).collect();
-            texts.chunks(2).zip(0..).for_each(|(texts, row)| whole.add(row, terms(&texts.join(" "))));
+            texts.chunks(2).zip(0..).for_each(|(texts, row)| whole.add(row, &texts.join(" "), Language::Other));
             let (found, source_of) = bm25.source_scores(&query(&asked), sources.iter().copied());
             let expected = whole.scores(&query(&asked));
             prop_assert_eq!(&found.each, &expected.each);

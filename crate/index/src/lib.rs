@@ -18,6 +18,7 @@ pub mod format;
 mod fuse;
 mod search;
 mod segment;
+mod vocabulary;
 
 pub use analyse::Language;
 pub use chunk::ChunkId;

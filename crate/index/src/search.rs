@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChunkId, IndexError, Language, SegmentJob, SegmentOptions,
-    analyse::{query_terms, terms},
+    analyse::query_terms,
     bm25::{Bm25, Scores},
     chunk::{Row, Rows},
     dense::Dense,
@@ -175,8 +175,8 @@ impl Adding<'_> {
         let row = index.rows.give();
         self.rows.push(row);
         index.dense.add(row, entry.vector);
-        index.text.add(row, terms(entry.text, entry.language));
-        index.names.add(row, terms(entry.names, entry.language));
+        index.text.add(row, entry.text, entry.language);
+        index.names.add(row, entry.names, entry.language);
         if !index.languages.contains(&entry.language) {
             index.languages.push(entry.language);
         }
@@ -304,6 +304,19 @@ impl Index {
             return Ok(());
         }
         Err(IndexError::ModelMismatch { found: self.model_hash.clone(), expected: model_hash.to_owned() })
+    }
+
+    /// The word of the chunks or of what they are called that `word` may be misspelt: one of five letters or more with
+    /// one edit, of ten or more with two, the first letter alike. `None` for a word that is held itself, or by its stem.
+    pub fn respelling(&self, word: &str) -> Option<&str> {
+        let readings = [&self.text, &self.names];
+        let [spellings] = &query_terms(word, &self.languages)[..] else { return None };
+        if readings.iter().any(|reading| reading.holds(spellings)) {
+            return None;
+        }
+        let word = word.to_lowercase();
+        let near = readings.into_iter().filter_map(|reading| reading.nearest(&word));
+        near.max_by(|a, b| a.rank().cmp(&b.rank())).map(|near| near.word)
     }
 
     /// Ranks chunks for a query.

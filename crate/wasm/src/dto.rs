@@ -82,7 +82,10 @@ dto! {
     #[serde(rename_all = "kebab-case")]
     pub enum DensePath { None, Exact, Graph, Mixed }
 
-    pub struct SearchResult { pub hits: Vec<Hit>, pub dense_path: DensePath, pub embed_ms: f64, pub retrieve_ms: f64 }
+    /// A word of a question that no page holds, and the word of the pages that it was read as.
+    pub struct Respelling { pub written: String, pub read: String }
+
+    pub struct SearchResult { pub respelled: Vec<Respelling>, pub hits: Vec<Hit>, pub dense_path: DensePath, pub embed_ms: f64, pub retrieve_ms: f64 }
 
     pub struct SamplingOptions { pub temperature: f32, pub top_k: usize, pub top_p: f32, pub repetition_penalty: f32, pub seed: u32 }
 
@@ -114,6 +117,7 @@ dto! {
 
     pub struct Answer {
         pub answer: String,
+        pub respelled: Vec<Respelling>,
         pub refused: bool,
         pub sentences: Vec<Sentence>,
         pub citations: Vec<Citation>,
@@ -274,9 +278,17 @@ impl From<engine::index::DensePath> for DensePath {
     }
 }
 
+impl From<engine::Respelling> for Respelling {
+    fn from(word: engine::Respelling) -> Self {
+        let engine::Respelling { written, read } = word;
+        Self { written, read }
+    }
+}
+
 impl From<engine::Retrieval> for SearchResult {
     fn from(found: engine::Retrieval) -> Self {
         Self {
+            respelled: found.respelled.into_iter().map(Respelling::from).collect(),
             hits: found.hits.into_iter().map(Hit::from).collect(),
             dense_path: found.dense_path.into(),
             embed_ms: found.embed_ms,
@@ -367,6 +379,7 @@ impl From<engine::Answer> for Answer {
     fn from(answer: engine::Answer) -> Self {
         Self {
             answer: answer.answer,
+            respelled: answer.respelled.into_iter().map(Respelling::from).collect(),
             refused: answer.refused,
             sentences: answer.sentences.into_iter().map(Sentence::from).collect(),
             citations: answer.citations.into_iter().map(Citation::from).collect(),
@@ -468,6 +481,7 @@ mod tests {
             SourceText,
             Hit,
             DensePath,
+            Respelling,
             SearchResult,
             SamplingOptions,
             AskOptions,

@@ -130,7 +130,7 @@ export class FakeEngine implements Engine {
 
   async search(query: string, top_k: number, sources: Uint32Array): Promise<SearchResult> {
     await wait(1);
-    return { hits: this.#rank(query, [...sources]).slice(0, top_k), dense_path: 'exact', embed_ms: 31, retrieve_ms: 2 };
+    return { respelled: [], hits: this.#rank(query, [...sources]).slice(0, top_k), dense_path: 'exact', embed_ms: 31, retrieve_ms: 2 };
   }
 
   async ask(question: string, options: AskOptions, on_event: (event: AskEvent) => void): Promise<Answer> {
@@ -144,7 +144,7 @@ export class FakeEngine implements Engine {
     await wait(3);
     const hits = options.rag ? this.#rank(question, options.sources).slice(0, options.top_k ?? 2) : [];
     const answer: Answer = {
-      answer: '', refused: false, sentences: [], citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
+      answer: '', respelled: [], refused: false, sentences: [], citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
       timings_ms: { load: 0, embed: 31, retrieve: 2, prefill: 0, decode: 0, total: 0 }, executor: this.#executor.executor,
       dense_path: options.rag ? 'exact' : 'none', n_passages: hits.length, n_passages_dropped: 0, stopped: 'end', dispatches_per_token: null, extractive: false, cached: false,
     };

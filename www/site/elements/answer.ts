@@ -1,7 +1,7 @@
 /** One answer as it is written, its citation marks, the passages behind them and the line of facts. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations, TemplateResult } from 'lit';
-import { ANSWERED_BEFORE, ANSWER_AGAIN, partsOf, saidOf } from '../../client/index';
+import { ANSWERED_BEFORE, ANSWER_AGAIN, partsOf, respelledOf, saidOf } from '../../client/index';
 import type { Answer, Citation } from '../../client/index';
 import type { Reply } from '../desk/conversation';
 import { wordsUnder } from '../desk/typeset';
@@ -23,6 +23,7 @@ export class LecternAnswer extends DeskElement {
     .not-found { text-decoration-style: dashed; color: var(--ink-quiet); }
     .status { color: var(--ink-quiet); font-style: italic; }
     .note { margin-top: 0.6rem; color: var(--ink-soft); }
+    .note.read { margin: 0 0 0.6rem; }
     .note code { color: var(--ink-quiet); }
     .actions { display: flex; flex-wrap: wrap; gap: 0.4rem; margin-top: 0.75rem; }
 
@@ -54,6 +55,7 @@ export class LecternAnswer extends DeskElement {
     const running = !['done', 'failed'].includes(reply.state);
     return html`
       ${this.titled ? html`<p class="label">${reply.voice ? `${reply.voice.title}, strength ${reply.voice.scale.toFixed(2)}` : 'Voice off'}</p>` : nothing}
+      ${answer?.respelled.length ? html`<p class="note read">${respelledOf(answer.respelled)}</p>` : nothing}
       <div class="text ${answer?.refused ? 'refused' : ''}" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${answer ? this.#said(answer) : this.#text(text.trim(), null)}</div>
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
       ${this.#alone()}

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lectern_index::{DenseMode, Query};
+use lectern_index::DenseMode;
 use lectern_model::host::Host;
 use serde::Serialize;
 
 use super::data::Pair;
 use super::figures::{Figures, Tally, Values};
 use super::ranking::{documents, hit, mrr};
-use super::retrieval::Ranking;
+use super::retrieval::{Queries, Ranking};
 use super::{HitRecord, Run, RunRecord, shared_names};
 use crate::error::EngineError;
 use crate::session::Session;
@@ -56,8 +56,7 @@ pub async fn run<H: Host>(
         shared.contains(pair.id.as_str()) || Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &pair.id))
     };
     let missing: Vec<&Pair> = pairs.iter().filter(is_missing).collect();
-    let vectors = session.embed(&missing.iter().map(|pair| pair.query.clone()).collect::<Vec<_>>()).await?;
-    let vectors: HashMap<&str, Vec<f32>> = missing.iter().map(|pair| pair.query.as_str()).zip(vectors).collect();
+    let read = Queries::read(session, missing.iter().map(|pair| pair.query.as_str())).await?;
     let library = session.library();
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     let names: HashMap<u32, &str> = library.sources().iter().map(|s| (s.id, s.name.as_str())).collect();
@@ -74,8 +73,7 @@ pub async fn run<H: Host>(
                 Some(kept) => kept,
                 None => {
                     run.progress("queries", done, pairs.len());
-                    let vector = (ranking != Ranking::Bm25).then(|| vectors[pair.query.as_str()].as_slice());
-                    let ranked = index.search(Query::new(&pair.query, vector), &ranking.options(N_CHUNKS, dense))?;
+                    let ranked = index.search(read.asked(&pair.query, ranking), &ranking.options(N_CHUNKS, dense))?;
                     let chunks = ranked.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
                     let mut pages = documents(chunks);
                     pages.truncate(N_PAGES);

@@ -350,6 +350,7 @@ mod tests {
             .collect();
         Answer {
             answer: text.into(),
+            respelled: Vec::new(),
             refused: text == REFUSAL,
             sentences: Vec::new(),
             citations: citations(text, &hits),

@@ -120,7 +120,9 @@ pub async fn run_reference<H: Host>(
         vectors.extend(session.embed(&texts).await?);
     }
     run.progress(ARM, corpus.len(), corpus.len());
-    let asked = embed(session, &missing).await?;
+    let written: Vec<String> = missing.iter().map(|query| query.text.clone()).collect();
+    let asked: HashMap<&str, Vec<f32>> =
+        missing.iter().map(|query| query.text.as_str()).zip(session.embed(&written).await?).collect();
     let mut tally = Tally::new(&NAMES);
     for query in queries {
         let scored = match run.take(ARM, &query.id) {
@@ -140,13 +142,26 @@ pub async fn run_reference<H: Host>(
     Ok(tally.figures(seed))
 }
 
-/// The vectors of queries, by their text.
-async fn embed<'q, H: Host>(
-    session: &mut Session<H>,
-    queries: &[&'q BeirQuery],
-) -> Result<HashMap<&'q str, Vec<f32>>, EngineError> {
-    let vectors = session.embed(&queries.iter().map(|q| q.text.clone()).collect::<Vec<_>>()).await?;
-    Ok(queries.iter().map(|query| query.text.as_str()).zip(vectors).collect())
+/// Queries as the product reads them, and their vectors, by how they are written.
+pub(super) struct Queries<'q>(HashMap<&'q str, (String, Vec<f32>)>);
+
+impl<'q> Queries<'q> {
+    /// # Errors
+    /// `not-loaded`, `cancelled`.
+    pub async fn read<H: Host>(
+        session: &mut Session<H>,
+        written: impl Iterator<Item = &'q str> + Clone,
+    ) -> Result<Self, EngineError> {
+        let read = written.clone().map(|query| session.as_read(query)).collect::<Result<Vec<_>, _>>()?;
+        let vectors = session.embed(&read).await?;
+        Ok(Self(written.zip(read.into_iter().zip(vectors)).collect()))
+    }
+
+    /// What a ranking is asked.
+    pub fn asked(&self, written: &str, ranking: Ranking) -> Query<'_> {
+        let (read, vector) = &self.0[written];
+        Query::new(read, (ranking != Ranking::Bm25).then_some(vector))
+    }
 }
 
 /// Judgements by query.
@@ -209,8 +224,7 @@ pub async fn run<H: Host>(
         shared.contains(query.id.as_str()) || Ranking::ALL.iter().any(|ranking| !run.has(ranking.name(), &query.id))
     };
     let missing: Vec<&BeirQuery> = queries.iter().filter(is_missing).copied().collect();
-    let vectors = embed(session, &missing).await?;
-
+    let read = Queries::read(session, missing.iter().map(|query| query.text.as_str())).await?;
     let library = session.library();
     let index = library.index().ok_or(EngineError::NoDocuments)?;
     let names: HashMap<u32, &str> =
@@ -223,8 +237,7 @@ pub async fn run<H: Host>(
                 continue;
             }
             run.progress("queries", done, queries.len());
-            let vector = (ranking != Ranking::Bm25).then(|| vectors[query.text.as_str()].as_slice());
-            let found = index.search(Query::new(&query.text, vector), &ranking.options(N_CHUNKS, dense))?;
+            let found = index.search(read.asked(&query.text, ranking), &ranking.options(N_CHUNKS, dense))?;
             let chunks = found.hits.iter().filter_map(|hit| Some((*names.get(&hit.chunk.source)?, hit.score)));
             let mut ranked = documents(chunks);
             ranked.truncate(N_DOCUMENTS);

@@ -9,6 +9,7 @@ use crate::find::Finder;
 use crate::known::Asked;
 use crate::quote::quote;
 use crate::reader::Reader;
+use crate::respell::respelled;
 use crate::retrieve::{Hit, Retrieval, RetrieveOptions};
 
 impl<H: Host> Session<H> {
@@ -25,6 +26,16 @@ impl<H: Host> Session<H> {
         }
         let (mut finder, reader) = self.finder();
         finder.search(reader, question, options).await
+    }
+
+    /// A question with what it misspells as the pages have it.
+    ///
+    /// # Errors
+    /// `no-documents`, `not-loaded`.
+    pub(crate) fn as_read(&self, question: &str) -> Result<String, EngineError> {
+        let embedder = self.embedder.as_ref().ok_or(EngineError::NotLoaded("embedder"))?;
+        let index = self.library.index().ok_or(EngineError::NoDocuments)?;
+        Ok(respelled(question, index, &embedder.tokenizer)?.question)
     }
 
     /// Answers a question in a voice; where pages are read and there is no language model, with their own sentences. The

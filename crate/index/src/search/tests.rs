@@ -384,6 +384,32 @@ proptest! {
 }
 
 #[test]
+fn a_word_of_no_chunk_is_read_as_the_nearest_of_one() {
+    let (vectors, _) = clustered(3, 0);
+    let mut index = Index::new(N_DIMS, "model");
+    assert_eq!(index.respelling("lighthuose"), None);
+    let names = "Ferry timetable";
+    let entry =
+        Entry { text: "The keepers of the lighthouse", names, language: Language::English, vector: &vectors[0] };
+    index.add(0, &[entry]).unwrap();
+    for (word, read) in [
+        ("lighthuose", Some("lighthouse")),
+        ("Lighthuose", Some("lighthouse")),
+        ("timtable", Some("timetable")),
+        // Held itself, by its stem, or nowhere near.
+        ("lighthouse", None),
+        ("keeping", None),
+        ("Paris", None),
+        ("two words", None),
+        ("", None),
+    ] {
+        assert_eq!(index.respelling(word), read, "{word}");
+    }
+    index.take_out(0);
+    assert_eq!(index.respelling("lighthuose"), None);
+}
+
+#[test]
 fn a_follow_up_is_found_by_what_was_talked_about() {
     let axis = |i: usize| (0..N_DIMS).map(|j| f32::from(u8::from(i == j))).collect::<Vec<f32>>();
     let vectors: Vec<_> = (0..20).map(axis).collect();
