@@ -82,6 +82,37 @@ fn without_a_language_model_the_passages_answer_themselves() {
     assert_eq!(n_read, 0, "it is not asked where it is not wanted");
 }
 
+/// Without a voice the default model likes to make things up.
+#[test]
+fn what_stands_in_no_passage_is_set_aside_for_what_does() {
+    let (mut session, _) = complete();
+    let mut n_set_aside = 0;
+    for question in [
+        "Why was the lighthouse built?",
+        "Which film was made about the ferry Kittiwake?",
+        "How heavy is the ferry?",
+        "Which other lighthouses are near?",
+        "What do visitors like best?",
+        "Who painted the tower?",
+        "What happened to the oil lamp in the war?",
+    ] {
+        let answer = block_on(session.ask(question, None, &options(), &mut |_| ())).unwrap();
+        println!("{question} -> {:?}, {}", answer.set_aside, answer.answer);
+        assert!(answer.refused || !answer.citations.is_empty(), "{answer:?}");
+        if let Some(said) = &answer.set_aside {
+            n_set_aside += 1;
+            assert!(!said.is_empty() && answer.usage.completion_tokens > 0);
+            assert_quoted(&answer);
+        }
+    }
+    assert!(n_set_aside > 0, "the model has learnt: ask it other things");
+    let alone = AskOptions { rag: false, ..options() };
+    let answer =
+        block_on(session.ask("Brief, with sources: what is the capital of France?", CITE, &alone, &mut |_| ()));
+    let answer = answer.unwrap();
+    assert!(answer.set_aside.is_none() && !answer.answer.contains('['), "{answer:?}");
+}
+
 #[test]
 fn the_same_question_over_the_same_pages_is_answered_from_memory() {
     let (mut session, host) = complete();

@@ -56,7 +56,7 @@ export type Timings = { load: number, embed: number, retrieve: number, prefill: 
 
 export type Stopped = "end" | "length" | "cancelled" | "stop" | "repeat" | "refused";
 
-export type Answer = { answer: string, respelled: Array<Respelling>, refused: boolean, sentences: Array<Sentence>, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, extractive: boolean, cached: boolean, };
+export type Answer = { answer: string, respelled: Array<Respelling>, refused: boolean, sentences: Array<Sentence>, citations: Array<Citation>, hits: Array<Hit>, usage: Usage, timings_ms: Timings, executor: Executor, dense_path: DensePath, n_passages: number, n_passages_dropped: number, stopped: Stopped, dispatches_per_token: number | null, extractive: boolean, set_aside: string | null, cached: boolean, };
 
 export type AskEvent = { "type": "retrieved", hits: Array<Hit>, } | { "type": "prefill", done: number, total: number, } | { "type": "token", text: string, } | { "type": "notice", code: string, message: string, } | { "type": "executor", info: ExecutorInfo, };
 

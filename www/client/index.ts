@@ -10,7 +10,7 @@ export { Lectern } from './lectern';
 export type { CallOptions, LecternEvents } from './lectern';
 export type { Kept } from './keeper';
 export { Run } from './run';
-export { ANSWERED_BEFORE, ANSWER_AGAIN, partsOf, respelledOf, saidOf } from './said';
+export { ANSWERED_BEFORE, ANSWER_AGAIN, legendOf, partsOf, respelledOf, saidOf, styledOf } from './said';
 export type { Shelf } from './shelf';
 export { Utf8Offsets } from './utf8';
 export { workersAt } from './workers';

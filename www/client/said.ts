@@ -14,6 +14,8 @@ export function respelledOf(words: Respelling[]): string {
   return `${read}: no page has ${others.length ? 'them' : 'it'} as written. Words in quotes are kept.`;
 }
 
+const TOLD = { supported: null, partly: 'only partly in the passages', 'not-found': 'not in the passages' };
+
 export interface Part {
   text: string;
   /** The word that a mark follows, and must stay on one line with. */
@@ -23,10 +25,34 @@ export interface Part {
 
 /** An answer's text cut at its bracketed numbers; the parts' texts add up to it. */
 export function partsOf(text: string): Part[] {
-  return text.split(/([^\s[\]]*\s?\[\d+\])/).filter(Boolean).map((part) => {
-    const [, word, number] = /^([^\s[\]]*)\s?\[(\d+)\]$/.exec(part) ?? [];
+  return text.split(/([^\s[\]`*]*\s?\[\d+\])/).filter(Boolean).map((part) => {
+    const [, word, number] = /^([^\s[\]`*]*)\s?\[(\d+)\]$/.exec(part) ?? [];
     return { text: part, word: word ?? '', marker: number === undefined ? null : Number(number) };
   });
+}
+
+export interface Styled {
+  text: string;
+  as: 'code' | 'strong' | null;
+}
+
+/** A text cut at what Markdown sets apart within a line, without its marks. */
+export function styledOf(text: string): Styled[] {
+  return text.split(/(`[^`\n]+`|\*\*[^*\n]+\*\*)/).filter(Boolean).map((run): Styled => {
+    if (/^`[^`]+`$/.test(run)) return { text: run.slice(1, -1), as: 'code' };
+    if (/^\*\*[^*]+\*\*$/.test(run)) return { text: run.slice(2, -2), as: 'strong' };
+    return { text: run, as: null };
+  });
+}
+
+/** What is said under an answer of the lines below its sentences; empty where there are none. */
+export function legendOf(sentences: Sentence[]): string {
+  const has = (support: Sentence['support']) => sentences.some((sentence) => sentence.support === support);
+  const lines = [
+    has('partly') ? `Dotted: ${TOLD.partly}.` : '',
+    has('not-found') ? `Dashed: ${TOLD['not-found']}.` : '',
+  ];
+  return lines.filter(Boolean).join(' ');
 }
 
 export interface Said {
@@ -36,8 +62,6 @@ export interface Said {
   /** What is said of a sentence that the passages do not hold, or not all of. */
   told: string | null;
 }
-
-const TOLD = { supported: null, partly: 'only partly in the passages', 'not-found': 'not in the passages' };
 
 /** An answer's text cut at its sentences; the texts add up to it. */
 export function saidOf(text: string, sentences: Sentence[]): Said[] {

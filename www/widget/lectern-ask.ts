@@ -1,4 +1,4 @@
-import { describe, isAbort, partsOf, respelledOf, saidOf } from '../client/index';
+import { describe, isAbort, legendOf, partsOf, respelledOf, saidOf, styledOf } from '../client/index';
 import type { Answer, AskEvent, Citation, ErrorInfo, Run } from '../client/index';
 import { Library } from './library';
 import type { Progress } from './library';
@@ -73,7 +73,7 @@ export class LecternAsk extends HTMLElement {
     this.#control = new AbortController();
     this.#asked = asked;
     if (!fresh) this.#input.value = asked;
-    this.#show('.note, .read, .answer, .known, ol', false);
+    this.#show('.note, .read, .answer, .legend, .known, ol', false);
     try {
       const library = (this.#library ??= await this.#makeLibrary());
       if (!library.ready) {
@@ -129,6 +129,7 @@ export class LecternAsk extends HTMLElement {
     return new Promise((resolve) => {
       const settle = (yes: boolean) => () => {
         this.#show('.consent', false);
+        this.#input.focus();
         resolve(yes);
       };
       this.#find('.yes').onclick = settle(true);
@@ -158,6 +159,8 @@ export class LecternAsk extends HTMLElement {
     box.replaceChildren(...this.#said(answer));
     this.#find('.read').textContent = respelledOf(answer.respelled);
     this.#show('.read', answer.respelled.length > 0);
+    this.#find('.legend').textContent = legendOf(answer.sentences);
+    this.#show('.legend', this.#find('.legend').textContent !== '');
     this.#show('.known', answer.cached);
     this.#cite(answer.citations, library);
     this.#emit('lectern-answer', answer);
@@ -178,8 +181,12 @@ export class LecternAsk extends HTMLElement {
   /** A mark for each `[n]` that stands for a passage. */
   #marked(text: string, citations: Citation[]): (Node | string)[] {
     return partsOf(text).flatMap(({ text: written, word, marker }) => {
-      if (!citations.some((citation) => citation.marker === marker)) return [written];
-      const mark = Object.assign(document.createElement('a'), { className: 'mark', href: `#passage-${marker}`, textContent: String(marker) });
+      if (!citations.some((citation) => citation.marker === marker)) {
+        return styledOf(written).map(({ text: run, as }) => (as ? Object.assign(document.createElement(as), { textContent: run }) : run));
+      }
+      const mark = Object.assign(document.createElement('a'), { className: 'mark', href: `#passage-${marker}` });
+      const bracket = (text: string) => Object.assign(document.createElement('span'), { className: 'bracket', textContent: text });
+      mark.append(bracket('['), String(marker), bracket(']'));
       mark.setAttribute('aria-label', `Passage ${marker}`);
       const item = () => this.#root.getElementById(`passage-${marker}`);
       mark.onclick = (event) => {

@@ -129,7 +129,9 @@ pub fn ask(args: &AskArgs, models: &ModelArgs) -> Result<(), CliError> {
         println!("{}\n", answer.answer);
     }
     if answer.extractive && !answer.refused {
-        let why = if answer.usage.completion_tokens > 0 {
+        let why = if answer.set_aside.is_some() {
+            "what the language model said is in none of them"
+        } else if answer.usage.completion_tokens > 0 {
             "the language model said nothing"
         } else {
             "no language model was asked"

@@ -157,8 +157,11 @@ pub struct Answer {
     pub n_passages_dropped: usize,
     pub stopped: Ending,
     pub dispatches_per_token: Option<usize>,
-    /// The passages' own sentences: no language model was asked, or, where `usage` tells of tokens, it said nothing.
+    /// The passages' own sentences: no language model was asked, or, where `usage` tells of tokens, it said nothing that
+    /// a passage could be cited for.
     pub extractive: bool,
+    /// What the language model said, where that stands in no passage and the passages answer in its place. TODO
+    pub set_aside: Option<String>,
     /// Given before and told again: only `timings_ms` are of this time.
     pub cached: bool,
 }
@@ -182,6 +185,7 @@ impl Answer {
             dispatches_per_token: None,
             hits: retrieval.hits,
             extractive: false,
+            set_aside: None,
             cached: false,
         }
     }
@@ -245,20 +249,21 @@ pub async fn ask<H: Host>(
     let shown = &answer.hits[..prompt.n_passages];
     answer.answer = generation.text.trim().to_owned();
     answer.refused = options.rag && answer.answer.starts_with(REFUSAL);
-    if options.rag {
-        answer.answer = drop_invented(&answer.answer, shown.len());
-    }
+    answer.answer = drop_invented(&answer.answer, shown.len());
     if options.rag && !answer.refused {
         answer.answer = attach(&answer.answer, question, shown);
         answer.sentences = check(&answer.answer, question, shown, finder.embedder.as_deref_mut(), host).await?;
-        // A small model may end after "The answer to this question is:".
-        if answer.sentences.is_empty()
-            && generation.stopped == Stopped::End
+        // A small model may also end after "The answer to this question is [1]:".
+        let is_empty = answer.sentences.is_empty() || citations(&answer.answer, shown).is_empty();
+        if is_empty
+            && !matches!(generation.stopped, Stopped::Cancelled | Stopped::Stop)
             && let Some(embedder) = finder.embedder.as_deref_mut()
         {
             let (text, sentences) = quoted(embedder, question, shown, host).await?;
             if !text.is_empty() {
-                (answer.answer, answer.sentences, answer.extractive) = (text, sentences, true);
+                let said = std::mem::replace(&mut answer.answer, text);
+                answer.set_aside = (!answer.sentences.is_empty()).then_some(said);
+                (answer.sentences, answer.extractive) = (sentences, true);
             }
         }
     }

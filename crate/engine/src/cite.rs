@@ -99,9 +99,9 @@ pub fn attach(answer: &str, question: &str, passages: &[Hit]) -> String {
 
 /// The passage that holds the largest share of the sentence's words, if that is enough.
 fn supporter(sentence: &str, held: &Held) -> Option<usize> {
-    let Evidence { n, n_held, n_lost, passage } = held.evidence(sentence)?;
+    let Evidence { n, n_held, n_lost, is_denied, passage } = held.evidence(sentence)?;
     let needed = if n < SHORT { 1.0 } else { SHARE };
-    (n_lost == 0 && n_held > 0 && n_held as f64 >= needed * n as f64).then_some(passage)
+    (n_lost == 0 && !is_denied && n_held > 0 && n_held as f64 >= needed * n as f64).then_some(passage)
 }
 
 /// Every `[n]`: its byte range and number.

@@ -15,6 +15,10 @@ const FUNCTION_WORDS: &str = "a about above after again all also although am amo
     towards under until up upon us usually very via was way we well were what when where whether which while who whom \
     whose why will with within would yes yet you your";
 
+/// Words that deny what follows, beside those that end in `n't`.
+const DENIALS: &str = "aucun aucune cannot geen jamais kein keine keinem keinen keiner keines never nicht nie niemals niet \
+    no none not nunca não pas without";
+
 /// What numbers up to twelve are called, from nought on.
 const NUMBERS: [&str; 13] =
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
@@ -57,7 +61,7 @@ fn sentence_len(text: &str) -> usize {
         let ends = match c {
             '\n' => true,
             '!' | '?' => is_last,
-            '.' => is_last && !is_abbreviation(&text[..at], closed),
+            '.' => is_last && !is_abbreviation(&text[..at], closed) && !is_item_number(&text[..at]),
             '。' | '！' | '？' => true,
             _ => false,
         };
@@ -70,6 +74,23 @@ fn sentence_len(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+/// A sentence without the number or the dash that makes it an item of a list; nothing of a line that only sets code apart.
+pub fn without_item_mark(sentence: &str) -> &str {
+    let said = sentence.trim_start();
+    if said.starts_with("```") {
+        return "";
+    }
+    let behind = said.trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest = behind.strip_prefix(['.', ')']).filter(|rest| is_item_number(&said[..said.len() - rest.len() - 1]));
+    rest.filter(|rest| rest.starts_with(char::is_whitespace)).unwrap_or(said)
+}
+
+/// Whether a full stop behind it makes it the number of an item in a list.
+fn is_item_number(before: &str) -> bool {
+    let number = before.trim();
+    (1..=3).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_abbreviation(before: &str, after: &str) -> bool {
@@ -125,6 +146,25 @@ pub fn words(text: &str) -> Vec<Word> {
     found
 }
 
+/// The forms of words that a text denies: of what follows a denial, the first word of content.
+pub fn denied(text: &str) -> HashSet<String> {
+    let mut found = HashSet::new();
+    let mut is_denied = false;
+    for piece in text.split_whitespace() {
+        let word = piece.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase().replace('’', "'");
+        if word.ends_with("n't") || DENIALS.split(' ').any(|denial| denial == word) {
+            is_denied = true;
+            continue;
+        }
+        if is_denied && let Some(word) = words(piece).into_iter().next() {
+            found.insert(word.form);
+            is_denied = false;
+        }
+        is_denied &= !piece.ends_with(['.', '!', '?', ';']);
+    }
+    found
+}
+
 /// The forms of a text's words.
 pub fn forms(text: &str) -> HashSet<String> {
     words(text).into_iter().map(|word| word.form).collect()
@@ -168,8 +208,33 @@ mod tests {
         assert_eq!(cut("At 3.5 km, says Dr. A. Holm. Yes!"), ["At 3.5 km, says Dr. A. Holm. ", "Yes!"]);
         assert_eq!(cut("From 7 a.m. to nine. “So.” It is."), ["From 7 a.m. to nine. ", "“So.” ", "It is."]);
         assert_eq!(cut("Yes. [1] [2] No.[3] So"), ["Yes. [1] [2] ", "No.[3] ", "So"]);
+        assert_eq!(cut("1. Turn it.\n 12. Wait. 1874. So"), ["1. Turn it.\n ", "12. Wait. ", "1874. ", "So"]);
         assert_eq!(cut("这是。那是。"), ["这是。", "那是。"]);
         assert_eq!(cut(""), [""; 0]);
+    }
+
+    #[test]
+    fn marks_of_items_say_nothing() {
+        for sentence in ["1. Turn it.", " 12) Turn it.", "Turn it."] {
+            assert_eq!(without_item_mark(sentence), ["Turn it.", " Turn it."][usize::from(sentence.contains('1'))]);
+        }
+        assert_eq!(
+            (without_item_mark("```bash\n"), without_item_mark("3.5 km"), without_item_mark("1874. So")),
+            ("", "3.5 km", "1874. So")
+        );
+    }
+
+    #[test]
+    fn what_is_denied_is_the_next_word_of_content() {
+        let denied = |text| {
+            let mut found: Vec<_> = denied(text).into_iter().collect();
+            found.sort();
+            found
+        };
+        assert_eq!(denied("It carries bicycles, but no cars."), ["cars"]);
+        assert_eq!(denied("It didn’t burn. The lamp never was lit. Not. One."), ["burn", "lit"]);
+        assert_eq!(denied("ein Raum, der nicht hausdorffsch ist"), ["hausdo"]);
+        assert_eq!(denied("It burned."), [""; 0]);
     }
 
     #[test]

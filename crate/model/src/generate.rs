@@ -1,6 +1,6 @@
 //! Prompt ids to text, token by token.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::decoder::{Decoder, Executor, PREFILL_BATCH};
 use crate::error::ModelError;
@@ -241,10 +241,12 @@ struct Answer<'a> {
     n_drafted: usize,
     stream: TokenStream<'a>,
     stop: &'a [String],
-    /// Sentences that are not said again; none unless repeats end the answer.
-    said: Option<HashSet<String>>,
+    /// How often each sentence was said; none unless repeats end the answer.
+    said: Option<HashMap<String, usize>>,
     ids: Vec<u32>,
     text: String,
+    /// Bytes of `text` behind each token.
+    ends: Vec<usize>,
     /// Bytes of `text` that have been told.
     told: usize,
     /// Bytes of `text` before the sentence that is being written.
@@ -259,9 +261,10 @@ impl<'a> Answer<'a> {
             n_drafted: 0,
             stream: TokenStream::new(tokenizer, true),
             stop: &options.stop,
-            said: options.end_at_repeat.then(HashSet::new),
+            said: options.end_at_repeat.then(HashMap::new),
             ids: Vec::new(),
             text: String::new(),
+            ends: Vec::new(),
             told: 0,
             sentence: 0,
         }
@@ -270,10 +273,11 @@ impl<'a> Answer<'a> {
     fn push(&mut self, id: u32, on_event: &mut dyn FnMut(GenerateEvent)) -> Result<Option<Stopped>, ModelError> {
         self.ids.push(id);
         if self.tokenizer.eos_ids().contains(&id) {
-            let is_said = self.said.as_ref().is_some_and(|said| said.contains(said_in(&self.text[self.sentence..])));
+            let is_said = self.said.as_ref().is_some_and(|said| is_worn(said, said_in(&self.text[self.sentence..])));
             return Ok(Some(if is_said { self.end_before_sentence() } else { Stopped::End }));
         }
         self.text.push_str(&self.stream.push(id));
+        self.ends.push(self.text.len());
         let untold = &self.text[self.told..];
         if let Some(at) = first_of(untold, self.stop) {
             self.text.truncate(self.told + at);
@@ -283,20 +287,24 @@ impl<'a> Answer<'a> {
         if self.repeats() {
             return Ok(Some(self.end_before_sentence()));
         }
+        if let Some(n_sound) = self.said.as_ref().and_then(|_| before_cycle(&self.ids)) {
+            self.text.truncate(self.ends[n_sound - 1]);
+            return Ok(Some(Stopped::Repeat));
+        }
         self.tell((self.text.len() - held).min(self.sure()), on_event);
         Ok(None)
     }
 
-    /// Keeps the sentences that have ended meanwhile, until one of them has been said before.
+    /// Keeps the sentences that have ended meanwhile, until one of them has been said too often.
     fn repeats(&mut self) -> bool {
         let Some(said) = &mut self.said else { return false };
         while let Some(n) = sentence_end(&self.text[self.sentence..]) {
             let sentence = said_in(&self.text[self.sentence..self.sentence + n]);
-            if said.contains(sentence) {
+            if is_worn(said, sentence) {
                 return true;
             }
-            if sentence.split_whitespace().count() >= MIN_REPEATED_WORDS {
-                said.insert(sentence.to_owned());
+            if !sentence.is_empty() {
+                *said.entry(sentence.to_owned()).or_default() += 1;
             }
             self.sentence += n;
         }
@@ -307,7 +315,9 @@ impl<'a> Answer<'a> {
     fn sure(&self) -> usize {
         let begun = said_in(&self.text[self.sentence..]);
         let is_number = begun.bytes().all(|b| b.is_ascii_digit());
-        let may_repeat = self.said.iter().flatten().any(|sentence| is_number || sentence.starts_with(begun));
+        let may_repeat = self.said.as_ref().is_some_and(|said| {
+            said.keys().any(|sentence| is_worn(said, sentence) && (is_number || sentence.starts_with(begun)))
+        });
         if may_repeat { self.sentence } else { self.text.len() }
     }
 
@@ -357,8 +367,28 @@ fn tokens_at_once(ms_per_token: f64) -> usize {
     ((UNNOTICED_MS / ms_per_token.max(0.1)) as usize).max(1)
 }
 
-/// Words of a sentence that is not said twice: of a shorter one the repetition may be meant.
+/// Words of a sentence that is not said twice: of a shorter one the repetition may be meant, until it was said so often.
 const MIN_REPEATED_WORDS: usize = 4;
+const MAX_SHORT: usize = 3;
+
+/// Whether a sentence was said as often as it may be.
+fn is_worn(said: &HashMap<String, usize>, sentence: &str) -> bool {
+    let is_short = sentence.split_whitespace().nth(MIN_REPEATED_WORDS - 1).is_none();
+    said.get(sentence).is_some_and(|&n| !is_short || n >= MAX_SHORT)
+}
+
+/// Tokens of a cycle at most; how often it is run through, and over how many tokens at least, before it is taken for one.
+const MAX_CYCLE: usize = 16;
+const MIN_ROUNDS: usize = 4;
+const MIN_CYCLED: usize = 24;
+
+/// How many tokens of `ids` there are with the first round of a cycle that they end in, if they do.
+fn before_cycle(ids: &[u32]) -> Option<usize> {
+    (1..=MAX_CYCLE).find_map(|n| {
+        let n_same = ids.iter().rev().zip(ids.iter().rev().skip(n)).take_while(|(a, b)| a == b).count();
+        (n_same + n >= MIN_CYCLED.max(n * MIN_ROUNDS)).then(|| ids.len() - n_same)
+    })
+}
 
 /// What a sentence says: without the space around it and its number or dash in a list.
 fn said_in(sentence: &str) -> &str {
@@ -434,6 +464,24 @@ mod tests {
         assert_eq!(said_in("\n3. "), "");
         assert_eq!(said_in("3.5 km of rope"), "3.5 km of rope");
         assert_eq!(said_in("1874"), "1874");
+    }
+
+    #[test]
+    fn a_long_sentence_is_not_said_twice_and_a_short_one_not_for_ever() {
+        let said = HashMap::from([("The lamp is old.".to_owned(), 1), ("Yes.".to_owned(), 2), ("`B`".to_owned(), 3)]);
+        assert!(is_worn(&said, "The lamp is old.") && is_worn(&said, "`B`"));
+        assert!(!is_worn(&said, "Yes.") && !is_worn(&said, "The lamp is new."));
+    }
+
+    #[test]
+    fn a_cycle_is_left_after_its_first_round() {
+        let ids =
+            |rounds: usize| [1, 2, 3].into_iter().chain([7, 8, 9, 10, 11, 12, 13].repeat(rounds)).collect::<Vec<_>>();
+        assert_eq!((before_cycle(&ids(3)), before_cycle(&ids(4))), (None, Some(10)));
+        assert_eq!(before_cycle(&[vec![1], vec![5; 23]].concat()), None);
+        assert_eq!(before_cycle(&[vec![1], vec![5; 24]].concat()), Some(2));
+        assert_eq!(before_cycle(&(0..200).collect::<Vec<_>>()), None);
+        assert_eq!(before_cycle(&[]), None);
     }
 
     #[test]

@@ -131,6 +131,7 @@ dto! {
         pub stopped: Stopped,
         pub dispatches_per_token: Option<usize>,
         pub extractive: bool,
+        pub set_aside: Option<String>,
         pub cached: bool,
     }
 
@@ -397,6 +398,7 @@ impl From<engine::Answer> for Answer {
             stopped: answer.stopped.into(),
             dispatches_per_token: answer.dispatches_per_token,
             extractive: answer.extractive,
+            set_aside: answer.set_aside,
             cached: answer.cached,
         }
     }

@@ -146,7 +146,7 @@ export class FakeEngine implements Engine {
     const answer: Answer = {
       answer: '', respelled: [], refused: false, sentences: [], citations: [], hits, usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
       timings_ms: { load: 0, embed: 31, retrieve: 2, prefill: 0, decode: 0, total: 0 }, executor: this.#executor.executor,
-      dense_path: options.rag ? 'exact' : 'none', n_passages: hits.length, n_passages_dropped: 0, stopped: 'end', dispatches_per_token: null, extractive: false, cached: false,
+      dense_path: options.rag ? 'exact' : 'none', n_passages: hits.length, n_passages_dropped: 0, stopped: 'end', dispatches_per_token: null, extractive: false, set_aside: null, cached: false,
     };
     if (options.rag) on_event({ type: 'retrieved', hits });
     if (options.rag && (hits[0]?.score ?? 0) < 0.03) {

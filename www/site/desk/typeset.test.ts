@@ -26,6 +26,13 @@ it('tells headings from paragraphs by the sections’ byte offsets', () => {
   ]);
 });
 
+it('cuts no heading out of code', () => {
+  const code = 'def lean(a):\n    return a\n\nx = 1';
+  const section = { title: 'def lean', level: 1, start: 0, end: 30, page: null };
+  const { blocks } = blocksOf({ id: 0, name: 'a.py', text: code, pages: [], sections: [section] }, true);
+  expect(blocks.map(({ kind, start, end }) => [kind, code.slice(start, end)])).toEqual([['text', 'def lean(a):\n    return a'], ['text', 'x = 1']]);
+});
+
 it('cuts overlapping passages into pieces that lose no character', () => {
   const pieces = piecesOf(10, 30, [{ start: 0, end: 15, name: 'a', active: false }, { start: 12, end: 20, name: 'b', active: true }]);
   expect(pieces).toEqual([

@@ -24,7 +24,8 @@ export interface Piece {
   active: boolean;
 }
 
-export function blocksOf(source: SourceText): { blocks: Block[]; offsets: Utf8Offsets } {
+/** Of text whose lines and columns mean something no heading is set apart. */
+export function blocksOf(source: SourceText, isVerbatim = false): { blocks: Block[]; offsets: Utf8Offsets } {
   const { text } = source;
   const offsets = new Utf8Offsets(text);
   const headings = new Map(source.sections.map((section) => [offsets.toIndex(section.start), section]));
@@ -41,7 +42,7 @@ export function blocksOf(source: SourceText): { blocks: Block[]; offsets: Utf8Of
     const end = start + match[0].trimEnd().length;
     pageBreak(start);
     const heading = headings.get(start);
-    if (heading && text.startsWith(heading.title, start)) {
+    if (!isVerbatim && heading && text.startsWith(heading.title, start)) {
       const titleEnd = start + heading.title.length;
       blocks.push({ kind: 'heading', level: heading.level, start, end: titleEnd });
       start = titleEnd;

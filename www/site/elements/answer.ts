@@ -1,7 +1,7 @@
 /** One answer as it is written, its citation marks, the passages behind them and the line of facts. */
 import { css, html, nothing } from 'lit';
-import type { PropertyDeclarations, TemplateResult } from 'lit';
-import { ANSWERED_BEFORE, ANSWER_AGAIN, partsOf, respelledOf, saidOf } from '../../client/index';
+import type { PropertyDeclarations } from 'lit';
+import { ANSWERED_BEFORE, ANSWER_AGAIN, legendOf, partsOf, respelledOf, saidOf, styledOf } from '../../client/index';
 import type { Answer, Citation } from '../../client/index';
 import type { Reply } from '../desk/conversation';
 import { wordsUnder } from '../desk/typeset';
@@ -16,7 +16,7 @@ export class LecternAnswer extends DeskElement {
   static override styles = [controls, css`
     :host { display: block; min-width: 0; }
     .label { margin-bottom: 0.5rem; }
-    .text { font: 1.1875rem/1.62 var(--serif); font-size-adjust: 0.49; white-space: pre-wrap; overflow-wrap: anywhere; text-wrap: pretty; hanging-punctuation: first last; }
+    .text { position: relative; font: 1.1875rem/1.62 var(--serif); font-size-adjust: 0.49; white-space: pre-wrap; overflow-wrap: anywhere; text-wrap: pretty; hanging-punctuation: first last; }
     :host([paired]) .text { font-size: 1.0625rem; }
     .text.refused { color: var(--ink-soft); font-style: italic; }
     .partly, .not-found { text-decoration: underline dotted var(--rule-strong) 1.5px; text-underline-offset: 0.22em; }
@@ -24,12 +24,16 @@ export class LecternAnswer extends DeskElement {
     .status { color: var(--ink-quiet); font-style: italic; }
     .note { margin-top: 0.6rem; color: var(--ink-soft); }
     .note.read { margin: 0 0 0.6rem; }
+    details.note summary { cursor: pointer; }
+    details.note p { margin-top: 0.4rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+    .text code { font: 0.86em/1 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+    .bracket { font-size: 0; }
     .note code { color: var(--ink-quiet); }
     .actions { display: flex; flex-wrap: wrap; gap: 0.4rem; margin-top: 0.75rem; }
 
     .kept { white-space: nowrap; }
     .mark {
-      position: relative; display: inline-block; min-width: 1.5em; margin: 0 0.12em; padding: 0 0.32em; vertical-align: 0.34em;
+      position: relative; display: inline-block; min-width: 1.5em; margin: 0 0.12em 0 0.24em; padding: 0 0.32em; vertical-align: 0.34em;
       border: 1px solid color-mix(in srgb, var(--accent) 45%, transparent); border-radius: 4px; background: none;
       font: 600 0.6875rem/1.35 var(--sans); font-size-adjust: 0.53; font-variant-numeric: tabular-nums; font-style: normal; text-align: center; color: var(--accent);
     }
@@ -56,12 +60,14 @@ export class LecternAnswer extends DeskElement {
     return html`
       ${this.titled ? html`<p class="label">${reply.voice ? `${reply.voice.title}, strength ${reply.voice.scale.toFixed(2)}` : 'Voice off'}</p>` : nothing}
       ${answer?.respelled.length ? html`<p class="note read">${respelledOf(answer.respelled)}</p>` : nothing}
-      <div class="text ${answer?.refused ? 'refused' : ''}" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${answer ? this.#said(answer) : this.#text(text.trim(), null)}</div>
+      <div class="text ${answer?.refused ? 'refused' : ''}" dir="auto" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${answer ? this.#said(answer) : this.#text(text.trim(), null)}</div>
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
       ${this.#alone()}
       ${answer?.refused ? this.#refused() : nothing}
+      ${answer && legendOf(answer.sentences) ? html`<p class="note">${legendOf(answer.sentences)}</p>` : nothing}
       ${answer?.extractive && !answer.refused ? html`
-        <p class="note" role="status">The passages themselves; ${answer.usage.completion_tokens ? 'the language model said nothing' : 'no language model was asked'}.</p>
+        <p class="note" role="status">The passages themselves; ${this.#why(answer)}.</p>
+        ${answer.set_aside ? html`<details class="note"><summary>What it said</summary><p dir="auto">${answer.set_aside}</p></details>` : nothing}
         ${this.desk.models.phase === 'ready' && !answer.usage.completion_tokens ? this.#again('Ask the language model') : nothing}` : nothing}
       ${answer?.cached ? html`
         <p class="note">${ANSWERED_BEFORE}</p>
@@ -74,6 +80,11 @@ export class LecternAnswer extends DeskElement {
       ${answer && answer.citations.length > 0 ? this.#cited(answer.citations) : nothing}
       ${answer ? html`<lectern-facts .desk=${this.desk} .reply=${reply}></lectern-facts>` : nothing}
     `;
+  }
+
+  #why({ set_aside, usage }: Answer): string {
+    if (set_aside) return 'what the language model said stands in none of them';
+    return usage.completion_tokens ? 'the language model said nothing' : 'no language model was asked';
   }
 
   #status(): string {
@@ -94,13 +105,17 @@ export class LecternAnswer extends DeskElement {
   }
 
   /** Numbers in brackets become marks; they open once the answer says which passage each stands for. */
-  #text(text: string, citations: Citation[] | null): (TemplateResult | string)[] {
+  #text(text: string, citations: Citation[] | null): unknown[] {
     return partsOf(text).map(({ text: written, word, marker }) => {
-      if (marker === null) return written;
+      if (marker === null) return this.#styled(written);
       const citation = citations?.find((other) => other.marker === marker);
-      if (citations && !citation) return written;
+      if (citations && !citation) return this.#styled(written);
       return html`<span class="kept">${word}${citation ? this.#mark(citation) : html`<span class="mark">${marker}</span>`}</span>`;
     });
+  }
+
+  #styled(text: string) {
+    return styledOf(text).map(({ text: run, as }) => (as === 'code' ? html`<code>${run}</code>` : as ? html`<strong>${run}</strong>` : run));
   }
 
   #mark(citation: Citation) {
@@ -108,7 +123,7 @@ export class LecternAnswer extends DeskElement {
     const light = () => { desk.light(citation); };
     const dim = () => { desk.light(null); };
     return html`<button class="mark ${desk.lit === citation ? 'lit' : ''}" aria-label="Passage ${citation.marker}, ${citation.source}${citation.page ? `, page ${citation.page}` : ''}"
-      @pointerenter=${light} @pointerleave=${dim} @focus=${light} @blur=${dim} @click=${() => { this.#open(citation); }}>${citation.marker}</button>`;
+      @pointerenter=${light} @pointerleave=${dim} @focus=${light} @blur=${dim} @click=${() => { this.#open(citation); }}><span class="bracket">[</span>${citation.marker}<span class="bracket">]</span></button>`;
   }
 
   #cited(citations: Citation[]) {
@@ -122,7 +137,7 @@ export class LecternAnswer extends DeskElement {
             <button @pointerenter=${() => { desk.light(citation); }} @pointerleave=${() => { desk.light(null); }} @click=${() => { this.#open(citation); }}>
               <span class="mark">${citation.marker}</span>
               <span class="from">${citation.source}${citation.page ? ` · page ${citation.page}` : ''}${heading ? ` · ${heading}` : ''}</span>
-              <span class="words">${wordsUnder(heading, citation.text)}</span>
+              <span class="words" dir="auto">${wordsUnder(heading, citation.text)}</span>
             </button>
           </li>`;
         })}

@@ -112,7 +112,8 @@ export class LecternReader extends DeskElement {
 
   #sheet(id: number, citations: Citation[], active: Citation | null): TemplateResult {
     const source = this.desk.client.sourceText(id);
-    const { blocks, offsets } = blocksOf(source);
+    const isVerbatim = VERBATIM.includes(this.desk.pages.byId(id)?.info?.format ?? 'plain');
+    const { blocks, offsets } = blocksOf(source, isVerbatim);
     const all = active && !citations.includes(active) ? [...citations, active] : citations;
     const ranges = all.map((citation): Range => ({ start: offsets.toIndex(citation.start), end: offsets.toIndex(citation.end), name: spanOf(citation), active: citation === active }));
     let first = true;
@@ -125,10 +126,10 @@ export class LecternReader extends DeskElement {
         return html`<mark class=${isActive ? 'active' : ''} data-spans=${names.join(' ')} tabindex=${focusable ? '-1' : nothing}>${text}</mark>`;
       });
       if (kind === 'page') return html`<div class="break" role="separator" aria-label="Page ${level}"><span>page ${level}</span></div>`;
-      if (kind === 'text') return html`<p>${inside}</p>`;
-      return html`<h3 class=${level === 1 ? 'top' : level > 2 ? 'low' : ''}>${inside}</h3>`;
+      if (kind === 'text') return html`<p dir="auto">${inside}</p>`;
+      return html`<h3 dir="auto" class=${level === 1 ? 'top' : level > 2 ? 'low' : ''}>${inside}</h3>`;
     };
-    return html`<div class="sheet ${VERBATIM.includes(this.desk.pages.byId(id)?.info?.format ?? 'plain') ? 'verbatim' : ''}">${blocks.map(block)}</div>`;
+    return html`<div class="sheet ${isVerbatim ? 'verbatim' : ''}">${blocks.map(block)}</div>`;
   }
 }
 

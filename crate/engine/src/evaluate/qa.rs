@@ -351,6 +351,7 @@ mod tests {
         Answer {
             answer: text.into(),
             respelled: Vec::new(),
+            set_aside: None,
             refused: text == REFUSAL,
             sentences: Vec::new(),
             citations: citations(text, &hits),
