@@ -73,7 +73,7 @@ export class LecternAsk extends HTMLElement {
     this.#control = new AbortController();
     this.#asked = asked;
     if (!fresh) this.#input.value = asked;
-    this.#show('.note, .read, .answer, .legend, .known, ol', false);
+    this.#show('.note, .respelt, .answer, .legend, .known, ol', false);
     try {
       const library = (this.#library ??= await this.#makeLibrary());
       if (!library.ready) {
@@ -157,8 +157,8 @@ export class LecternAsk extends HTMLElement {
     const answer = await this.#run;
     box.removeAttribute('aria-busy');
     box.replaceChildren(...this.#said(answer));
-    this.#find('.read').textContent = respelledOf(answer.respelled);
-    this.#show('.read', answer.respelled.length > 0);
+    this.#find('.respelt').textContent = respelledOf(answer.respelled);
+    this.#show('.respelt', answer.respelled.length > 0);
     this.#find('.legend').textContent = legendOf(answer.sentences);
     this.#show('.legend', this.#find('.legend').textContent !== '');
     this.#show('.known', answer.cached);

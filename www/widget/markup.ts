@@ -24,7 +24,7 @@ export const markup = `
   .known { flex-wrap: wrap; align-items: center; font-size: 0.875rem; }
   .known span { color: var(--_quiet); }
   .again { min-height: 1.875rem; padding: 0.15rem 0.65rem; }
-  .status, .note, .read, .legend { margin-top: 0.6rem; color: var(--_quiet); font-size: 0.875rem; font-variant-numeric: tabular-nums; }
+  .status, .note, .respelt, .legend { margin-top: 0.6rem; color: var(--_quiet); font-size: 0.875rem; font-variant-numeric: tabular-nums; }
   progress { display: block; width: 100%; height: 4px; margin-top: 0.35rem; accent-color: var(--_accent); }
   .answer { position: relative; margin-top: 0.9rem; font: 1.0625rem/1.6 var(--lectern-read-font, "Iowan Old Style", Palatino, Charter, "Liberation Serif", Georgia, serif); white-space: pre-wrap; overflow-wrap: anywhere; }
   .partly, .not-found { text-decoration: underline dotted color-mix(in srgb, currentColor 55%, transparent) 1.5px; text-underline-offset: 0.22em; }
@@ -54,7 +54,7 @@ export const markup = `
 </div>
 <div class="status" part="status" role="status" hidden><span class="what"></span><progress max="1" aria-label="Progress"></progress></div>
 <p class="note" part="error" role="alert" hidden></p>
-<p class="read" part="read" role="status" hidden></p>
+<p class="respelt" part="respelt" role="status" hidden></p>
 <div class="answer" part="answer" dir="auto" aria-live="polite" hidden></div>
 <p class="legend" part="legend" hidden></p>
 <div class="row known" part="known" hidden><span>${ANSWERED_BEFORE}</span><button class="again" part="button" type="button">${ANSWER_AGAIN}</button></div>

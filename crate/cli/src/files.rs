@@ -43,13 +43,20 @@ fn walk_dir(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
     let mut entries = fs::read_dir(dir).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort_by_key(|entry| entry.file_name());
     for entry in entries {
-        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
-        // A link may lead back up; only what lies here is walked.
-        let kind = entry.file_type().map_err(failed)?;
-        match (is_hidden, kind.is_dir(), kind.is_file()) {
-            (false, true, _) => walk_dir(&entry.path(), files)?,
-            (false, _, true) => files.push(entry.path()),
-            _ => {}
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
+        if kind.is_dir() {
+            walk_dir(&path, files)?;
+        } else if path.is_file() {
+            files.push(path);
+        } else if path.is_dir() {
+            // It may lead back up.
+            eprintln!(
+                "{} is a link to a folder and is left out; name the folder itself to have it read.",
+                path.display()
+            );
         }
     }
     Ok(())

@@ -23,11 +23,11 @@ export class LecternAnswer extends DeskElement {
     .not-found { text-decoration-style: dashed; color: var(--ink-quiet); }
     .status { color: var(--ink-quiet); font-style: italic; }
     .note { margin-top: 0.6rem; color: var(--ink-soft); }
-    .note.read { margin: 0 0 0.6rem; }
+    .note.respelt { margin: 0 0 0.6rem; }
     details.note summary { cursor: pointer; }
     details.note p { margin-top: 0.4rem; white-space: pre-wrap; overflow-wrap: anywhere; }
     .text code { font: 0.86em/1 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-    .bracket { font-size: 0; }
+    .bracket { font-size: 0; font-size-adjust: none; }
     .note code { color: var(--ink-quiet); }
     .actions { display: flex; flex-wrap: wrap; gap: 0.4rem; margin-top: 0.75rem; }
 
@@ -59,7 +59,7 @@ export class LecternAnswer extends DeskElement {
     const running = !['done', 'failed'].includes(reply.state);
     return html`
       ${this.titled ? html`<p class="label">${reply.voice ? `${reply.voice.title}, strength ${reply.voice.scale.toFixed(2)}` : 'Voice off'}</p>` : nothing}
-      ${answer?.respelled.length ? html`<p class="note read">${respelledOf(answer.respelled)}</p>` : nothing}
+      ${answer?.respelled.length ? html`<p class="note respelt">${respelledOf(answer.respelled)}</p>` : nothing}
       <div class="text ${answer?.refused ? 'refused' : ''}" dir="auto" aria-live="polite" aria-busy=${running ? 'true' : 'false'}>${answer ? this.#said(answer) : this.#text(text.trim(), null)}</div>
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
       ${this.#alone()}
