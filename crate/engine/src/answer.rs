@@ -160,7 +160,11 @@ pub struct Answer {
     /// The passages' own sentences: no language model was asked, or, where `usage` tells of tokens, it said nothing that
     /// a passage could be cited for.
     pub extractive: bool,
-    /// What the language model said, where that stands in no passage and the passages answer in its place. TODO
+    /// What the language model said, where no passage could be cited for it and the passages answer in its place. Without
+    /// a voice such answers hold the gold answer to 9 of 100 questions of SQuAD 2.0 and to 4 of COVID-QA, cited ones to 50
+    /// and 30. With the passages in their place, of SQuAD 2.0, CLAP NQ and COVID-QA (100 each): F1 0.13 → 0.14, 0.34 →
+    /// 0.43, 0.23 → 0.25; the gold answer is held 0.37 → 0.60, 0.00 → 0.11, 0.24 → 0.38; precision of citations 0.32 →
+    /// 0.65, 0.33 → 0.87, 0.52 → 0.76.
     pub set_aside: Option<String>,
     /// Given before and told again: only `timings_ms` are of this time.
     pub cached: bool,
