@@ -6,7 +6,7 @@ import { Conversation, optionsFor } from './conversation';
 import type { AskSettings } from './conversation';
 import { Shelves } from './shelves';
 import { Models } from './models';
-import { Pages } from './pages';
+import { Pages, isUnread } from './pages';
 import type { Laid, Page } from './pages';
 
 export interface Notice extends ErrorInfo {
@@ -120,6 +120,7 @@ export class Desk extends EventTarget {
     this.#due = true;
     const show = () => {
       this.#due = false;
+      this.#askKept();
       this.dispatchEvent(new Event('change'));
     };
     if (document.hidden) setTimeout(show, HIDDEN_FRAME);
@@ -178,41 +179,47 @@ export class Desk extends EventTarget {
   }
 
   /**
-   * Asks what is in the box. Without the language model the passages' own sentences answer; without the reading model
-   * the question waits. With `fresh` it is answered anew though the answer is known, and with `sources` of these pages.
+   * Asks what is in the box. Without the language model the passages' own sentences answer; without the reading model,
+   * and while none of the pages is read, the question waits. With `fresh` it is answered anew though the answer is known,
+   * and with `sources` of these pages.
    */
-  ask(question = this.draft, fresh = false, sources = this.#sources): void {
+  ask(question = this.draft, fresh = false, sources?: number[]): void {
     const asked = question.trim();
     if (!asked || this.conversation.busy) return;
-    if (this.settings.use_pages && !this.pages.any) {
+    const pages = this.#asked(sources);
+    const unread = pages.filter(isUnread).length;
+    const noneRead = this.settings.use_pages && !pages.some(({ state }) => state === 'ready');
+    if (noneRead && unread === 0) {
+      this.#pending = null;
       this.draft = question;
-      this.notify({ code: 'no-documents', message: 'There are no pages to answer from yet. Lay some down, open the example, or switch off “Use my pages”.' }, 'error');
-      return;
-    }
-    if (this.settings.use_pages && !sources) {
-      this.draft = question;
-      this.notify({ code: 'no-documents', message: 'The pages that are to be asked have not been read. Wait until they are, or ask all pages.' }, 'error');
+      this.notify({ code: 'no-documents', message: this.pages.any ? 'The pages that are to be asked cannot be read. Choose others, or ask all pages.' : 'There are no pages to answer from yet. Lay some down, open the example, or switch off “Use my pages”.' }, 'error');
       return;
     }
     this.notices = this.notices.filter(({ kind }) => kind === 'notice');
     const extractive = this.models.phase !== 'ready' && this.models.canRead && this.settings.use_pages;
-    if (this.models.phase !== 'ready' && !extractive) {
+    if (noneRead || (this.models.phase !== 'ready' && !extractive)) {
       this.draft = question;
       this.#pending = asked;
       this.#needModels();
-      this.changed();
       return;
     }
-    this.draft = '';
+    this.#pending = null;
+    // Another one may be on its way.
+    if (this.draft.trim() === asked) this.draft = '';
     this.#ahead.stop();
-    const asking = this.#asking(asked, extractive, fresh, sources ?? []);
+    const asking = this.#asking(asked, extractive, fresh, sources ?? this.#sources ?? []);
     const { voice } = asking;
-    void this.conversation.ask(asked, asking, () => (voice ? this.models.voice(voice) : Promise.resolve()));
+    void this.conversation.ask(asked, { ...asking, unread: asking.rag ? unread : 0 }, () => (voice ? this.models.voice(voice) : Promise.resolve()));
   }
 
-  /** A question is waiting for the models. */
+  /** A question is waiting for the models, or for the pages to be read. */
   get pending(): string | null {
     return this.#pending;
+  }
+
+  /** How many of the pages that would be asked are still to be read. */
+  get unread(): number {
+    return this.settings.use_pages ? this.#asked().filter(isUnread).length : 0;
   }
 
   /** Not now: the question stays in the box, and is not asked on its own later. */
@@ -286,12 +293,19 @@ export class Desk extends EventTarget {
     return chosen.length > 0 && ids.length === 0 ? null : ids;
   }
 
+  /** The pages with these numbers, all where none is named; else those that are chosen, or all. */
+  #asked(sources?: number[]): Page[] {
+    const { chosen, list } = this.pages;
+    if (sources?.length) return list.filter(({ info }) => info && sources.includes(info.id));
+    return sources || chosen.length === 0 ? list : chosen;
+  }
+
   #asking(asked: string, extractive: boolean, fresh: boolean, sources: number[]): AskSettings {
     const { settings } = this;
     const { use_pages: rag, scale, both } = settings;
     const voice = extractive ? null : settings.voice;
     return {
-      rag, voice, scale, both,
+      rag, voice, scale, both, unread: 0,
       options: {
         extractive, fresh, sources,
         // Side by side, both read the same passages.
@@ -319,12 +333,12 @@ export class Desk extends EventTarget {
     if (models.canRead) this.pages.canRead();
     if (models.phase === 'missing' && this.pages.any) models.asking = true;
     this.#readAhead();
-    const pending = this.#pending;
-    if (models.phase === 'ready' && pending !== null) {
-      this.#pending = null;
-      queueMicrotask(() => { this.ask(pending); });
-    }
     this.changed();
+  }
+
+  /** Asks what was waiting, when there is nothing left to wait for. */
+  #askKept(): void {
+    if (this.#pending !== null && this.models.phase === 'ready' && this.unread === 0) this.ask(this.#pending);
   }
 }
 

@@ -17,6 +17,11 @@ export interface Page {
   password?: string;
 }
 
+/** It is to be read yet. */
+export function isUnread({ state }: Page): boolean {
+  return state === 'waiting' || state === 'reading';
+}
+
 export interface Laid {
   name: string;
   file: Blob;
@@ -146,7 +151,7 @@ export class Pages {
 
   /** There are some, and none is to be read yet. */
   get settled(): boolean {
-    return this.list.some(({ state }) => state === 'ready') && !this.list.some(({ state }) => state === 'waiting' || state === 'reading');
+    return this.list.some(({ state }) => state === 'ready') && !this.list.some(isUnread);
   }
 
   /** Takes files, as soon as there is a collection. */

@@ -60,6 +60,7 @@ export class LecternAnswer extends DeskElement {
       ${running && !text ? html`<p class="text status" role="status">${this.#status()}</p>` : nothing}
       ${this.#alone()}
       ${answer?.refused ? this.#refused() : nothing}
+      ${answer ? this.#unread() : nothing}
       ${answer?.extractive && !answer.refused ? html`
         <p class="note" role="status">The passages themselves; ${answer.usage.completion_tokens ? 'the language model said nothing' : 'no language model was asked'}.</p>
         ${this.desk.models.phase === 'ready' && !answer.usage.completion_tokens ? this.#again('Ask the language model') : nothing}` : nothing}
@@ -68,7 +69,7 @@ export class LecternAnswer extends DeskElement {
         ${this.#again(ANSWER_AGAIN, true)}` : nothing}
       ${error ? html`
         <p class="note" role=${error.code === 'cancelled' ? 'status' : 'alert'}>${error.message}${error.code === 'cancelled' ? nothing : html` <code>${error.code}</code>`}</p>
-        ${error.code === 'no-documents' ? nothing : this.#again('Ask again')}` : nothing}
+        ${this.#again('Ask again')}` : nothing}
       ${answer && answer.stopped === 'cancelled' ? html`<p class="note" role="status">Stopped here.</p>` : nothing}
       ${answer?.stopped === 'length' ? html`<p class="note">The answer reached its longest length. It can be set higher under settings.</p>` : nothing}
       ${answer && answer.citations.length > 0 ? this.#cited(answer.citations) : nothing}
@@ -155,6 +156,16 @@ export class LecternAnswer extends DeskElement {
       <p class="note">Try other words, or lay down the page that would know. With “Use my pages” off, the model answers from what it was trained on, without sources.</p>
       ${near ? html`<div class="actions"><button class="button small" @click=${() => { this.desk.open({ source_id: near.source_id, name: near.source }, [], { marker: 0, source_id: near.source_id, source: near.source, start: near.start, end: near.end, page: near.page, text: near.text }); }}>Show the nearest passage</button></div>` : nothing}
     `;
+  }
+
+  /** The pages that could not be looked at, since they were still to be read, may know. */
+  #unread() {
+    const { unread } = this.reply;
+    if (!unread) return nothing;
+    const { settled } = this.desk.pages;
+    return html`
+      <p class="note" role="status">${count(unread, 'page')} ${unread === 1 ? 'was' : 'were'} not read yet when this was asked.${settled ? '' : ' It can be asked again once all are.'}</p>
+      ${settled ? this.#again('Ask again') : nothing}`;
   }
 
   /** Of the same pages, where it was asked of some alone. */

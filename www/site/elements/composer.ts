@@ -60,12 +60,25 @@ export class LecternComposer extends DeskElement {
               ? html`<button class="button" type="button" @click=${() => { desk.stop(); }}>${icons.stop} Stop</button>`
               : html`<button class="button first">Ask</button>`}
           </div>
-          ${desk.pending !== null && desk.models.phase !== 'ready' ? html`<p class="waiting" role="status">Your question is kept, and asked as soon as the models are open.</p>` : nothing}
+          ${this.#waiting()}
           ${this.#chosen()}
           ${this.#how()}
         </form>
       </div>
     `;
+  }
+
+  /** What the question waits for. */
+  #waiting() {
+    const { pending, unread, models, pages } = this.desk;
+    if (pending === null) return nothing;
+    const open = models.phase === 'ready';
+    const what = [open ? '' : 'the models are open', unread ? `the pages are read (${unread} to go)` : ''].filter(Boolean).join(' and ');
+    return html`
+      <p class="waiting" role="status">
+        Your question is kept, and asked as soon as ${what}.
+        ${open && pages.list.some(({ state }) => state === 'ready') ? html`<button class="link" type="button" @click=${() => { this.desk.ask(pending); }}>Ask now</button>` : nothing}
+      </p>`;
   }
 
   /** The pages that are asked alone. */
