@@ -100,3 +100,16 @@ test('an answer that could not look at all pages says so, and is given again onc
   assert.equal(await said.count(), 1, 'the first one alone');
   assertQuiet(page);
 });
+
+test('a download that was put off is said to be what the pages wait for, and is a click away', async (t) => {
+  const page = await open(t);
+  await readOn(page, 3);
+  await layFiles(page, files);
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await page.getByText('Your pages wait for the models, and so will your questions.').waitFor();
+  assert.equal(await page.getByText('You can ask already').count(), 0);
+  await page.getByRole('button', { name: /^Get the models/ }).click();
+  await agreeToDownload(page);
+  await page.getByText('3 of 3 read').waitFor();
+  assertQuiet(page);
+});

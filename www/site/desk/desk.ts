@@ -141,7 +141,7 @@ export class Desk extends EventTarget {
     if (laid.length === 0) return;
     this.shelves.askToPersist();
     await this.pages.lay(laid);
-    this.#needModels();
+    this.models.ask();
   }
 
   /** One click: the project's own pages, their questions and, its size being named on the button, the models. */
@@ -200,7 +200,7 @@ export class Desk extends EventTarget {
     if (noneRead || (this.models.phase !== 'ready' && !extractive)) {
       this.draft = question;
       this.#pending = asked;
-      this.#needModels();
+      this.models.ask();
       return;
     }
     this.#pending = null;
@@ -321,11 +321,6 @@ export class Desk extends EventTarget {
     const asking = this.#asking(this.draft, false, false, sources ?? []);
     const can = (sources !== null || !asking.rag) && this.models.phase === 'ready' && !this.conversation.busy && (!asking.rag || this.pages.settled);
     this.#ahead.look(this.draft, can ? optionsFor(asking, asking.both ? null : asking.voice) : null);
-  }
-
-  #needModels(): void {
-    if (this.models.phase === 'missing') this.models.asking = true;
-    this.changed();
   }
 
   #modelsChanged(): void {

@@ -66,6 +66,12 @@ export class Models {
     this.#changed();
   }
 
+  /** Asks the person, who had put it off, whether to download. */
+  ask(): void {
+    this.asking = this.phase === 'missing';
+    this.#changed();
+  }
+
   /** Fetches and opens what is missing, the reading model first: pages can be read while the other one comes. */
   async load(): Promise<void> {
     if (this.phase !== 'missing' || !this.catalog) return;

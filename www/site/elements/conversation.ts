@@ -2,6 +2,7 @@
 import { css, html, nothing } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import type { Exchange } from '../desk/conversation';
+import { isUnread } from '../desk/pages';
 import { DeskElement, controls, size } from './base';
 
 /** What the ask box takes of a phone's height. */
@@ -107,9 +108,9 @@ export class LecternConversation extends DeskElement {
 
   /** Own pages, and nothing asked yet. */
   #invitation() {
-    const { pages, conversation, exampleLaid } = this.desk;
-    if (conversation.list.length > 0 || exampleLaid || this.#modelsShown || !pages.any) return nothing;
-    const reading = pages.list.some(({ state }) => state === 'reading' || state === 'waiting');
+    const { pages, conversation, exampleLaid, models } = this.desk;
+    if (conversation.list.length > 0 || exampleLaid || this.#modelsShown || models.phase === 'missing' || !pages.any) return nothing;
+    const reading = pages.list.some(isUnread);
     return html`<p class="invitation">${reading ? 'Your pages are being read. You can ask already.' : 'Your pages are read. What would you like to know?'}</p>`;
   }
 
