@@ -281,6 +281,11 @@ export class Desk extends EventTarget {
     this.dispatchEvent(new Event('closed'));
   }
 
+  /** Puts the focus where one asks. */
+  toQuestion(): void {
+    this.dispatchEvent(new Event('question'));
+  }
+
   light(citation: Citation | null): void {
     this.lit = citation;
     this.changed();

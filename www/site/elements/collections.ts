@@ -83,6 +83,10 @@ export class LecternCollections extends DeskElement {
     if (changed.has('deleting') && this.deleting) this.renderRoot.querySelector<HTMLElement>('.keep')?.focus();
   }
 
+  protected override handOn(): void {
+    this.renderRoot.querySelector<HTMLElement>('[aria-current]')?.focus();
+  }
+
   get #dialog(): HTMLDialogElement | null {
     return this.renderRoot.querySelector('dialog');
   }

@@ -46,6 +46,16 @@ export class LecternComposer extends DeskElement {
     }
   `];
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.desk.addEventListener('question', this.#focus);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.desk.removeEventListener('question', this.#focus);
+  }
+
   override render() {
     const { desk } = this;
     const { busy } = desk.conversation;
@@ -56,9 +66,7 @@ export class LecternComposer extends DeskElement {
           <div class="ask">
             <textarea rows="1" aria-label="Your question" placeholder=${desk.pages.any || !desk.settings.use_pages ? 'Ask your pages something' : 'Lay down pages, then ask'}
               .value=${live(desk.draft)} @input=${this.#input} @keydown=${this.#key}></textarea>
-            ${busy
-              ? html`<button class="button" type="button" @click=${() => { desk.stop(); }}>${icons.stop} Stop</button>`
-              : html`<button class="button first">Ask</button>`}
+            <button class="button ${busy ? '' : 'first'}">${busy ? html`${icons.stop} Stop` : 'Ask'}</button>
           </div>
           ${this.#waiting()}
           ${this.#chosen()}
@@ -137,6 +145,12 @@ export class LecternComposer extends DeskElement {
 
   #submit = (event: SubmitEvent) => {
     event.preventDefault();
-    this.desk.ask();
+    if (this.desk.conversation.busy) {
+      this.desk.stop();
+      this.#focus();
+    } else this.desk.ask();
   };
+
+  /** Where a keyboard would come up and cover half of the page, the button beside the box has to do. */
+  #focus = () => { this.renderRoot.querySelector<HTMLElement>(matchMedia('(hover: none)').matches ? '.ask .button' : 'textarea')?.focus(); };
 }

@@ -19,6 +19,8 @@ export class LecternDesk extends DeskElement {
   static override styles = [controls, css`
     :host { display: grid; grid-template: auto minmax(0, 1fr) / 17rem minmax(0, 1fr) clamp(23rem, 31vw, 38rem); height: 100dvh; }
 
+    .skip { position: fixed; inset: 0.6rem auto auto 1.25rem; z-index: 4; }
+    .skip:not(:focus) { opacity: 0; pointer-events: none; }
     header { grid-column: 1 / -1; display: flex; align-items: center; gap: 0.75rem; padding: 0.9rem 1.5rem 0.7rem; }
     h1 { display: flex; align-items: center; gap: 0.55rem; margin: 0; font: 600 1.3125rem/1 var(--serif); font-size-adjust: 0.49; letter-spacing: 0.005em; }
     h1 svg { color: var(--accent); }
@@ -87,6 +89,7 @@ export class LecternDesk extends DeskElement {
     const reader = html`<lectern-reader .desk=${desk}></lectern-reader>`;
     const over = this.sheet && desk.opened !== null;
     return html`
+      <button class="button first skip" ?inert=${over} @click=${() => { desk.toQuestion(); }}>Skip to the question</button>
       <header ?inert=${over}>
         <h1>${icons.lectern} Lectern</h1>
         <p class="promise">Your pages stay on this machine.</p>

@@ -29,6 +29,12 @@ export class LecternModels extends DeskElement {
     this.#shown = section !== null;
   }
 
+  protected override handOn(): void {
+    const download = this.renderRoot.querySelector<HTMLElement>('.first');
+    if (download) download.focus();
+    else super.handOn();
+  }
+
   override render() {
     const { models } = this.desk;
     const fetching = models.phase === 'loading' && models.list.some(({ state, done, n_bytes }) => state === 'fetching' && done < n_bytes);
