@@ -90,3 +90,30 @@ test('everything can be done by keyboard', async (t) => {
   });
   assertQuiet(page);
 });
+
+test('where the system forces its colours, a switch that is on looks otherwise than one that is off', async (t) => {
+  for (const colorScheme of ['light', 'dark']) {
+    const page = await site.open(await site.context({ forcedColors: 'active', colorScheme }));
+    t.after(() => page.close());
+    const look = (locator, part = null) => locator.evaluate((element, part) => {
+      const { backgroundColor, borderColor } = window.getComputedStyle(element, part);
+      return `${backgroundColor} ${borderColor}`;
+    }, part);
+    const pages = page.getByRole('switch', { name: 'Use my pages' });
+    await pages.waitFor();
+    const both = async () => [await look(pages), await look(pages, '::after')];
+    const [on, knobOn] = await both();
+    await pages.uncheck();
+    const [off, knobOff] = await both();
+    assert.notEqual(on, off);
+    assert.notEqual(knobOn, knobOff);
+    for (const [track, knob] of [[on, knobOn], [off, knobOff]]) assert.notEqual(track.split(' rgb')[0], knob.split(' rgb')[0], 'the knob is seen');
+    await layExample(page);
+    const choose = page.getByRole('button', { name: /^Choose how-voices/ });
+    await page.locator('lectern-pages li').filter({ hasText: 'how-voices' }).hover();
+    const unpressed = await look(choose);
+    await choose.click();
+    await page.getByRole('button', { name: /^Choose how-voices/, pressed: true }).waitFor();
+    assert.notEqual(await look(choose), unpressed);
+  }
+});

@@ -35,6 +35,7 @@ export class LecternAnswer extends DeskElement {
     }
     .mark::after { content: ""; position: absolute; inset: -0.45rem -0.2rem; }
     button.mark:hover, button.mark.lit { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
+    @media (forced-colors: active) { button.mark:hover, button.mark.lit { outline: 2px solid Highlight; } }
     span.mark { border-color: var(--rule); color: var(--ink-quiet); }
 
     .cited { margin-top: 1rem; }

@@ -76,6 +76,10 @@ export const controls = css`
 
   .bar { height: 3px; border-radius: 2px; background: var(--rule); overflow: hidden; }
   .bar > span { display: block; height: 100%; background: var(--accent); }
+  @media (forced-colors: active) {
+    .bar { outline: 1px solid CanvasText; }
+    .bar > span { background: Highlight; }
+  }
   @media (prefers-reduced-motion: no-preference) { .bar > span { transition: width 0.2s linear; } }
 
   .hidden {

@@ -27,6 +27,13 @@ export class LecternComposer extends DeskElement {
     input[role="switch"]:checked { background: var(--accent); border-color: var(--accent); }
     input[role="switch"]:checked::after { inset: 2px 2px 2px auto; background: var(--accent-ink); }
     input[role="switch"]:focus-visible { border-radius: 1rem; }
+    @media (forced-colors: active) {
+      form:focus-within { outline: 2px solid Highlight; }
+      input[role="switch"] { background: Canvas; border-color: CanvasText; }
+      input[role="switch"]::after { background: CanvasText; }
+      input[role="switch"]:checked { background: Highlight; border-color: Highlight; }
+      input[role="switch"]:checked::after { background: HighlightText; }
+    }
     select { min-height: 1.75rem; padding: 0 1.5rem 0 0.5rem; border: 1px solid transparent; border-radius: var(--radius); appearance: none; background: none; color: var(--ink); font-weight: 500; cursor: pointer; }
     select:hover { background-color: var(--desk-deep); }
     select option { background: var(--paper); color: var(--ink); }

@@ -50,6 +50,10 @@ export class LecternPages extends DeskElement {
     li:hover .icon, li:focus-within .icon, li.failed .icon, .icon[aria-pressed="true"] { opacity: 1; }
     .icon[aria-pressed="true"] { color: var(--accent); }
     @media (hover: none) { li .icon { opacity: 1; } }
+    @media (forced-colors: active) {
+      .icon[aria-pressed="true"] { background: Highlight; color: HighlightText; }
+      li.open .name { font-weight: 700; }
+    }
     .state { grid-column: 1 / -1; padding-inline-start: 1.5rem; font-size: 0.8125rem; color: var(--ink-quiet); }
     .bar { margin: 0.4rem 0 0.25rem; }
     .why { color: var(--ink); }
