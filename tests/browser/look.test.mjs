@@ -117,3 +117,19 @@ test('where the system forces its colours, a switch that is on looks otherwise t
     assert.notEqual(await look(choose), unpressed);
   }
 });
+
+for (const [what, viewport] of [['on a phone', { width: 360, height: 740 }], ['twice as large', { width: 640, height: 400 }]]) {
+  test(`the first visit ${what}: nothing lies over what one begins with`, async (t) => {
+    const page = await site.open(await site.context({ viewport }));
+    t.after(() => page.close());
+    await page.getByText('Downloads two models').waitFor();
+    for (const locator of [page.getByRole('heading', { name: /^Lay down pages, ask/ }), page.getByRole('button', { name: 'Try it with example pages' })]) {
+      const { above, below } = await locator.evaluate((element) => {
+        const { bottom } = element.getBoundingClientRect();
+        return { above: bottom + window.scrollY, below: document.querySelector('lectern-desk').shadowRoot.querySelector('lectern-composer').getBoundingClientRect().top + window.scrollY };
+      });
+      assert.ok(above <= below, `${above} is under ${below}`);
+    }
+    await page.screenshot({ path: join(output, `look-first-${viewport.width}.png`) });
+  });
+}

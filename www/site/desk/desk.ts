@@ -114,6 +114,11 @@ export class Desk extends EventTarget {
     await Promise.all([this.models.begin(new URL('models/models.json', this.#base)), this.shelves.begin()]);
   }
 
+  /** Nothing has been laid down or asked: how to begin is all there is to see. */
+  get isBlank(): boolean {
+    return this.conversation.list.length === 0 && this.pages.list.length === 0 && !this.exampleLaid;
+  }
+
   /** Shows what changed with the next frame: tokens and progress may come faster than that. */
   changed(): void {
     if (this.#due) return;

@@ -50,9 +50,9 @@ export class LecternConversation extends DeskElement {
 
   override render() {
     const { list } = this.desk.conversation;
-    const { pages, shelves, models, exampleLaid } = this.desk;
+    const { pages, shelves, models } = this.desk;
     const known = pages.isOpen || shelves.isNew || models.phase === 'unavailable';
-    const welcome = known && list.length === 0 && !exampleLaid && pages.list.length === 0 && !this.#modelsShown;
+    const welcome = known && this.desk.isBlank && !this.#modelsShown;
     const wide = list.some(({ replies }) => replies.length > 1);
     return html`
       <div class="scroll" tabindex="0" role="region" aria-label="Conversation" @wheel=${this.#leave} @touchmove=${this.#leave} @keydown=${this.#leave}>

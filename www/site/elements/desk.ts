@@ -53,8 +53,11 @@ export class LecternDesk extends DeskElement {
       main { flex: 1; display: flex; flex-direction: column; }
       lectern-conversation { flex: 1; }
       lectern-composer { position: sticky; bottom: 0; z-index: 1; }
+      lectern-composer.still { position: static; }
       div.sheet { inset: auto 0 0 0; width: 100%; height: 86dvh; }
     }
+    /* Of so little, a box that stays would leave too little. */
+    @media (max-width: 47.99rem) and (max-height: 30rem) { lectern-composer { position: static; } }
     @media (max-width: 71.99rem) and (prefers-reduced-motion: no-preference) {
       div.sheet { animation: rise 0.22s ease-out; }
       @keyframes rise { from { transform: translateX(3rem); opacity: 0; } }
@@ -100,7 +103,7 @@ export class LecternDesk extends DeskElement {
       <nav aria-label="Pages" ?inert=${over}><lectern-pages .desk=${desk}></lectern-pages></nav>
       <main ?inert=${over}>
         <lectern-conversation .desk=${desk}></lectern-conversation>
-        <lectern-composer .desk=${desk}></lectern-composer>
+        <lectern-composer class=${desk.isBlank ? 'still' : ''} .desk=${desk}></lectern-composer>
       </main>
       ${over ? html`<div class="veil" @click=${() => { desk.close(); }}></div>` : nothing}
       ${over ? html`<div class="sheet" role="dialog" aria-modal="true" aria-label="Open page">${reader}</div>` : nothing}
