@@ -86,9 +86,10 @@ export class Conversation {
     this.#run?.stop();
   }
 
-  clear(): void {
+  /** Another one takes the place of this one. */
+  show(list: Exchange[]): void {
     this.stop();
-    this.list = [];
+    this.list = list;
     this.#changed();
   }
 

@@ -3,7 +3,7 @@ import { Lectern, describe, workersAt } from '../../client/index';
 import type { CatalogAdapter, Citation, Device, ErrorInfo, ExecutorInfo } from '../../client/index';
 import { Ahead } from './ahead';
 import { Conversation, optionsFor } from './conversation';
-import type { AskSettings } from './conversation';
+import type { AskSettings, Exchange } from './conversation';
 import { Shelves } from './shelves';
 import { Models } from './models';
 import { Pages, isUnread } from './pages';
@@ -74,6 +74,8 @@ export class Desk extends EventTarget {
   #due = false;
   #ahead: Ahead;
   #pending: string | null = null;
+  /** What was asked of the collections that are not on the desk now. */
+  #left = new Map<string, { list: Exchange[]; exampleLaid: boolean; questions: string[] }>();
   #lastKey = 0;
 
   constructor(base: URL) {
@@ -96,11 +98,15 @@ export class Desk extends EventTarget {
     this.shelves = new Shelves(this.client, this.pages, {
       changed,
       notify,
-      switched: () => {
+      switched: (from, to) => {
         this.close();
-        this.conversation.clear();
-        this.exampleLaid = false;
-        this.questions = [];
+        this.#pending = null;
+        const { exampleLaid, questions } = this;
+        if (from !== null) this.#left.set(from, { list: this.conversation.list, exampleLaid, questions });
+        const { list, ...example } = this.#left.get(to) ?? { list: [], exampleLaid: false, questions: [] };
+        this.#left.delete(to);
+        this.conversation.show(list);
+        Object.assign(this, example);
       },
     });
     this.client.on('notice', notify);
