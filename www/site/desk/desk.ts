@@ -217,6 +217,7 @@ export class Desk extends EventTarget {
     this.#pending = null;
     // Another one may be on its way.
     if (this.draft.trim() === asked) this.draft = '';
+    this.pages.taken = null;
     this.#ahead.stop();
     const asking = this.#asking(asked, extractive, fresh, sources ?? this.#sources ?? []);
     const { voice } = asking;

@@ -123,7 +123,7 @@ export class LecternAnswer extends DeskElement {
           <li class=${desk.lit === citation ? 'lit' : ''}>
             <button @pointerenter=${() => { desk.light(citation); }} @pointerleave=${() => { desk.light(null); }} @click=${() => { this.#open(citation); }}>
               <span class="mark">${citation.marker}</span>
-              <span class="from">${citation.source}${citation.page ? ` · page ${citation.page}` : ''}${heading ? ` · ${heading}` : ''}</span>
+              <span class="from">${desk.pages.isOpen && !desk.pages.byId(citation.source_id) ? 'Taken off the desk: ' : ''}${citation.source}${citation.page ? ` · page ${citation.page}` : ''}${heading ? ` · ${heading}` : ''}</span>
               <span class="words">${wordsUnder(heading, citation.text)}</span>
             </button>
           </li>`;

@@ -1,7 +1,7 @@
 /** The reading desk: pages at the left, the conversation in the middle, the open page at the right. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations } from 'lit';
-import { laidFromDrop } from '../desk/pages';
+import { laidFromDrop } from '../desk/dropped';
 import { DeskElement, controls } from './base';
 import * as icons from './icons';
 import type { LecternSettings } from './settings';

@@ -3,8 +3,9 @@ import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
-import { isUnread, laidFromList } from '../desk/pages';
-import type { Page } from '../desk/pages';
+import { laidFromList } from '../desk/dropped';
+import { isUnread } from '../desk/pages';
+import type { Page, Taken } from '../desk/pages';
 import { DeskElement, controls, count } from './base';
 import * as icons from './icons';
 
@@ -30,6 +31,7 @@ export class LecternPages extends DeskElement {
     h2 button[aria-expanded="true"] svg { transform: rotate(180deg); }
     .touch { display: none; }
     @media (hover: none) { .touch { display: inline; } .mouse { display: none; } }
+    .name.gone { color: var(--ink-quiet); text-decoration: line-through; }
     .list { margin-bottom: 1rem; }
     .hint { margin: -0.6rem 0 1rem; font-size: 0.8125rem; color: var(--ink-quiet); }
     .list:not(:has(button:focus-visible)) + .hint { display: none; }
@@ -102,7 +104,9 @@ export class LecternPages extends DeskElement {
   }
 
   override render() {
-    const { list } = this.desk.pages;
+    const { list, taken } = this.desk.pages;
+    const rows: (Page | Taken)[] = [...list];
+    if (taken) rows.splice(taken.at, 0, taken);
     const at = list.some(({ key }) => key === this.at) ? this.at : list[0]?.key;
     const folded = this.narrow && this.folded && list.length > 0;
     const head = html`
@@ -114,8 +118,8 @@ export class LecternPages extends DeskElement {
     return html`
       <lectern-collections .desk=${this.desk}></lectern-collections>
       ${list.length ? head : html`<h2 class="hidden">Pages</h2>`}
-      ${list.length ? html`
-        <ul class="list" @keydown=${this.#key} @focusin=${this.#came}>${repeat(list, ({ key }) => key, (page) => this.#row(page, page.key === at))}</ul>
+      ${rows.length ? html`
+        <ul class="list" @keydown=${this.#key} @focusin=${this.#came}>${repeat(rows, ({ key }) => key, (row) => ('laid' in row ? this.#taken(row) : this.#row(row, row.key === at)))}</ul>
         ${list.length > 1 ? html`<p class="hint">The arrow keys go from page to page.</p>` : nothing}` : nothing}
       <div class="lay">
         <h3>Lay down ${list.length ? 'more ' : ''}pages</h3>
@@ -169,6 +173,16 @@ export class LecternPages extends DeskElement {
     `;
   }
 
+  /** In the place of the page, and only as long as it can be put back. */
+  #taken({ key, name }: Taken) {
+    return html`
+      <li data-key=${key}>
+        <span class="name gone" title=${name}>${icons.page}<span>${name}</span></span>
+        <button class="link back" aria-label="Put back ${name}" @click=${() => { void this.desk.pages.putBack(); }}>Put back</button>
+        <div class="state">taken off the desk</div>
+      </li>`;
+  }
+
   #state(page: Page) {
     switch (page.state) {
       case 'waiting':
@@ -210,7 +224,7 @@ export class LecternPages extends DeskElement {
     const rows = this.#rows;
     const { key, index } = this.#held ?? { key: '', index: 0 };
     const row = rows.find((one) => one.dataset['key'] === key) ?? rows[index] ?? rows.at(-1);
-    (row ?? this.renderRoot).querySelector<HTMLElement>('.off, .ways button')?.focus();
+    (row ?? this.renderRoot).querySelector<HTMLElement>('.back, .off, .ways button')?.focus();
   }
 
   /** What became of the password is told to the one who still waits there for it. */
