@@ -4,6 +4,8 @@ import type { CatalogAdapter, Citation, Device, ErrorInfo, ExecutorInfo } from '
 import { Ahead } from './ahead';
 import { Conversation, optionsFor } from './conversation';
 import type { AskSettings, Exchange } from './conversation';
+import { keepDraft, keepSettings, readDraft, readSettings } from './remembered';
+import type { Remembered } from './remembered';
 import { Shelves } from './shelves';
 import { Models } from './models';
 import { Pages, isUnread } from './pages';
@@ -45,6 +47,11 @@ interface ExampleSet {
   questions: string[];
 }
 
+const USUAL: Remembered = {
+  device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 0, max_tokens: 256,
+  temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
+};
+
 /** Milliseconds between looks at a page that nobody sees, where no frames come. */
 const HIDDEN_FRAME = 250;
 
@@ -57,22 +64,20 @@ export class Desk extends EventTarget {
   readonly pages: Pages;
   readonly conversation: Conversation;
   readonly shelves: Shelves;
-  readonly settings: Settings = {
-    device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 0, max_tokens: 256,
-    temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
-  };
+  readonly settings: Settings;
   executor: ExecutorInfo | null = null;
   switching = false;
   notices: Notice[] = [];
   opened: Opened | null = null;
   lit: Citation | null = null;
-  /** What is in the ask box; kept here so that no failure loses it. */
-  draft = '';
   questions: string[] = [];
   exampleLaid = false;
   #base: URL;
   #due = false;
   #ahead: Ahead;
+  #draft = readDraft();
+  /** The voice that was chosen last time, until the site's voices are known. */
+  #lastVoice: string | null;
   #pending: string | null = null;
   /** What was asked of the collections that are not on the desk now. */
   #left = new Map<string, { list: Exchange[]; exampleLaid: boolean; questions: string[] }>();
@@ -81,6 +86,9 @@ export class Desk extends EventTarget {
   constructor(base: URL) {
     super();
     this.#base = base;
+    const { voice, ...settings } = readSettings(USUAL);
+    this.settings = { ...settings, voice: null };
+    this.#lastVoice = voice;
     const changed = () => { this.changed(); };
     const fail = (error: ErrorInfo) => { this.notify(error, 'error'); };
     this.client = new Lectern(workersAt(base, true));
@@ -117,7 +125,7 @@ export class Desk extends EventTarget {
   }
 
   async begin(): Promise<void> {
-    await Promise.all([this.models.begin(new URL('models/models.json', this.#base)), this.shelves.begin()]);
+    await Promise.all([this.models.begin(new URL('models/models.json', this.#base), this.settings.device), this.shelves.begin()]);
   }
 
   /** Nothing has been laid down or asked: how to begin is all there is to see. */
@@ -143,6 +151,11 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
+  /** What a notice asked for has been done. */
+  #done(code: string): void {
+    this.notices = this.notices.filter((other) => other.code !== code);
+  }
+
   dismiss(notice: Notice): void {
     this.notices = this.notices.filter((other) => other !== notice);
     this.changed();
@@ -151,6 +164,7 @@ export class Desk extends EventTarget {
   async lay(laid: Laid[]): Promise<void> {
     if (laid.length === 0) return;
     this.shelves.askToPersist();
+    this.#done('no-documents');
     await this.pages.lay(laid);
     this.models.ask();
   }
@@ -159,6 +173,7 @@ export class Desk extends EventTarget {
   async layExample(): Promise<void> {
     if (this.exampleLaid) return;
     this.exampleLaid = true;
+    this.#done('no-documents');
     this.changed();
     void this.models.load();
     try {
@@ -181,6 +196,16 @@ export class Desk extends EventTarget {
     } catch (thrown) {
       this.notify(describe(thrown), 'error');
     }
+  }
+
+  /** What is in the ask box; kept here so that no failure loses it. */
+  get draft(): string {
+    return this.#draft;
+  }
+
+  set draft(draft: string) {
+    this.#draft = draft;
+    keepDraft(draft);
   }
 
   /** What is in the box has changed. */
@@ -247,6 +272,9 @@ export class Desk extends EventTarget {
 
   set(settings: Partial<Settings>): void {
     Object.assign(this.settings, settings);
+    if ('voice' in settings) this.#lastVoice = null;
+    if (settings.use_pages === false) this.#done('no-documents');
+    keepSettings({ ...this.settings, voice: this.settings.voice?.name ?? this.#lastVoice });
     this.#readAhead();
     this.changed();
   }
@@ -343,6 +371,10 @@ export class Desk extends EventTarget {
   #modelsChanged(): void {
     const { models } = this;
     if (models.canRead) this.pages.canRead();
+    if (models.catalog && this.#lastVoice) {
+      this.settings.voice = models.catalog.adapters.find(({ name }) => name === this.#lastVoice) ?? null;
+      this.#lastVoice = null;
+    }
     if (models.phase === 'missing' && this.pages.any) models.asking = true;
     this.#readAhead();
     this.changed();

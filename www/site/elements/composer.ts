@@ -71,7 +71,7 @@ export class LecternComposer extends DeskElement {
         <lectern-notices .desk=${desk}></lectern-notices>
         <form @submit=${this.#submit}>
           <div class="ask">
-            <textarea rows="1" aria-label="Your question" placeholder=${desk.pages.any || !desk.settings.use_pages ? 'Ask your pages something' : 'Lay down pages, then ask'}
+            <textarea rows="1" aria-label="Your question" placeholder=${this.#invitation}
               .value=${live(desk.draft)} @input=${this.#input} @keydown=${this.#key}></textarea>
             <button class="button ${busy ? '' : 'first'}">${busy ? html`${icons.stop} Stop` : 'Ask'}</button>
           </div>
@@ -81,6 +81,12 @@ export class LecternComposer extends DeskElement {
         </form>
       </div>
     `;
+  }
+
+  get #invitation(): string {
+    const { pages, settings } = this.desk;
+    if (!settings.use_pages) return 'Ask the language model something';
+    return pages.any ? 'Ask your pages something' : 'Lay down pages, then ask';
   }
 
   /** What the question waits for. */

@@ -4,6 +4,7 @@ import type { PropertyDeclarations } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { laidFromList } from '../desk/dropped';
+import { numbered } from '../desk/names';
 import { isUnread } from '../desk/pages';
 import type { Page, Taken } from '../desk/pages';
 import { DeskElement, controls, count } from './base';
@@ -114,8 +115,11 @@ export class LecternPages extends DeskElement {
         <h2>${this.narrow ? html`<button aria-expanded=${folded ? 'false' : 'true'} @click=${() => { this.folded = !this.folded; }}>Pages ${icons.down}</button>` : 'Pages'}</h2>
         <span class="quiet number">${list.filter(({ state }) => state === 'ready').length} of ${list.length} read</span>
       </div>`;
-    if (folded) return head;
+    const failed = list.some(isUnread) ? 0 : list.filter(({ state }) => state === 'failed').length;
+    const told = html`<p class="hidden" role="status">${failed ? `${count(failed, 'page')} could not be read; the list says why.` : ''}</p>`;
+    if (folded) return html`${head}${told}`;
     return html`
+      ${told}
       <lectern-collections .desk=${this.desk}></lectern-collections>
       ${list.length ? head : html`<h2 class="hidden">Pages</h2>`}
       ${rows.length ? html`
@@ -199,8 +203,8 @@ export class LecternPages extends DeskElement {
         return html`<div class="state number">${count(page.info?.n_chunks ?? 0, 'passage')}${warnings.map((warning) => html`<br>${warning}`)}</div>`;
       }
       case 'failed':
-        return html`<div class="state" role="alert">
-          <span class="why">${page.error?.message}</span> <code>${page.error?.code}</code>
+        return html`<div class="state">
+          <span class="why">${whyOf(page)}</span> <code>${page.error?.code}</code>
           ${page.error?.code === 'file-password' ? html`
             <form class="unlock" @submit=${(event: SubmitEvent) => { this.#unlock(event, page); }}>
               <input type="password" name="password" autocomplete="off" required aria-label="Password of ${page.name}" placeholder="Password">
@@ -275,8 +279,16 @@ export class LecternPages extends DeskElement {
   #pasted = (event: SubmitEvent) => {
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
-    const name = (data.get('name') as string).trim() || 'Pasted text';
-    void this.desk.lay([{ name: /\.\w+$/.test(name) ? name : `${name}.md`, file: new Blob([data.get('text') as string]) }]);
+    const given = (data.get('name') as string).trim() || 'Pasted text';
+    const [end = '.md'] = /\.\w+$/.exec(given) ?? [];
+    const name = numbered(given.endsWith(end) ? given.slice(0, -end.length) : given, this.desk.pages.list.map((page) => page.name), end);
+    void this.desk.lay([{ name, file: new Blob([data.get('text') as string]) }]);
     form.reset();
   };
+}
+
+/** What is wrong, without the name that stands above it. */
+function whyOf({ name, error }: Page): string {
+  const message = error?.message ?? '';
+  return message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;
 }

@@ -101,7 +101,7 @@ export class LecternReader extends DeskElement {
   }
 
   #pdf(page: Page, number: number) {
-    return html` · <button class="link" @click=${() => { void this.desk.openPdf(page, number); }}>Page ${number} of the PDF</button>`;
+    return html` · <button class="link" title=${page.password === undefined ? nothing : 'The browser asks for the password again'} @click=${() => { void this.desk.openPdf(page, number); }}>Page ${number} of the PDF</button>`;
   }
 
   /** Esc and the close button lead back to the mark that opened the page. */
