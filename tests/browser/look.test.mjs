@@ -118,6 +118,19 @@ test('where the system forces its colours, a switch that is on looks otherwise t
   }
 });
 
+test('on a phone the question that waits for the models does not lie over their download', async (t) => {
+  const page = await site.open(await site.context({ viewport: { width: 360, height: 740 } }));
+  t.after(() => page.close());
+  await layFiles(page, [{ name: 'weir.md', text: 'The weir was built in 1843.' }]);
+  await page.getByRole('button', { name: /^Download/ }).waitFor();
+  await ask(page, 'When was the weir built to drive the paper mill of the village?');
+  await page.getByText('Your question is kept').waitFor();
+  await page.waitForTimeout(300);
+  const above = await page.getByRole('button', { name: /^Download/ }).evaluate((button) => button.getBoundingClientRect().bottom);
+  const below = await page.locator('lectern-composer').evaluate((box) => box.getBoundingClientRect().top);
+  assert.ok(above <= below, `${above} is under ${below}`);
+});
+
 for (const [what, viewport] of [['on a phone', { width: 360, height: 740 }], ['twice as large', { width: 640, height: 400 }]]) {
   test(`the first visit ${what}: nothing lies over what one begins with`, async (t) => {
     const page = await site.open(await site.context({ viewport }));

@@ -17,16 +17,17 @@ export class LecternModels extends DeskElement {
     .row { display: flex; flex-wrap: wrap; gap: 0.5rem; }
     .later { display: flex; flex-wrap: wrap; align-items: center; gap: 0.75rem 1.1rem; padding-top: 0.25rem; }
     .later span { font: 1.4375rem/1.3 var(--serif); font-size-adjust: 0.49; color: var(--ink-quiet); }
-    @media (max-width: 47.99rem) { section { scroll-margin-bottom: 9rem; padding: 1.2rem 1.25rem 1.3rem; } }
+    @media (max-width: 47.99rem) { section { scroll-margin-bottom: 18rem; padding: 1.2rem 1.25rem 1.3rem; } }
   `];
 
-  #shown = false;
+  #shown = 0;
 
-  /** On a phone it may lie below what the person is looking at. */
+  /** On a phone it may lie below what the person is looking at, or under the question that now waits for it. */
   override updated(): void {
     const section = this.renderRoot.querySelector('section');
-    if (section && !this.#shown) section.scrollIntoView({ block: 'nearest' });
-    this.#shown = section !== null;
+    const shown = section ? 1 + Number(this.desk.pending !== null) : 0;
+    if (shown > this.#shown) requestAnimationFrame(() => { section?.scrollIntoView({ block: 'nearest' }); });
+    this.#shown = shown;
   }
 
   protected override handOn(): void {
