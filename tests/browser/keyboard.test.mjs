@@ -108,6 +108,10 @@ test('deleting a collection leaves the focus on the one that has come in its pla
   await page.getByTitle('Collections').click();
   await press(page.getByRole('button', { name: 'Delete…' }));
   await untilFocused(page, 'Keep it');
+  await page.keyboard.press('Enter');
+  await untilFocused(page, 'Delete…');
+  await page.keyboard.press('Enter');
+  await untilFocused(page, 'Keep it');
   await press(page.getByRole('button', { name: 'Delete 3 pages from this device' }));
   await page.getByRole('dialog').getByText('0 pages').waitFor();
   await untilFocused(page, 'My pages');

@@ -73,3 +73,26 @@ test('it stays off once something else is done, and over a reload', async (t) =>
   await page.getByRole('button', { name: 'Try it with example pages' }).waitFor();
   assertQuiet(page);
 });
+
+test('it is gone from its collection, whatever comes on the desk meanwhile', async (t) => {
+  const page = await open(t);
+  const [first] = await names(page);
+  await page.evaluate(() => {
+    const { arrayBuffer } = Blob.prototype;
+    Blob.prototype.arrayBuffer = async function () {
+      await new Promise((resolve) => { setTimeout(resolve, 300); });
+      return arrayBuffer.call(this);
+    };
+  });
+  await takeOff(page, first);
+  const choose = (title) => page.evaluate(async (title) => {
+    const { shelves } = document.querySelector('lectern-desk').desk;
+    const found = shelves.list.find((one) => one.title === title);
+    await (found ? shelves.choose(found) : shelves.create(title));
+  }, title);
+  await choose('Voyages');
+  await choose('My pages');
+  await page.getByText('2 of 2 read').waitFor();
+  assert.ok(!(await names(page)).includes(first));
+  assertQuiet(page);
+});

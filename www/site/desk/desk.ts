@@ -244,9 +244,9 @@ export class Desk extends EventTarget {
     if (this.draft.trim() === asked) this.draft = '';
     this.pages.taken = null;
     this.#ahead.stop();
-    const asking = this.#asking(asked, extractive, fresh, sources ?? this.#sources ?? []);
+    const asking = this.#asking(asked, extractive, fresh, sources ?? this.#sources ?? [], unread);
     const { voice } = asking;
-    void this.conversation.ask(asked, { ...asking, unread: asking.rag ? unread : 0 }, () => (voice ? this.models.voice(voice) : Promise.resolve()));
+    void this.conversation.ask(asked, asking, () => (voice ? this.models.voice(voice) : Promise.resolve()));
   }
 
   /** A question is waiting for the models, or for the pages to be read. */
@@ -345,12 +345,12 @@ export class Desk extends EventTarget {
     return sources || chosen.length === 0 ? list : chosen;
   }
 
-  #asking(asked: string, extractive: boolean, fresh: boolean, sources: number[]): AskSettings {
+  #asking(asked: string, extractive: boolean, fresh: boolean, sources: number[], unread = 0): AskSettings {
     const { settings } = this;
     const { use_pages: rag, scale, both } = settings;
     const voice = extractive ? null : settings.voice;
     return {
-      rag, voice, scale, both, unread: 0,
+      rag, voice, scale, both, unread: rag ? unread : 0,
       options: {
         extractive, fresh, sources,
         // Side by side, both read the same passages.

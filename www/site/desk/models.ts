@@ -82,7 +82,7 @@ export class Models {
     return this.own ?? this.list.find(({ role }) => role === 'decoder')?.name ?? '';
   }
 
-  /** Asks the person, who had put it off, whether to download. */
+  /** Asks the person whether to download. */
   ask(): void {
     this.asking = this.phase === 'missing';
     this.#changed();

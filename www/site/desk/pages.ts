@@ -76,6 +76,8 @@ export class Pages {
   /** Settles once all files are kept. */
   #keeping: Promise<unknown> = Promise.resolve();
   #reading: Promise<void> | null = null;
+  /** Settles once what was taken off is gone. */
+  #removing: Promise<unknown> = Promise.resolve();
   /** What has come from there and is not in the list yet. */
   #telling = new Set<Promise<void>>();
   #canRead = false;
@@ -110,7 +112,7 @@ export class Pages {
     this.#chosen.clear();
     this.#options.changed();
     this.#stop?.();
-    await Promise.allSettled([this.#reading, this.#keeping]);
+    await Promise.allSettled([this.#reading, this.#keeping, this.#removing]);
     const shelf = await opening;
     if (this.#shelf !== opening) {
       shelf.close();
@@ -197,9 +199,15 @@ export class Pages {
     this.#read();
   }
 
-  async remove(page: Page): Promise<void> {
+  remove(page: Page): Promise<void> {
+    const removing = this.#remove(page, this.#shelf);
+    this.#removing = Promise.allSettled([this.#removing, removing]);
+    return removing;
+  }
+
+  async #remove(page: Page, shelf: Promise<Shelf>): Promise<void> {
     const { key, name, password } = page;
-    const laid = this.#content(key).then((file) => ({ name, file, ...(password === undefined ? {} : { password }) }), () => null);
+    const laid = this.#content(shelf, key).then((file) => ({ name, file, ...(password === undefined ? {} : { password }) }), () => null);
     const taken = { key, name, at: this.list.indexOf(page), isChosen: this.isChosen(page), laid };
     this.taken = taken;
     this.list = this.list.filter((other) => other !== page);
@@ -209,7 +217,7 @@ export class Pages {
     if (!await laid && this.taken === taken) this.taken = null;
     this.#files.delete(key);
     if (page.info) await this.#client.removeSource(page.info.id);
-    else await this.#drop(page);
+    else await this.#drop(page, shelf);
     // It may have come back with an engine that was started anew meanwhile.
     this.list = this.list.filter((other) => other.key !== key);
     this.#options.changed();
@@ -230,8 +238,8 @@ export class Pages {
   }
 
   /** In memory: whatever it was read from will be gone. */
-  async #content(key: string): Promise<Blob> {
-    const file = await this.#file(await this.#shelf, key);
+  async #content(shelf: Promise<Shelf>, key: string): Promise<Blob> {
+    const file = await this.#file(await shelf, key);
     if (!file) throw new LecternError('file-unreadable', 'Nothing of it is kept.');
     return new Blob([await file.arrayBuffer()]);
   }
@@ -313,10 +321,9 @@ export class Pages {
     void this.#drop(page);
   }
 
-  async #drop({ key }: Page): Promise<void> {
-    const shelf = await this.#shelf;
+  async #drop({ key }: Page, shelf = this.#shelf): Promise<void> {
     await this.#keeping;
-    await shelf.drop(key);
+    await (await shelf).drop(key);
   }
 
   /** The same page laid down again is there once. */

@@ -70,8 +70,8 @@ export class LecternCollections extends DeskElement {
             <button class="button small" ?disabled=${nPages === 0 || !pages.isOpen} @click=${this.#export}>Export as a file</button>
             ${this.deleting
               ? html`<button class="button small grave" @click=${this.#delete}>Delete ${count(nPages, 'page')} from this device</button>
-                  <button class="button small keep" @click=${() => { this.deleting = false; }}>Keep it</button>`
-              : html`<button class="button small" ?disabled=${!pages.isOpen} @click=${() => { this.deleting = true; }}>Delete…</button>`}
+                  <button class="button small keep" @click=${this.#keep}>Keep it</button>`
+              : html`<button class="button small delete" ?disabled=${!pages.isOpen} @click=${() => { this.deleting = true; }}>Delete…</button>`}
           </div>
         </section>
         <section>
@@ -115,6 +115,11 @@ export class LecternCollections extends DeskElement {
   #rename = (event: SubmitEvent) => {
     const title = submitted(event, false);
     if (title) void this.desk.shelves.rename(title);
+  };
+
+  #keep = () => {
+    this.deleting = false;
+    void this.updateComplete.then(() => { this.renderRoot.querySelector<HTMLElement>('.delete')?.focus(); });
   };
 
   #delete = () => {
