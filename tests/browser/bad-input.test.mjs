@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { answered, answers, ask, chooseDevice, composer, workerOf, layExample, layFiles, modelsOpen } from './lib/desk.mjs';
-import { assertQuiet, catalog, dist, openSite, PATIENCE } from './lib/site.mjs';
+import { assertQuiet, catalog, dist, isFake, openSite, PATIENCE } from './lib/site.mjs';
 
 let site;
 let context;
@@ -31,6 +31,10 @@ test('empty and binary files are refused by name, and the good one is read', asy
   await page.getByText('4 of 6 read').waitFor();
   await page.getByText('file-empty').waitFor();
   await page.getByText('file-binary').waitFor();
+  // A screen reader hears of all of them once, and each row says what is wrong without its name again.
+  await page.getByRole('status').getByText('2 pages could not be read; the list says why.').waitFor({ state: 'attached' });
+  assert.equal(await page.getByRole('alert').count(), 0);
+  if (!isFake) assert.equal(await page.getByText('empty.txt:').count(), 0);
   await stillAnswers(page);
   assertQuiet(page);
 });
@@ -40,7 +44,15 @@ test('a question with no documents is kept in the box, with what to do', async (
   await ask(page, 'Who is there?');
   await page.getByRole('alert').getByText('no-documents').waitFor();
   assert.equal(await composer(page).inputValue(), 'Who is there?');
+  // What it asks for has been done.
+  const use = page.getByRole('switch', { name: 'Use my pages' });
+  await use.uncheck();
+  await page.getByText('no-documents').waitFor({ state: 'detached' });
+  await use.check();
+  await ask(page, 'Who is there?');
+  await page.getByText('no-documents').waitFor();
   await page.getByRole('button', { name: 'Dismiss' }).click();
+  await page.getByText('no-documents').waitFor({ state: 'detached' });
   await layExample(page);
   await stillAnswers(page);
   assertQuiet(page);

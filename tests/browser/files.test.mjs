@@ -50,6 +50,9 @@ function fault({ expect, must_contain = [], password }, open, unlocked) {
   }
 }
 
+/** It has the focus now, or in a moment. */
+const hasFocus = async (locator) => locator.page().waitForFunction((element) => element.matches(':focus'), await locator.elementHandle());
+
 describe('files in the page', { skip: isFake && 'the fake engine reads no formats' }, () => {
   let site;
   let context;
@@ -95,9 +98,11 @@ describe('files in the page', { skip: isFake && 'the fake engine reads no format
     await page.getByLabel('Password of locked.pdf').fill('wrong');
     await page.getByRole('button', { name: 'Open', exact: true }).click();
     await page.getByText('The password does not open the file').waitFor();
+    await hasFocus(page.getByLabel('Password of locked.pdf'));
     await page.getByLabel('Password of locked.pdf').fill('test');
     await page.getByRole('button', { name: 'Open', exact: true }).click();
     await page.getByText('5 of 5 read').waitFor();
+    await hasFocus(page.getByRole('button', { name: 'locked.pdf', exact: true }));
     await page.getByRole('button', { name: 'four.pdf', exact: true }).click();
     await page.getByRole('separator', { name: 'Page 3' }).waitFor({ state: 'attached' });
     // The file itself is a click away, at the page that was cited.

@@ -90,3 +90,59 @@ test('everything can be done by keyboard', async (t) => {
   });
   assertQuiet(page);
 });
+
+test('where the system forces its colours, a switch that is on looks otherwise than one that is off', async (t) => {
+  for (const colorScheme of ['light', 'dark']) {
+    const page = await site.open(await site.context({ forcedColors: 'active', colorScheme }));
+    t.after(() => page.close());
+    const look = (locator, part = null) => locator.evaluate((element, part) => {
+      const { backgroundColor, borderColor } = window.getComputedStyle(element, part);
+      return `${backgroundColor} ${borderColor}`;
+    }, part);
+    const pages = page.getByRole('switch', { name: 'Use my pages' });
+    await pages.waitFor();
+    const both = async () => [await look(pages), await look(pages, '::after')];
+    const [on, knobOn] = await both();
+    await pages.uncheck();
+    const [off, knobOff] = await both();
+    assert.notEqual(on, off);
+    assert.notEqual(knobOn, knobOff);
+    for (const [track, knob] of [[on, knobOn], [off, knobOff]]) assert.notEqual(track.split(' rgb')[0], knob.split(' rgb')[0], 'the knob is seen');
+    await layExample(page);
+    const choose = page.getByRole('button', { name: /^Choose how-voices/ });
+    await page.locator('lectern-pages li').filter({ hasText: 'how-voices' }).hover();
+    const unpressed = await look(choose);
+    await choose.click();
+    await page.getByRole('button', { name: /^Choose how-voices/, pressed: true }).waitFor();
+    assert.notEqual(await look(choose), unpressed);
+  }
+});
+
+test('on a phone the question that waits for the models does not lie over their download', async (t) => {
+  const page = await site.open(await site.context({ viewport: { width: 360, height: 740 } }));
+  t.after(() => page.close());
+  await layFiles(page, [{ name: 'weir.md', text: 'The weir was built in 1843.' }]);
+  await page.getByRole('button', { name: /^Download/ }).waitFor();
+  await ask(page, 'When was the weir built to drive the paper mill of the village?');
+  await page.getByText('Your question is kept').waitFor();
+  await page.waitForTimeout(300);
+  const above = await page.getByRole('button', { name: /^Download/ }).evaluate((button) => button.getBoundingClientRect().bottom);
+  const below = await page.locator('lectern-composer').evaluate((box) => box.getBoundingClientRect().top);
+  assert.ok(above <= below, `${above} is under ${below}`);
+});
+
+for (const [what, viewport] of [['on a phone', { width: 360, height: 740 }], ['twice as large', { width: 640, height: 400 }]]) {
+  test(`the first visit ${what}: nothing lies over what one begins with`, async (t) => {
+    const page = await site.open(await site.context({ viewport }));
+    t.after(() => page.close());
+    await page.getByText('Downloads two models').waitFor();
+    for (const locator of [page.getByRole('heading', { name: /^Lay down pages, ask/ }), page.getByRole('button', { name: 'Try it with example pages' })]) {
+      const { above, below } = await locator.evaluate((element) => {
+        const { bottom } = element.getBoundingClientRect();
+        return { above: bottom + window.scrollY, below: document.querySelector('lectern-desk').shadowRoot.querySelector('lectern-composer').getBoundingClientRect().top + window.scrollY };
+      });
+      assert.ok(above <= below, `${above} is under ${below}`);
+    }
+    await page.screenshot({ path: join(output, `look-first-${viewport.width}.png`) });
+  });
+}

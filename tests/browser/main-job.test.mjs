@@ -109,13 +109,18 @@ test('it works from any folder of a server', async (t) => {
   assertQuiet(page);
 });
 
-test('pasted text becomes a page', async (t) => {
+test('pasted text becomes a page, and two are told apart', async (t) => {
   const page = await open(t);
-  await page.getByRole('button', { name: 'Paste text' }).click();
-  await page.getByRole('textbox', { name: 'Text', exact: true }).fill('The ferry leaves at nine from the eastern landing.');
-  await page.getByRole('button', { name: 'Lay it down' }).click();
+  const paste = async (text) => {
+    await page.getByRole('button', { name: 'Paste text' }).click();
+    await page.getByRole('textbox', { name: 'Text', exact: true }).fill(text);
+    await page.getByRole('button', { name: 'Lay it down' }).click();
+  };
+  await paste('The ferry leaves at nine from the eastern landing.');
   await page.getByText('Pasted text.md').waitFor();
   await page.getByText('1 of 1 read').waitFor({ timeout: PATIENCE });
+  await paste('The heron comes at dusk.');
+  await page.getByText('Pasted text 2.md').waitFor();
   assertQuiet(page);
 });
 
@@ -133,6 +138,27 @@ test('a reload fetches no model again, and asking makes no request at all', asyn
   await answered(page);
   assert.deepEqual(site.server.requests, []);
   assert.equal(page.foreign.length, foreign);
+  assertQuiet(page);
+});
+
+test('a reload keeps the settings and the question that is being written', async (t) => {
+  const page = await open(t);
+  await layExample(page);
+  await page.getByRole('combobox', { name: 'Voice' }).selectOption('cite');
+  await page.getByRole('switch', { name: 'Use my pages' }).uncheck();
+  await page.getByPlaceholder('Ask the language model something').fill('Where does the');
+  await page.getByRole('button', { name: /Settings/ }).click();
+  await page.getByText(catalog.models.find(({ role }) => role === 'decoder').name).waitFor();
+  await page.getByRole('spinbutton', { name: /^Longest answer/ }).fill('64');
+  await page.getByRole('radio', { name: 'Processor', exact: true }).check();
+  await page.reload();
+  await modelsOpen(page);
+  assert.equal(await composer(page).inputValue(), 'Where does the');
+  assert.equal(await page.getByRole('combobox', { name: 'Voice' }).inputValue(), 'cite');
+  assert.equal(await page.getByRole('switch', { name: 'Use my pages' }).isChecked(), false);
+  await page.getByRole('button', { name: /Settings/ }).click();
+  assert.equal(await page.getByRole('spinbutton', { name: /^Longest answer/ }).inputValue(), '64');
+  assert.equal(await page.getByRole('radio', { name: 'Processor', exact: true }).isChecked(), true);
   assertQuiet(page);
 });
 

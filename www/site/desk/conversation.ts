@@ -11,6 +11,8 @@ export interface Reply {
   answer: Answer | null;
   error: ErrorInfo | null;
   options: AskOptions;
+  /** How many of the pages were still to be read when it was asked. */
+  unread: number;
 }
 
 export interface Exchange {
@@ -24,6 +26,7 @@ export interface AskSettings {
   voice: CatalogAdapter | null;
   scale: number;
   both: boolean;
+  unread: number;
   options: Omit<AskOptions, 'rag' | 'adapter' | 'scale'>;
 }
 
@@ -48,9 +51,9 @@ export class Conversation {
 
   /** Answers the question; `prepare` makes the voice ready. Failures are shown in the reply. */
   async ask(question: string, settings: AskSettings, prepare: () => Promise<void>): Promise<void> {
-    const { voice, scale, both } = settings;
+    const { voice, scale, both, unread } = settings;
     const reply = (adapter: CatalogAdapter | null): Reply => ({
-      voice: adapter && { title: adapter.title, scale }, state: 'waiting', text: '', hits: [], prefill: null, answer: null, error: null,
+      voice: adapter && { title: adapter.title, scale }, state: 'waiting', text: '', hits: [], prefill: null, answer: null, error: null, unread,
       options: optionsFor(settings, adapter),
     });
     const exchange: Exchange = { key: ++this.#lastKey, question, replies: voice && both ? [reply(null), reply(voice)] : [reply(voice)] };
@@ -83,9 +86,10 @@ export class Conversation {
     this.#run?.stop();
   }
 
-  clear(): void {
+  /** Another one takes the place of this one. */
+  show(list: Exchange[]): void {
     this.stop();
-    this.list = [];
+    this.list = list;
     this.#changed();
   }
 

@@ -3,10 +3,12 @@ import { Lectern, describe, workersAt } from '../../client/index';
 import type { CatalogAdapter, Citation, Device, ErrorInfo, ExecutorInfo } from '../../client/index';
 import { Ahead } from './ahead';
 import { Conversation, optionsFor } from './conversation';
-import type { AskSettings } from './conversation';
+import type { AskSettings, Exchange } from './conversation';
+import { keepDraft, keepSettings, readDraft, readSettings } from './remembered';
+import type { Remembered } from './remembered';
 import { Shelves } from './shelves';
 import { Models } from './models';
-import { Pages } from './pages';
+import { Pages, isUnread } from './pages';
 import type { Laid, Page } from './pages';
 
 export interface Notice extends ErrorInfo {
@@ -45,6 +47,11 @@ interface ExampleSet {
   questions: string[];
 }
 
+const USUAL: Remembered = {
+  device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 0, max_tokens: 256,
+  temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
+};
+
 /** Milliseconds between looks at a page that nobody sees, where no frames come. */
 const HIDDEN_FRAME = 250;
 
@@ -57,28 +64,31 @@ export class Desk extends EventTarget {
   readonly pages: Pages;
   readonly conversation: Conversation;
   readonly shelves: Shelves;
-  readonly settings: Settings = {
-    device: 'auto', use_pages: true, voice: null, scale: 1, both: false, top_k: 0, max_tokens: 256,
-    temperature: 0, sample_top_k: 40, top_p: 0.95, repetition_penalty: 1, seed: 0,
-  };
+  readonly settings: Settings;
   executor: ExecutorInfo | null = null;
   switching = false;
   notices: Notice[] = [];
   opened: Opened | null = null;
   lit: Citation | null = null;
-  /** What is in the ask box; kept here so that no failure loses it. */
-  draft = '';
   questions: string[] = [];
   exampleLaid = false;
   #base: URL;
   #due = false;
   #ahead: Ahead;
+  #draft = readDraft();
+  /** The voice that was chosen last time, until the site's voices are known. */
+  #lastVoice: string | null;
   #pending: string | null = null;
+  /** What was asked of the collections that are not on the desk now. */
+  #left = new Map<string, { list: Exchange[]; exampleLaid: boolean; questions: string[] }>();
   #lastKey = 0;
 
   constructor(base: URL) {
     super();
     this.#base = base;
+    const { voice, ...settings } = readSettings(USUAL);
+    this.settings = { ...settings, voice: null };
+    this.#lastVoice = voice;
     const changed = () => { this.changed(); };
     const fail = (error: ErrorInfo) => { this.notify(error, 'error'); };
     this.client = new Lectern(workersAt(base, true));
@@ -96,11 +106,15 @@ export class Desk extends EventTarget {
     this.shelves = new Shelves(this.client, this.pages, {
       changed,
       notify,
-      switched: () => {
+      switched: (from, to) => {
         this.close();
-        this.conversation.clear();
-        this.exampleLaid = false;
-        this.questions = [];
+        this.#pending = null;
+        const { exampleLaid, questions } = this;
+        if (from !== null) this.#left.set(from, { list: this.conversation.list, exampleLaid, questions });
+        const { list, ...example } = this.#left.get(to) ?? { list: [], exampleLaid: false, questions: [] };
+        this.#left.delete(to);
+        this.conversation.show(list);
+        Object.assign(this, example);
       },
     });
     this.client.on('notice', notify);
@@ -111,7 +125,12 @@ export class Desk extends EventTarget {
   }
 
   async begin(): Promise<void> {
-    await Promise.all([this.models.begin(new URL('models/models.json', this.#base)), this.shelves.begin()]);
+    await Promise.all([this.models.begin(new URL('models/models.json', this.#base), this.settings.device), this.shelves.begin()]);
+  }
+
+  /** Nothing has been laid down or asked: how to begin is all there is to see. */
+  get isBlank(): boolean {
+    return this.conversation.list.length === 0 && this.pages.list.length === 0 && !this.exampleLaid;
   }
 
   /** Shows what changed with the next frame: tokens and progress may come faster than that. */
@@ -120,6 +139,7 @@ export class Desk extends EventTarget {
     this.#due = true;
     const show = () => {
       this.#due = false;
+      this.#askKept();
       this.dispatchEvent(new Event('change'));
     };
     if (document.hidden) setTimeout(show, HIDDEN_FRAME);
@@ -131,6 +151,11 @@ export class Desk extends EventTarget {
     this.changed();
   }
 
+  /** What a notice asked for has been done. */
+  #done(code: string): void {
+    this.notices = this.notices.filter((other) => other.code !== code);
+  }
+
   dismiss(notice: Notice): void {
     this.notices = this.notices.filter((other) => other !== notice);
     this.changed();
@@ -139,14 +164,16 @@ export class Desk extends EventTarget {
   async lay(laid: Laid[]): Promise<void> {
     if (laid.length === 0) return;
     this.shelves.askToPersist();
+    this.#done('no-documents');
     await this.pages.lay(laid);
-    this.#needModels();
+    this.models.ask();
   }
 
   /** One click: the project's own pages, their questions and, its size being named on the button, the models. */
   async layExample(): Promise<void> {
     if (this.exampleLaid) return;
     this.exampleLaid = true;
+    this.#done('no-documents');
     this.changed();
     void this.models.load();
     try {
@@ -171,6 +198,16 @@ export class Desk extends EventTarget {
     }
   }
 
+  /** What is in the ask box; kept here so that no failure loses it. */
+  get draft(): string {
+    return this.#draft;
+  }
+
+  set draft(draft: string) {
+    this.#draft = draft;
+    keepDraft(draft);
+  }
+
   /** What is in the box has changed. */
   write(draft: string): void {
     this.draft = draft;
@@ -178,41 +215,48 @@ export class Desk extends EventTarget {
   }
 
   /**
-   * Asks what is in the box. Without the language model the passages' own sentences answer; without the reading model
-   * the question waits. With `fresh` it is answered anew though the answer is known, and with `sources` of these pages.
+   * Asks what is in the box. Without the language model the passages' own sentences answer; without the reading model,
+   * and while none of the pages is read, the question waits. With `fresh` it is answered anew though the answer is known,
+   * and with `sources` of these pages.
    */
-  ask(question = this.draft, fresh = false, sources = this.#sources): void {
+  ask(question = this.draft, fresh = false, sources?: number[]): void {
     const asked = question.trim();
     if (!asked || this.conversation.busy) return;
-    if (this.settings.use_pages && !this.pages.any) {
+    const pages = this.#asked(sources);
+    const unread = pages.filter(isUnread).length;
+    const noneRead = this.settings.use_pages && !pages.some(({ state }) => state === 'ready');
+    if (noneRead && unread === 0) {
+      this.#pending = null;
       this.draft = question;
-      this.notify({ code: 'no-documents', message: 'There are no pages to answer from yet. Lay some down, open the example, or switch off “Use my pages”.' }, 'error');
-      return;
-    }
-    if (this.settings.use_pages && !sources) {
-      this.draft = question;
-      this.notify({ code: 'no-documents', message: 'The pages that are to be asked have not been read. Wait until they are, or ask all pages.' }, 'error');
+      this.notify({ code: 'no-documents', message: this.pages.any ? 'The pages that are to be asked cannot be read. Choose others, or ask all pages.' : 'There are no pages to answer from yet. Lay some down, open the example, or switch off “Use my pages”.' }, 'error');
       return;
     }
     this.notices = this.notices.filter(({ kind }) => kind === 'notice');
     const extractive = this.models.phase !== 'ready' && this.models.canRead && this.settings.use_pages;
-    if (this.models.phase !== 'ready' && !extractive) {
+    if (noneRead || (this.models.phase !== 'ready' && !extractive)) {
       this.draft = question;
       this.#pending = asked;
-      this.#needModels();
-      this.changed();
+      this.models.ask();
       return;
     }
-    this.draft = '';
+    this.#pending = null;
+    // Another one may be on its way.
+    if (this.draft.trim() === asked) this.draft = '';
+    this.pages.taken = null;
     this.#ahead.stop();
-    const asking = this.#asking(asked, extractive, fresh, sources ?? []);
+    const asking = this.#asking(asked, extractive, fresh, sources ?? this.#sources ?? [], unread);
     const { voice } = asking;
     void this.conversation.ask(asked, asking, () => (voice ? this.models.voice(voice) : Promise.resolve()));
   }
 
-  /** A question is waiting for the models. */
+  /** A question is waiting for the models, or for the pages to be read. */
   get pending(): string | null {
     return this.#pending;
+  }
+
+  /** How many of the pages that would be asked are still to be read. */
+  get unread(): number {
+    return this.settings.use_pages ? this.#asked().filter(isUnread).length : 0;
   }
 
   /** Not now: the question stays in the box, and is not asked on its own later. */
@@ -228,6 +272,9 @@ export class Desk extends EventTarget {
 
   set(settings: Partial<Settings>): void {
     Object.assign(this.settings, settings);
+    if ('voice' in settings) this.#lastVoice = null;
+    if (settings.use_pages === false) this.#done('no-documents');
+    keepSettings({ ...this.settings, voice: this.settings.voice?.name ?? this.#lastVoice });
     this.#readAhead();
     this.changed();
   }
@@ -274,6 +321,11 @@ export class Desk extends EventTarget {
     this.dispatchEvent(new Event('closed'));
   }
 
+  /** Puts the focus where one asks. */
+  toQuestion(): void {
+    this.dispatchEvent(new Event('question'));
+  }
+
   light(citation: Citation | null): void {
     this.lit = citation;
     this.changed();
@@ -286,12 +338,19 @@ export class Desk extends EventTarget {
     return chosen.length > 0 && ids.length === 0 ? null : ids;
   }
 
-  #asking(asked: string, extractive: boolean, fresh: boolean, sources: number[]): AskSettings {
+  /** The pages with these numbers, all where none is named; else those that are chosen, or all. */
+  #asked(sources?: number[]): Page[] {
+    const { chosen, list } = this.pages;
+    if (sources?.length) return list.filter(({ info }) => info && sources.includes(info.id));
+    return sources || chosen.length === 0 ? list : chosen;
+  }
+
+  #asking(asked: string, extractive: boolean, fresh: boolean, sources: number[], unread = 0): AskSettings {
     const { settings } = this;
     const { use_pages: rag, scale, both } = settings;
     const voice = extractive ? null : settings.voice;
     return {
-      rag, voice, scale, both,
+      rag, voice, scale, both, unread: rag ? unread : 0,
       options: {
         extractive, fresh, sources,
         // Side by side, both read the same passages.
@@ -309,22 +368,21 @@ export class Desk extends EventTarget {
     this.#ahead.look(this.draft, can ? optionsFor(asking, asking.both ? null : asking.voice) : null);
   }
 
-  #needModels(): void {
-    if (this.models.phase === 'missing') this.models.asking = true;
-    this.changed();
-  }
-
   #modelsChanged(): void {
     const { models } = this;
     if (models.canRead) this.pages.canRead();
+    if (models.catalog && this.#lastVoice) {
+      this.settings.voice = models.catalog.adapters.find(({ name }) => name === this.#lastVoice) ?? null;
+      this.#lastVoice = null;
+    }
     if (models.phase === 'missing' && this.pages.any) models.asking = true;
     this.#readAhead();
-    const pending = this.#pending;
-    if (models.phase === 'ready' && pending !== null) {
-      this.#pending = null;
-      queueMicrotask(() => { this.ask(pending); });
-    }
     this.changed();
+  }
+
+  /** Asks what was waiting, when there is nothing left to wait for. */
+  #askKept(): void {
+    if (this.#pending !== null && this.models.phase === 'ready' && this.unread === 0) this.ask(this.#pending);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Which models the site offers, which of them are here, and how far the others have come. */
 import { describe, isAbort, modelSource, readCatalog } from '../../client/index';
-import type { Catalog, CatalogAdapter, ErrorInfo, Lectern, LoadEvent, ModelInfo, ModelSource, Run } from '../../client/index';
+import type { Catalog, CatalogAdapter, Device, ErrorInfo, Lectern, LoadEvent, ModelInfo, ModelSource, Run } from '../../client/index';
 
 export type Phase = 'starting' | 'missing' | 'loading' | 'ready' | 'unavailable';
 
@@ -48,9 +48,9 @@ export class Models {
   }
 
   /** Reads the list and, when the browser already keeps every file, opens them unasked. */
-  async begin(url: URL): Promise<void> {
+  async begin(url: URL, device: Device): Promise<void> {
     try {
-      const started = this.#client.start('auto');
+      const started = this.#start(device);
       started.catch(() => undefined);
       this.catalog = await readCatalog(url);
       const held = await this.#client.held(this.catalog.models);
@@ -63,6 +63,28 @@ export class Models {
       this.phase = 'unavailable';
       this.#fail(describe(thrown));
     }
+    this.#changed();
+  }
+
+  /** Where what was chosen last time cannot be had any more, as if nothing had been. */
+  async #start(device: Device): Promise<void> {
+    try {
+      await this.#client.start(device);
+    } catch (thrown) {
+      if (device === 'auto') throw thrown;
+      this.#fail(describe(thrown));
+      await this.#client.start('auto');
+    }
+  }
+
+  /** What the site calls the language model in use, or its file's name where the person brought it. */
+  get decoderName(): string {
+    return this.own ?? this.list.find(({ role }) => role === 'decoder')?.name ?? '';
+  }
+
+  /** Asks the person whether to download. */
+  ask(): void {
+    this.asking = this.phase === 'missing';
     this.#changed();
   }
 

@@ -17,12 +17,28 @@ export interface Page {
   password?: string;
 }
 
+/** It is to be read yet. */
+export function isUnread({ state }: Page): boolean {
+  return state === 'waiting' || state === 'reading';
+}
+
 export interface Laid {
   name: string;
   file: Blob;
   /** Why there is nothing to read. */
   error?: ErrorInfo | null;
   password?: string;
+}
+
+/** A page that was taken off, and what it takes to put it back. */
+export interface Taken {
+  key: string;
+  name: string;
+  /** Its place in the list. */
+  at: number;
+  isChosen: boolean;
+  /** Null where nothing of it was kept. */
+  laid: Promise<Laid | null>;
 }
 
 /** A file whose reading ended so often with the tab is read again only when the person says so. */
@@ -47,6 +63,8 @@ export interface PagesOptions {
 
 export class Pages {
   list: Page[] = [];
+  /** The last one, until something else is done. */
+  taken: Taken | null = null;
   #client: Lectern;
   #options: PagesOptions;
   /** Where things are kept from now on, and since everything that was there is here. */
@@ -58,6 +76,8 @@ export class Pages {
   /** Settles once all files are kept. */
   #keeping: Promise<unknown> = Promise.resolve();
   #reading: Promise<void> | null = null;
+  /** Settles once what was taken off is gone. */
+  #removing: Promise<unknown> = Promise.resolve();
   /** What has come from there and is not in the list yet. */
   #telling = new Set<Promise<void>>();
   #canRead = false;
@@ -87,11 +107,12 @@ export class Pages {
     this.#shelf = opening;
     this.#opened = null;
     this.list = [];
+    this.taken = null;
     this.#files.clear();
     this.#chosen.clear();
     this.#options.changed();
     this.#stop?.();
-    await Promise.allSettled([this.#reading, this.#keeping]);
+    await Promise.allSettled([this.#reading, this.#keeping, this.#removing]);
     const shelf = await opening;
     if (this.#shelf !== opening) {
       shelf.close();
@@ -146,12 +167,13 @@ export class Pages {
 
   /** There are some, and none is to be read yet. */
   get settled(): boolean {
-    return this.list.some(({ state }) => state === 'ready') && !this.list.some(({ state }) => state === 'waiting' || state === 'reading');
+    return this.list.some(({ state }) => state === 'ready') && !this.list.some(isUnread);
   }
 
   /** Takes files, as soon as there is a collection. */
   async lay(laid: Laid[]): Promise<void> {
     const shelf = await this.#shelf;
+    this.taken = null;
     this.list.push(...this.#pages(shelf, laid));
     this.#options.changed();
     this.#read();
@@ -177,17 +199,54 @@ export class Pages {
     this.#read();
   }
 
-  async remove(page: Page): Promise<void> {
+  remove(page: Page): Promise<void> {
+    const removing = this.#remove(page, this.#shelf);
+    this.#removing = Promise.allSettled([this.#removing, removing]);
+    return removing;
+  }
+
+  async #remove(page: Page, shelf: Promise<Shelf>): Promise<void> {
+    const { key, name, password } = page;
+    const laid = this.#content(shelf, key).then((file) => ({ name, file, ...(password === undefined ? {} : { password }) }), () => null);
+    const taken = { key, name, at: this.list.indexOf(page), isChosen: this.isChosen(page), laid };
+    this.taken = taken;
     this.list = this.list.filter((other) => other !== page);
-    this.#files.delete(page.key);
-    this.#chosen.delete(page.key);
+    this.#chosen.delete(key);
     this.#options.changed();
     if (page.state === 'reading') this.#stop?.();
+    if (!await laid && this.taken === taken) this.taken = null;
+    this.#files.delete(key);
     if (page.info) await this.#client.removeSource(page.info.id);
-    else await this.#drop(page);
+    else await this.#drop(page, shelf);
     // It may have come back with an engine that was started anew meanwhile.
-    this.list = this.list.filter(({ key }) => key !== page.key);
+    this.list = this.list.filter((other) => other.key !== key);
     this.#options.changed();
+  }
+
+  /** Lays the page that was taken off where it was; it is read again. */
+  async putBack(): Promise<void> {
+    const { taken } = this;
+    const laid = await taken?.laid;
+    const shelf = await this.#shelf;
+    if (!laid || !taken || this.taken !== taken) return;
+    this.taken = null;
+    const pages = this.#pages(shelf, [laid]);
+    this.list.splice(taken.at, 0, ...pages);
+    if (taken.isChosen) for (const { key } of pages) this.#chosen.add(key);
+    this.#options.changed();
+    this.#read();
+  }
+
+  /** In memory: whatever it was read from will be gone. */
+  async #content(shelf: Promise<Shelf>, key: string): Promise<Blob> {
+    const file = await this.#file(await shelf, key);
+    if (!file) throw new LecternError('file-unreadable', 'Nothing of it is kept.');
+    return new Blob([await file.arrayBuffer()]);
+  }
+
+  /** What a page is read from. The one that is kept stays as it was laid down, whatever becomes of the other. */
+  async #file(shelf: Shelf, key: string): Promise<Blob | undefined> {
+    return (await shelf.file(key))?.content ?? this.#files.get(key) ?? (await storedPage(shelf, key))?.content;
   }
 
   /** Tries again with a password. */
@@ -262,10 +321,9 @@ export class Pages {
     void this.#drop(page);
   }
 
-  async #drop({ key }: Page): Promise<void> {
-    const shelf = await this.#shelf;
+  async #drop({ key }: Page, shelf = this.#shelf): Promise<void> {
     await this.#keeping;
-    await shelf.drop(key);
+    await (await shelf).drop(key);
   }
 
   /** The same page laid down again is there once. */
@@ -341,8 +399,7 @@ export class Pages {
     let isStored = false;
     try {
       await shelf.begin(key);
-      // The one that is kept stays as it was laid down, whatever becomes of the other.
-      const file = (await shelf.file(key))?.content ?? this.#files.get(key) ?? (await storedPage(shelf, key))?.content;
+      const file = await this.#file(shelf, key);
       isStored = file !== undefined && await isStoredPage(file);
       if (!file) throw new LecternError('file-unreadable', 'The file is no longer kept here. Lay it down again.');
       if (await this.#unpacked(shelf, page, file)) return;
@@ -385,56 +442,4 @@ async function storedPage(shelf: Shelf, key: string): Promise<{ name: string; co
 async function beginsAsZip(file: Blob): Promise<boolean> {
   const [p, k] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
   return p === 0x50 && k === 0x4b;
-}
-
-/** Files of a drop, folders opened up; names are paths inside what was dropped. Hidden files are left out. */
-export async function laidFromDrop(transfer: DataTransfer): Promise<Laid[]> {
-  // All at once: the list is empty after the first wait. What another program drags may be a file without an entry.
-  const dropped = [...transfer.items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
-  const laid: Laid[] = [];
-  for (const one of dropped) {
-    if (one instanceof File) laid.push(...laidFromList([one]));
-    else if (one) await tryWalk(one, laid);
-  }
-  return laid;
-}
-
-export function laidFromList(files: Iterable<File>): Laid[] {
-  return [...files]
-    .map((file) => ({ name: file.webkitRelativePath || file.name, file }))
-    .filter(({ name }) => !isHidden(name));
-}
-
-/** One file or folder that cannot be read takes none of the others with it. */
-async function tryWalk(entry: FileSystemEntry, laid: Laid[]): Promise<void> {
-  try {
-    await walk(entry, laid);
-  } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    laid.push({ name: nameOf(entry), file: new Blob([]), error: { code: 'file-unreadable', message: `The browser could not read it (${why}). It may have been moved; lay it down again.` } });
-  }
-}
-
-function nameOf(entry: FileSystemEntry): string {
-  return entry.fullPath.replace(/^\//, '');
-}
-
-async function walk(entry: FileSystemEntry, laid: Laid[]): Promise<void> {
-  const name = nameOf(entry);
-  if (isHidden(name)) return;
-  if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => { (entry as FileSystemFileEntry).file(resolve, reject); });
-    laid.push({ name, file });
-    return;
-  }
-  const reader = (entry as FileSystemDirectoryEntry).createReader();
-  for (;;) {
-    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => { reader.readEntries(resolve, reject); });
-    if (batch.length === 0) return;
-    for (const child of batch.sort((a, b) => a.name.localeCompare(b.name))) await tryWalk(child, laid);
-  }
-}
-
-function isHidden(path: string): boolean {
-  return path.split('/').some((part) => part.startsWith('.') || part === 'node_modules');
 }

@@ -1,6 +1,7 @@
 /** Which collection lies on the desk, which others there are, and what they take of this device. */
 import { Collections, describe } from '../../client/index';
 import type { Collection, ErrorInfo, Lectern, Storage } from '../../client/index';
+import { numbered } from './names';
 import type { Pages } from './pages';
 
 /** Which one was open last. */
@@ -9,14 +10,16 @@ const LAST = 'lectern-collection';
 export interface ShelvesOptions {
   changed: () => void;
   notify: (notice: ErrorInfo) => void;
-  /** Another one has come in the place of the last. */
-  switched: () => void;
+  /** Another one has come in the place of the last, which is null where that was deleted. */
+  switched: (from: string | null, to: string) => void;
 }
 
 export class Shelves {
   list: Collection[] = [];
   current: Collection | null = null;
   storage: Storage | null = null;
+  /** The title of the one that has just been deleted, and how many pages it had. */
+  deleted: { title: string; nPages: number } | null = null;
   /** Nothing was ever kept here, as far as the page remembers. */
   readonly isNew = remembered() === null;
   #client: Lectern;
@@ -51,10 +54,12 @@ export class Shelves {
   async choose(collection: Collection): Promise<void> {
     if (this.#onDesk === collection.id) return;
     const isSwitch = this.current !== null;
+    const from = this.#onDesk;
     this.#onDesk = collection.id;
     this.current = collection;
+    this.deleted = null;
     remember(collection.id);
-    if (isSwitch) this.#options.switched();
+    if (isSwitch) this.#options.switched(from, collection.id);
     await this.#try(async () => {
       const collections = await this.#collections;
       await this.#pages.open(collections.shelf(collection));
@@ -64,15 +69,16 @@ export class Shelves {
 
   async create(title: string): Promise<void> {
     await this.#try(async () => {
-      const made = await (await this.#collections).create(title);
+      const made = await (await this.#collections).create(numbered(title, this.list.map((other) => other.title)));
       this.list = await (await this.#collections).list();
       await this.choose(made);
     });
   }
 
-  async rename(title: string): Promise<void> {
+  async rename(wanted: string): Promise<void> {
     const { current } = this;
     if (!current) return;
+    const title = numbered(wanted, this.list.flatMap((other) => (other.id === current.id ? [] : other.title)));
     await this.#try(async () => {
       await (await this.#collections).rename(current, title);
       this.list = await (await this.#collections).list();
@@ -81,10 +87,13 @@ export class Shelves {
   }
 
   async delete(): Promise<void> {
-    await this.#try(() => this.#pages.delete());
+    const deleted = { title: this.current?.title ?? '', nPages: this.#pages.list.length };
+    const isDone = await this.#try(() => this.#pages.delete());
     // Whatever went wrong, it is not on the desk any more.
     this.#onDesk = null;
     await this.#try(() => this.begin());
+    if (isDone) this.deleted = deleted;
+    this.#options.changed();
   }
 
   /** The collection as one file. */
@@ -110,13 +119,17 @@ export class Shelves {
     this.#options.changed();
   }
 
-  async #try(step: () => Promise<void>): Promise<void> {
+  /** Whether it went well; what did not is said. */
+  async #try(step: () => Promise<void>): Promise<boolean> {
+    let isDone = true;
     try {
       await step();
     } catch (thrown) {
+      isDone = false;
       this.#options.notify(describe(thrown));
     }
     this.#options.changed();
+    return isDone;
   }
 }
 

@@ -39,6 +39,7 @@ export class LecternAnswer extends DeskElement {
     }
     .mark::after { content: ""; position: absolute; inset: -0.45rem -0.2rem; }
     button.mark:hover, button.mark.lit { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
+    @media (forced-colors: active) { button.mark:hover, button.mark.lit { outline: 2px solid Highlight; } }
     span.mark { border-color: var(--rule); color: var(--ink-quiet); }
 
     .cited { margin-top: 1rem; }
@@ -65,6 +66,7 @@ export class LecternAnswer extends DeskElement {
       ${this.#alone()}
       ${answer?.refused ? this.#refused() : nothing}
       ${answer && legendOf(answer.sentences) ? html`<p class="note">${legendOf(answer.sentences)}</p>` : nothing}
+      ${answer ? this.#unread() : nothing}
       ${answer?.extractive && !answer.refused ? html`
         <p class="note" role="status">The passages themselves; ${this.#why(answer)}.</p>
         ${answer.set_aside ? html`<details class="note"><summary>What it said</summary><p dir="auto">${answer.set_aside}</p></details>` : nothing}
@@ -74,7 +76,7 @@ export class LecternAnswer extends DeskElement {
         ${this.#again(ANSWER_AGAIN, true)}` : nothing}
       ${error ? html`
         <p class="note" role=${error.code === 'cancelled' ? 'status' : 'alert'}>${error.message}${error.code === 'cancelled' ? nothing : html` <code>${error.code}</code>`}</p>
-        ${error.code === 'no-documents' ? nothing : this.#again('Ask again')}` : nothing}
+        ${this.#again('Ask again')}` : nothing}
       ${answer && answer.stopped === 'cancelled' ? html`<p class="note" role="status">Stopped here.</p>` : nothing}
       ${answer?.stopped === 'length' ? html`<p class="note">The answer reached its longest length. It can be set higher under settings.</p>` : nothing}
       ${answer && answer.citations.length > 0 ? this.#cited(answer.citations) : nothing}
@@ -136,7 +138,7 @@ export class LecternAnswer extends DeskElement {
           <li class=${desk.lit === citation ? 'lit' : ''}>
             <button @pointerenter=${() => { desk.light(citation); }} @pointerleave=${() => { desk.light(null); }} @click=${() => { this.#open(citation); }}>
               <span class="mark">${citation.marker}</span>
-              <span class="from">${citation.source}${citation.page ? ` · page ${citation.page}` : ''}${heading ? ` · ${heading}` : ''}</span>
+              <span class="from">${desk.pages.isOpen && !desk.pages.byId(citation.source_id) ? 'Taken off the desk: ' : ''}${citation.source}${citation.page ? ` · page ${citation.page}` : ''}${heading ? ` · ${heading}` : ''}</span>
               <span class="words" dir="auto">${wordsUnder(heading, citation.text)}</span>
             </button>
           </li>`;
@@ -170,6 +172,16 @@ export class LecternAnswer extends DeskElement {
       <p class="note">Try other words, or lay down the page that would know. With “Use my pages” off, the model answers from what it was trained on, without sources.</p>
       ${near ? html`<div class="actions"><button class="button small" @click=${() => { this.desk.open({ source_id: near.source_id, name: near.source }, [], { marker: 0, source_id: near.source_id, source: near.source, start: near.start, end: near.end, page: near.page, text: near.text }); }}>Show the nearest passage</button></div>` : nothing}
     `;
+  }
+
+  /** The pages that could not be looked at, since they were still to be read, may know. */
+  #unread() {
+    const { unread } = this.reply;
+    if (!unread) return nothing;
+    const { settled } = this.desk.pages;
+    return html`
+      <p class="note" role="status">${count(unread, 'page')} ${unread === 1 ? 'was' : 'were'} not read yet when this was asked.${settled ? '' : ' It can be asked again once all are.'}</p>
+      ${settled ? this.#again('Ask again') : nothing}`;
   }
 
   /** Of the same pages, where it was asked of some alone. */

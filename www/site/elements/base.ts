@@ -1,5 +1,5 @@
 import { LitElement, css } from 'lit';
-import type { PropertyDeclarations } from 'lit';
+import type { PropertyDeclarations, PropertyValues } from 'lit';
 import type { Desk } from '../desk/desk';
 
 /** Shows a part of the desk, and shows it again whenever the desk changes. */
@@ -17,6 +17,17 @@ export class DeskElement extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.desk.removeEventListener('change', this.#changed);
+  }
+
+  protected override update(changed: PropertyValues): void {
+    const held = this.shadowRoot?.activeElement;
+    super.update(changed);
+    if (held && !held.isConnected) this.handOn();
+  }
+
+  /** What had the focus is gone: where one who has no mouse would go on. */
+  protected handOn(): void {
+    this.desk.toQuestion();
   }
 }
 
@@ -65,6 +76,10 @@ export const controls = css`
 
   .bar { height: 3px; border-radius: 2px; background: var(--rule); overflow: hidden; }
   .bar > span { display: block; height: 100%; background: var(--accent); }
+  @media (forced-colors: active) {
+    .bar { outline: 1px solid CanvasText; }
+    .bar > span { background: Highlight; }
+  }
   @media (prefers-reduced-motion: no-preference) { .bar > span { transition: width 0.2s linear; } }
 
   .hidden {

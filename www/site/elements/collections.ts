@@ -27,6 +27,8 @@ export class LecternCollections extends DeskElement {
     .choices span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
     form { display: flex; gap: 0.5rem; margin-top: 0.6rem; }
     form input { flex: 1 1 auto; min-width: 0; min-height: 1.875rem; padding: 0.15rem 0.6rem; border: 1px solid var(--rule-strong); border-radius: var(--radius); background: var(--desk); color: var(--ink); }
+    .own { margin-top: 0.6rem; }
+    .deleted { margin-bottom: 0.8rem; font-weight: 500; }
     .row { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.75rem; }
     .grave { border-color: var(--accent); color: var(--accent); }
   `];
@@ -38,14 +40,15 @@ export class LecternCollections extends DeskElement {
 
   override render() {
     const { shelves, pages } = this.desk;
-    const { current, list, storage } = shelves;
+    const { current, deleted, list, storage } = shelves;
     if (!current) return nothing;
     const nPages = pages.list.length;
     return html`
       <button class="open" aria-haspopup="dialog" title="Collections" @click=${this.#open}><span>${current.title}</span>${icons.down}</button>
-      <dialog aria-labelledby="title" @close=${() => { this.deleting = false; }}>
+      <dialog aria-labelledby="title" @close=${this.#closed}>
         <div class="head"><h2 id="title">Collections</h2><button class="icon" aria-label="Close collections" @click=${this.#close}>${icons.close}</button></div>
         <section>
+          ${deleted ? html`<p class="deleted" role="status">“${deleted.title}” and its ${count(deleted.nPages, 'page')} have been deleted.</p>` : nothing}
           <h3 id="which">On the desk</h3>
           <ul class="choices" aria-labelledby="which">${list.map((collection) => html`
             <li><button aria-current=${collection.id === current.id ? 'true' : nothing} @click=${() => { void shelves.choose(collection); }}>${collection.id === current.id ? icons.page : nothing}<span>${collection.title}</span></button></li>`)}
@@ -54,6 +57,7 @@ export class LecternCollections extends DeskElement {
             <input name="title" required autocomplete="off" aria-label="Name of a new collection" placeholder="A new collection">
             <button class="button small">Begin</button>
           </form>
+          <p class="quiet own">Each has its own pages, and its own questions and answers until the tab is closed.</p>
         </section>
         <section>
           <h3>${current.title}</h3>
@@ -66,8 +70,8 @@ export class LecternCollections extends DeskElement {
             <button class="button small" ?disabled=${nPages === 0 || !pages.isOpen} @click=${this.#export}>Export as a file</button>
             ${this.deleting
               ? html`<button class="button small grave" @click=${this.#delete}>Delete ${count(nPages, 'page')} from this device</button>
-                  <button class="button small keep" @click=${() => { this.deleting = false; }}>Keep it</button>`
-              : html`<button class="button small" ?disabled=${!pages.isOpen} @click=${() => { this.deleting = true; }}>Delete…</button>`}
+                  <button class="button small keep" @click=${this.#keep}>Keep it</button>`
+              : html`<button class="button small delete" ?disabled=${!pages.isOpen} @click=${() => { this.deleting = true; }}>Delete…</button>`}
           </div>
         </section>
         <section>
@@ -83,6 +87,10 @@ export class LecternCollections extends DeskElement {
     if (changed.has('deleting') && this.deleting) this.renderRoot.querySelector<HTMLElement>('.keep')?.focus();
   }
 
+  protected override handOn(): void {
+    this.renderRoot.querySelector<HTMLElement>('[aria-current]')?.focus();
+  }
+
   get #dialog(): HTMLDialogElement | null {
     return this.renderRoot.querySelector('dialog');
   }
@@ -94,6 +102,11 @@ export class LecternCollections extends DeskElement {
 
   #close = () => { this.#dialog?.close(); };
 
+  #closed = () => {
+    this.deleting = false;
+    this.desk.shelves.deleted = null;
+  };
+
   #create = (event: SubmitEvent) => {
     const title = submitted(event);
     if (title) void this.desk.shelves.create(title);
@@ -102,6 +115,11 @@ export class LecternCollections extends DeskElement {
   #rename = (event: SubmitEvent) => {
     const title = submitted(event, false);
     if (title) void this.desk.shelves.rename(title);
+  };
+
+  #keep = () => {
+    this.deleting = false;
+    void this.updateComplete.then(() => { this.renderRoot.querySelector<HTMLElement>('.delete')?.focus(); });
   };
 
   #delete = () => {

@@ -27,6 +27,13 @@ export class LecternComposer extends DeskElement {
     input[role="switch"]:checked { background: var(--accent); border-color: var(--accent); }
     input[role="switch"]:checked::after { inset: 2px 2px 2px auto; background: var(--accent-ink); }
     input[role="switch"]:focus-visible { border-radius: 1rem; }
+    @media (forced-colors: active) {
+      form:focus-within { outline: 2px solid Highlight; }
+      input[role="switch"] { background: Canvas; border-color: CanvasText; }
+      input[role="switch"]::after { background: CanvasText; }
+      input[role="switch"]:checked { background: Highlight; border-color: Highlight; }
+      input[role="switch"]:checked::after { background: HighlightText; }
+    }
     select { min-height: 1.75rem; padding: 0 1.5rem 0 0.5rem; border: 1px solid transparent; border-radius: var(--radius); appearance: none; background: none; color: var(--ink); font-weight: 500; cursor: pointer; }
     select:hover { background-color: var(--desk-deep); }
     select option { background: var(--paper); color: var(--ink); }
@@ -46,6 +53,16 @@ export class LecternComposer extends DeskElement {
     }
   `];
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.desk.addEventListener('question', this.#focus);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.desk.removeEventListener('question', this.#focus);
+  }
+
   override render() {
     const { desk } = this;
     const { busy } = desk.conversation;
@@ -54,18 +71,35 @@ export class LecternComposer extends DeskElement {
         <lectern-notices .desk=${desk}></lectern-notices>
         <form @submit=${this.#submit}>
           <div class="ask">
-            <textarea rows="1" aria-label="Your question" placeholder=${desk.pages.any || !desk.settings.use_pages ? 'Ask your pages something' : 'Lay down pages, then ask'}
+            <textarea rows="1" aria-label="Your question" placeholder=${this.#invitation}
               .value=${live(desk.draft)} @input=${this.#input} @keydown=${this.#key}></textarea>
-            ${busy
-              ? html`<button class="button" type="button" @click=${() => { desk.stop(); }}>${icons.stop} Stop</button>`
-              : html`<button class="button first">Ask</button>`}
+            <button class="button ${busy ? '' : 'first'}">${busy ? html`${icons.stop} Stop` : 'Ask'}</button>
           </div>
-          ${desk.pending !== null && desk.models.phase !== 'ready' ? html`<p class="waiting" role="status">Your question is kept, and asked as soon as the models are open.</p>` : nothing}
+          ${this.#waiting()}
           ${this.#chosen()}
           ${this.#how()}
         </form>
       </div>
     `;
+  }
+
+  get #invitation(): string {
+    const { pages, settings } = this.desk;
+    if (!settings.use_pages) return 'Ask the language model something';
+    return pages.any ? 'Ask your pages something' : 'Lay down pages, then ask';
+  }
+
+  /** What the question waits for. */
+  #waiting() {
+    const { pending, unread, models, pages } = this.desk;
+    if (pending === null) return nothing;
+    const open = models.phase === 'ready';
+    const what = [open ? '' : 'the models are open', unread ? `the pages are read (${unread} to go)` : ''].filter(Boolean).join(' and ');
+    return html`
+      <p class="waiting" role="status">
+        Your question is kept, and asked as soon as ${what}.
+        ${open && pages.list.some(({ state }) => state === 'ready') ? html`<button class="link" type="button" @click=${() => { this.desk.ask(pending); }}>Ask now</button>` : nothing}
+      </p>`;
   }
 
   /** The pages that are asked alone. */
@@ -124,6 +158,12 @@ export class LecternComposer extends DeskElement {
 
   #submit = (event: SubmitEvent) => {
     event.preventDefault();
-    this.desk.ask();
+    if (this.desk.conversation.busy) {
+      this.desk.stop();
+      this.#focus();
+    } else this.desk.ask();
   };
+
+  /** Where a keyboard would come up and cover half of the page, the button beside the box has to do. */
+  #focus = () => { this.renderRoot.querySelector<HTMLElement>(matchMedia('(hover: none)').matches ? '.ask .button' : 'textarea')?.focus(); };
 }

@@ -2,6 +2,7 @@
 import { css, html, nothing } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import type { Exchange } from '../desk/conversation';
+import { isUnread } from '../desk/pages';
 import { DeskElement, controls, size } from './base';
 
 /** What the ask box takes of a phone's height. */
@@ -49,9 +50,9 @@ export class LecternConversation extends DeskElement {
 
   override render() {
     const { list } = this.desk.conversation;
-    const { pages, shelves, models, exampleLaid } = this.desk;
+    const { pages, shelves, models } = this.desk;
     const known = pages.isOpen || shelves.isNew || models.phase === 'unavailable';
-    const welcome = known && list.length === 0 && !exampleLaid && pages.list.length === 0 && !this.#modelsShown;
+    const welcome = known && this.desk.isBlank && !this.#modelsShown;
     const wide = list.some(({ replies }) => replies.length > 1);
     return html`
       <div class="scroll" tabindex="0" role="region" aria-label="Conversation" @wheel=${this.#leave} @touchmove=${this.#leave} @keydown=${this.#leave}>
@@ -107,9 +108,9 @@ export class LecternConversation extends DeskElement {
 
   /** Own pages, and nothing asked yet. */
   #invitation() {
-    const { pages, conversation, exampleLaid } = this.desk;
-    if (conversation.list.length > 0 || exampleLaid || this.#modelsShown || !pages.any) return nothing;
-    const reading = pages.list.some(({ state }) => state === 'reading' || state === 'waiting');
+    const { pages, conversation, exampleLaid, models } = this.desk;
+    if (conversation.list.length > 0 || exampleLaid || this.#modelsShown || models.phase === 'missing' || !pages.any) return nothing;
+    const reading = pages.list.some(isUnread);
     return html`<p class="invitation">${reading ? 'Your pages are being read. You can ask already.' : 'Your pages are read. What would you like to know?'}</p>`;
   }
 
@@ -117,7 +118,7 @@ export class LecternConversation extends DeskElement {
     const both = exchange.replies.length > 1;
     return html`
       <article aria-label="Question and answer">
-        <h3>${exchange.question}</h3>
+        <h3 dir="auto">${exchange.question}</h3>
         <div class=${both ? 'both' : ''}>
           ${exchange.replies.map((reply) => html`<lectern-answer ?paired=${both} .desk=${this.desk} .reply=${reply} .question=${exchange.question} .titled=${both || reply.voice !== null}></lectern-answer>`)}
         </div>

@@ -1,7 +1,7 @@
 /** The reading desk: pages at the left, the conversation in the middle, the open page at the right. */
 import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations } from 'lit';
-import { laidFromDrop } from '../desk/pages';
+import { laidFromDrop } from '../desk/dropped';
 import { DeskElement, controls } from './base';
 import * as icons from './icons';
 import type { LecternSettings } from './settings';
@@ -19,6 +19,8 @@ export class LecternDesk extends DeskElement {
   static override styles = [controls, css`
     :host { display: grid; grid-template: auto minmax(0, 1fr) / 17rem minmax(0, 1fr) clamp(23rem, 31vw, 38rem); height: 100dvh; }
 
+    .skip { position: fixed; inset: 0.6rem auto auto 1.25rem; z-index: 4; }
+    .skip:not(:focus) { opacity: 0; pointer-events: none; }
     header { grid-column: 1 / -1; display: flex; align-items: center; gap: 0.75rem; padding: 0.9rem 1.5rem 0.7rem; }
     h1 { display: flex; align-items: center; gap: 0.55rem; margin: 0; font: 600 1.3125rem/1 var(--serif); font-size-adjust: 0.49; letter-spacing: 0.005em; }
     h1 svg { color: var(--accent); }
@@ -51,8 +53,11 @@ export class LecternDesk extends DeskElement {
       main { flex: 1; display: flex; flex-direction: column; }
       lectern-conversation { flex: 1; }
       lectern-composer { position: sticky; bottom: 0; z-index: 1; }
+      lectern-composer.still { position: static; }
       div.sheet { inset: auto 0 0 0; width: 100%; height: 86dvh; }
     }
+    /* Of so little, a box that stays would leave too little. */
+    @media (max-width: 47.99rem) and (max-height: 30rem) { lectern-composer { position: static; } }
     @media (max-width: 71.99rem) and (prefers-reduced-motion: no-preference) {
       div.sheet { animation: rise 0.22s ease-out; }
       @keyframes rise { from { transform: translateX(3rem); opacity: 0; } }
@@ -87,6 +92,7 @@ export class LecternDesk extends DeskElement {
     const reader = html`<lectern-reader .desk=${desk}></lectern-reader>`;
     const over = this.sheet && desk.opened !== null;
     return html`
+      <button class="button first skip" ?inert=${over} @click=${() => { desk.toQuestion(); }}>Skip to the question</button>
       <header ?inert=${over}>
         <h1>${icons.lectern} Lectern</h1>
         <p class="promise">Your pages stay on this machine.</p>
@@ -97,7 +103,7 @@ export class LecternDesk extends DeskElement {
       <nav aria-label="Pages" ?inert=${over}><lectern-pages .desk=${desk}></lectern-pages></nav>
       <main ?inert=${over}>
         <lectern-conversation .desk=${desk}></lectern-conversation>
-        <lectern-composer .desk=${desk}></lectern-composer>
+        <lectern-composer class=${desk.isBlank ? 'still' : ''} .desk=${desk}></lectern-composer>
       </main>
       ${over ? html`<div class="veil" @click=${() => { desk.close(); }}></div>` : nothing}
       ${over ? html`<div class="sheet" role="dialog" aria-modal="true" aria-label="Open page">${reader}</div>` : nothing}

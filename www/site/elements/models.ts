@@ -15,24 +15,33 @@ export class LecternModels extends DeskElement {
     li:last-child { border-bottom: 1px solid var(--rule); }
     li .bar { grid-column: 1 / -1; margin-top: 0.45rem; }
     .row { display: flex; flex-wrap: wrap; gap: 0.5rem; }
-    @media (max-width: 47.99rem) { section { scroll-margin-bottom: 9rem; padding: 1.2rem 1.25rem 1.3rem; } }
+    .later { display: flex; flex-wrap: wrap; align-items: center; gap: 0.75rem 1.1rem; padding-top: 0.25rem; }
+    .later span { font: 1.4375rem/1.3 var(--serif); font-size-adjust: 0.49; color: var(--ink-quiet); }
+    @media (max-width: 47.99rem) { section { scroll-margin-bottom: 18rem; padding: 1.2rem 1.25rem 1.3rem; } }
   `];
 
-  #shown = false;
+  #shown = 0;
 
-  /** On a phone it may lie below what the person is looking at. */
+  /** On a phone it may lie below what the person is looking at, or under the question that now waits for it. */
   override updated(): void {
     const section = this.renderRoot.querySelector('section');
-    if (section && !this.#shown) section.scrollIntoView({ block: 'nearest' });
-    this.#shown = section !== null;
+    const shown = section ? 1 + Number(this.desk.pending !== null) : 0;
+    if (shown > this.#shown) requestAnimationFrame(() => { section?.scrollIntoView({ block: 'nearest' }); });
+    this.#shown = shown;
+  }
+
+  protected override handOn(): void {
+    const download = this.renderRoot.querySelector<HTMLElement>('.first');
+    if (download) download.focus();
+    else super.handOn();
   }
 
   override render() {
     const { models } = this.desk;
     const fetching = models.phase === 'loading' && models.list.some(({ state, done, n_bytes }) => state === 'fetching' && done < n_bytes);
     const asking = models.phase === 'missing' && models.asking;
-    if (!asking && !fetching) return this.#voice();
     const total = models.nBytesMissing;
+    if (!asking && !fetching) return models.phase === 'missing' && this.#isNeeded ? this.#later(total) : this.#voice();
     return html`
       <section aria-labelledby="title">
         <h2 id="title">${fetching ? 'Fetching the models' : 'First, two models have to come to you'}</h2>
@@ -46,6 +55,22 @@ export class LecternModels extends DeskElement {
         </div>
       </section>
     `;
+  }
+
+  /** There is something that only the models can go on with. */
+  get #isNeeded(): boolean {
+    const { pages, conversation } = this.desk;
+    return pages.any || conversation.list.length > 0;
+  }
+
+  /** The person did not want to download yet. */
+  #later(total: number) {
+    const { models } = this.desk;
+    return html`
+      <p class="later">
+        <span>${models.canRead ? 'The language model is not here yet: the passages themselves will answer.' : 'Your pages wait for the models, and so will your questions.'}</span>
+        <button class="button" @click=${() => { models.ask(); }}>Get the models${total ? `, ${size(total)}` : ''}…</button>
+      </p>`;
   }
 
   #row(model: ModelState, fetching: boolean) {

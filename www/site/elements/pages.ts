@@ -3,8 +3,10 @@ import { css, html, nothing } from 'lit';
 import type { PropertyDeclarations } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
-import { laidFromList } from '../desk/pages';
-import type { Page } from '../desk/pages';
+import { laidFromList } from '../desk/dropped';
+import { numbered } from '../desk/names';
+import { isUnread } from '../desk/pages';
+import type { Page, Taken } from '../desk/pages';
 import { DeskElement, controls, count } from './base';
 import * as icons from './icons';
 
@@ -12,11 +14,16 @@ import * as icons from './icons';
 const NARROW = '(max-width: 47.99rem)';
 
 export class LecternPages extends DeskElement {
-  static override properties: PropertyDeclarations = { folded: { state: true }, narrow: { state: true } };
+  static override properties: PropertyDeclarations = { folded: { state: true }, narrow: { state: true }, at: { state: true } };
   declare folded: boolean;
   declare narrow: boolean;
+  /** The key of the page whose buttons Tab comes to. */
+  declare at: string;
   #media = matchMedia(NARROW);
   #foldedOnce = false;
+  /** The row that holds the focus, before the rows change. */
+  #held: { key: string; index: number } | null = null;
+  #unlocking: Page | null = null;
 
   static override styles = [controls, css`
     .head { display: flex; align-items: baseline; justify-content: space-between; margin-bottom: 0.6rem; }
@@ -25,7 +32,10 @@ export class LecternPages extends DeskElement {
     h2 button[aria-expanded="true"] svg { transform: rotate(180deg); }
     .touch { display: none; }
     @media (hover: none) { .touch { display: inline; } .mouse { display: none; } }
+    .name.gone { color: var(--ink-quiet); text-decoration: line-through; }
     .list { margin-bottom: 1rem; }
+    .hint { margin: -0.6rem 0 1rem; font-size: 0.8125rem; color: var(--ink-quiet); }
+    .list:not(:has(button:focus-visible)) + .hint { display: none; }
     li { position: relative; display: grid; grid-template-columns: minmax(0, 1fr) auto auto; align-items: center; padding: 0.5rem 0; border-top: 1px solid var(--rule); }
     li:last-child { border-bottom: 1px solid var(--rule); }
     .name {
@@ -43,6 +53,10 @@ export class LecternPages extends DeskElement {
     li:hover .icon, li:focus-within .icon, li.failed .icon, .icon[aria-pressed="true"] { opacity: 1; }
     .icon[aria-pressed="true"] { color: var(--accent); }
     @media (hover: none) { li .icon { opacity: 1; } }
+    @media (forced-colors: active) {
+      .icon[aria-pressed="true"] { background: Highlight; color: HighlightText; }
+      li.open .name { font-weight: 700; }
+    }
     .state { grid-column: 1 / -1; padding-inline-start: 1.5rem; font-size: 0.8125rem; color: var(--ink-quiet); }
     .bar { margin: 0.4rem 0 0.25rem; }
     .why { color: var(--ink); }
@@ -68,6 +82,7 @@ export class LecternPages extends DeskElement {
   constructor() {
     super();
     this.folded = false;
+    this.at = '';
     this.narrow = this.#media.matches;
   }
 
@@ -82,24 +97,34 @@ export class LecternPages extends DeskElement {
   }
 
   override willUpdate(): void {
+    const row = this.shadowRoot?.activeElement?.closest('li');
+    this.#held = row ? { key: row.dataset['key'] ?? '', index: this.#rows.indexOf(row) } : null;
     if (this.#foldedOnce || !this.narrow || this.desk.conversation.list.length === 0) return;
     this.#foldedOnce = true;
     this.folded = true;
   }
 
   override render() {
-    const { list } = this.desk.pages;
+    const { list, taken } = this.desk.pages;
+    const rows: (Page | Taken)[] = [...list];
+    if (taken) rows.splice(taken.at, 0, taken);
+    const at = list.some(({ key }) => key === this.at) ? this.at : list[0]?.key;
     const folded = this.narrow && this.folded && list.length > 0;
     const head = html`
       <div class="head">
         <h2>${this.narrow ? html`<button aria-expanded=${folded ? 'false' : 'true'} @click=${() => { this.folded = !this.folded; }}>Pages ${icons.down}</button>` : 'Pages'}</h2>
         <span class="quiet number">${list.filter(({ state }) => state === 'ready').length} of ${list.length} read</span>
       </div>`;
-    if (folded) return head;
+    const failed = list.some(isUnread) ? 0 : list.filter(({ state }) => state === 'failed').length;
+    const told = html`<p class="hidden" role="status">${failed ? `${count(failed, 'page')} could not be read; the list says why.` : ''}</p>`;
+    if (folded) return html`${head}${told}`;
     return html`
+      ${told}
       <lectern-collections .desk=${this.desk}></lectern-collections>
       ${list.length ? head : html`<h2 class="hidden">Pages</h2>`}
-      ${list.length ? html`<ul class="list">${repeat(list, ({ key }) => key, (page) => this.#row(page))}</ul>` : nothing}
+      ${rows.length ? html`
+        <ul class="list" @keydown=${this.#key} @focusin=${this.#came}>${repeat(rows, ({ key }) => key, (row) => ('laid' in row ? this.#taken(row) : this.#row(row, row.key === at)))}</ul>
+        ${list.length > 1 ? html`<p class="hint">The arrow keys go from page to page.</p>` : nothing}` : nothing}
       <div class="lay">
         <h3>Lay down ${list.length ? 'more ' : ''}pages</h3>
         <p><span class="mouse">Drop PDF, Word, EPUB, HTML, Markdown, tables, code or text, a ZIP file, an exported collection or a whole folder, anywhere on the desk.</span><span class="touch">PDF, Word, EPUB, HTML, Markdown, tables, code or text, also in a ZIP file.</span></p>
@@ -126,29 +151,40 @@ export class LecternPages extends DeskElement {
   }
 
   /** Of thousands of rows only those that change are made anew. */
-  #row(page: Page) {
+  #row(page: Page, isAt: boolean) {
     const { desk } = this;
     const { name, state, done, total, info, error } = page;
     const lit = info !== null && desk.lit?.source_id === info.id;
     const open = info !== null && desk.opened?.source_id === info.id;
     const chosen = desk.pages.isChosen(page);
-    return guard([page, name, state, done, total, info, error, lit, open, chosen, desk.models.phase], () => this.#shown(page, { lit, open, chosen }));
+    return guard([page, name, state, done, total, info, error, lit, open, chosen, isAt, desk.models.phase], () => this.#shown(page, { lit, open, chosen, isAt }));
   }
 
-  #shown(page: Page, { lit, open, chosen }: { lit: boolean; open: boolean; chosen: boolean }) {
+  #shown(page: Page, { lit, open, chosen, isAt }: { lit: boolean; open: boolean; chosen: boolean; isAt: boolean }) {
     const { desk } = this;
     const { info } = page;
     const name = html`${icons.page}<span>${page.name}</span>`;
+    const tab = isAt ? nothing : '-1';
     return html`
-      <li class="${page.state} ${lit ? 'lit' : ''} ${open ? 'open' : ''}">
+      <li data-key=${page.key} class="${page.state} ${lit ? 'lit' : ''} ${open ? 'open' : ''}">
         ${info
-          ? html`<button class="name" title=${page.name} @click=${() => { desk.open({ source_id: info.id, name: page.name }); }}>${name}</button>`
+          ? html`<button class="name" tabindex=${tab} title=${page.name} @click=${() => { desk.open({ source_id: info.id, name: page.name }); }}>${name}</button>`
           : html`<span class="name" title=${page.name}>${name}</span>`}
-        ${info ? html`<button class="icon only" title=${chosen ? 'Chosen: only chosen pages are asked' : 'Choose it: only chosen pages are asked'} aria-label="Choose ${page.name}" aria-pressed=${chosen ? 'true' : 'false'} @click=${() => { desk.pages.choose(page, !chosen); }}>${icons.only}</button>` : html`<span></span>`}
-        <button class="icon" title="Take ${page.name} off the desk" aria-label="Take ${page.name} off the desk" @click=${() => { void desk.removePage(page); }}>${icons.close}</button>
+        ${info ? html`<button class="icon only" tabindex=${tab} title=${chosen ? 'Chosen: only chosen pages are asked' : 'Choose it: only chosen pages are asked'} aria-label="Choose ${page.name}" aria-pressed=${chosen ? 'true' : 'false'} @click=${() => { desk.pages.choose(page, !chosen); }}>${icons.only}</button>` : html`<span></span>`}
+        <button class="icon off" tabindex=${tab} title="Take ${page.name} off the desk" aria-label="Take ${page.name} off the desk" @click=${() => { void desk.removePage(page); }}>${icons.close}</button>
         ${this.#state(page)}
       </li>
     `;
+  }
+
+  /** In the place of the page, and only as long as it can be put back. */
+  #taken({ key, name }: Taken) {
+    return html`
+      <li data-key=${key}>
+        <span class="name gone" title=${name}>${icons.page}<span>${name}</span></span>
+        <button class="link back" aria-label="Put back ${name}" @click=${() => { void this.desk.pages.putBack(); }}>Put back</button>
+        <div class="state">taken off the desk</div>
+      </li>`;
   }
 
   #state(page: Page) {
@@ -167,8 +203,8 @@ export class LecternPages extends DeskElement {
         return html`<div class="state number">${count(page.info?.n_chunks ?? 0, 'passage')}${warnings.map((warning) => html`<br>${warning}`)}</div>`;
       }
       case 'failed':
-        return html`<div class="state" role="alert">
-          <span class="why">${page.error?.message}</span> <code>${page.error?.code}</code>
+        return html`<div class="state">
+          <span class="why">${whyOf(page)}</span> <code>${page.error?.code}</code>
           ${page.error?.code === 'file-password' ? html`
             <form class="unlock" @submit=${(event: SubmitEvent) => { this.#unlock(event, page); }}>
               <input type="password" name="password" autocomplete="off" required aria-label="Password of ${page.name}" placeholder="Password">
@@ -182,8 +218,47 @@ export class LecternPages extends DeskElement {
   #unlock(event: SubmitEvent, page: Page): void {
     event.preventDefault();
     const password = new FormData(event.target as HTMLFormElement).get('password');
-    if (typeof password === 'string' && password) this.desk.pages.unlock(page, password);
+    if (typeof password !== 'string' || !password) return;
+    this.#unlocking = page;
+    this.desk.pages.unlock(page, password);
   }
+
+  /** To the same row, or to the one that has come in its place. */
+  protected override handOn(): void {
+    const rows = this.#rows;
+    const { key, index } = this.#held ?? { key: '', index: 0 };
+    const row = rows.find((one) => one.dataset['key'] === key) ?? rows[index] ?? rows.at(-1);
+    (row ?? this.renderRoot).querySelector<HTMLElement>('.back, .off, .ways button')?.focus();
+  }
+
+  /** What became of the password is told to the one who still waits there for it. */
+  override updated(): void {
+    const page = this.#unlocking;
+    if (!page || isUnread(page)) return;
+    this.#unlocking = null;
+    if (this.#held?.key !== page.key) return;
+    this.#rows.find((one) => one.dataset['key'] === page.key)?.querySelector<HTMLElement>('.unlock input, button.name')?.focus();
+  }
+
+  get #rows(): HTMLElement[] {
+    return [...this.renderRoot.querySelectorAll<HTMLElement>('.list > li')];
+  }
+
+  #came = (event: FocusEvent) => { this.at = (event.target as HTMLElement).closest('li')?.dataset['key'] ?? ''; };
+
+  /** From a button to the same one of another row. */
+  #key = (event: KeyboardEvent) => {
+    const step = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity }[event.key];
+    const button = (event.target as HTMLElement).closest('li > button');
+    const row = button?.closest('li');
+    if (step === undefined || !button || !row || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const rows = this.#rows;
+    const to = rows[Math.min(rows.length - 1, Math.max(0, rows.indexOf(row) + step))];
+    // The middle one shows itself only beside the focus.
+    to?.querySelector<HTMLElement>('.off')?.focus();
+    to?.querySelector<HTMLElement>(`:scope > .${['name', 'only', 'off'].find((kind) => button.classList.contains(kind)) ?? 'off'}:is(button)`)?.focus();
+  };
 
   #resized = () => { this.narrow = this.#media.matches; };
 
@@ -204,8 +279,16 @@ export class LecternPages extends DeskElement {
   #pasted = (event: SubmitEvent) => {
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
-    const name = (data.get('name') as string).trim() || 'Pasted text';
-    void this.desk.lay([{ name: /\.\w+$/.test(name) ? name : `${name}.md`, file: new Blob([data.get('text') as string]) }]);
+    const given = (data.get('name') as string).trim() || 'Pasted text';
+    const [end = '.md'] = /\.\w+$/.exec(given) ?? [];
+    const name = numbered(given.endsWith(end) ? given.slice(0, -end.length) : given, this.desk.pages.list.map((page) => page.name), end);
+    void this.desk.lay([{ name, file: new Blob([data.get('text') as string]) }]);
     form.reset();
   };
+}
+
+/** What is wrong, without the name that stands above it. */
+function whyOf({ name, error }: Page): string {
+  const message = error?.message ?? '';
+  return message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;
 }

@@ -27,6 +27,7 @@ export class LecternReader extends DeskElement {
     mark { padding: 0.22em 0; border-radius: 2px; background: var(--passage); color: inherit; box-decoration-break: clone; -webkit-box-decoration-break: clone; box-shadow: 0.12em 0 0 var(--passage), -0.12em 0 0 var(--passage); scroll-margin-block: 30vh; }
     mark.active, mark.lit { background: var(--passage-lit); box-shadow: 0.12em 0 0 var(--passage-lit), -0.12em 0 0 var(--passage-lit); }
     mark:focus { outline: none; }
+    @media (forced-colors: active) { mark { background: Mark; color: MarkText; } mark.active { outline: 2px solid CanvasText; } }
     @media (prefers-reduced-motion: no-preference) { mark { transition: background-color 0.15s, box-shadow 0.15s; } }
     .sheet.verbatim { font: 0.875rem/1.55 ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size-adjust: none; hyphens: none; }
     .break { display: flex; align-items: center; gap: 0.7rem; margin: 1.6em 0; font: 0.75rem/1 var(--sans); color: var(--ink-quiet); }
@@ -100,7 +101,7 @@ export class LecternReader extends DeskElement {
   }
 
   #pdf(page: Page, number: number) {
-    return html` · <button class="link" @click=${() => { void this.desk.openPdf(page, number); }}>Page ${number} of the PDF</button>`;
+    return html` · <button class="link" title=${page.password === undefined ? nothing : 'The browser asks for the password again'} @click=${() => { void this.desk.openPdf(page, number); }}>Page ${number} of the PDF</button>`;
   }
 
   /** Esc and the close button lead back to the mark that opened the page. */

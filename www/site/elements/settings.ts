@@ -72,7 +72,7 @@ export class LecternSettings extends DeskElement {
         </fieldset>
         <section>
           <h3>Language model</h3>
-          <p class="number">${decoder ? html`${models.own ?? decoder.name}<br><span class="quiet">${size(decoder.n_bytes)} · ${decoder.quantization} · ${count(decoder.n_layers, 'layer')} · context of ${count(decoder.n_ctx, 'token')}</span>` : html`<span class="quiet">None opened yet.</span>`}</p>
+          <p class="number">${decoder ? html`${models.decoderName}<br><span class="quiet">${size(decoder.n_bytes)} · ${decoder.quantization} · ${count(decoder.n_layers, 'layer')} · context of ${count(decoder.n_ctx, 'token')}</span>` : html`<span class="quiet">None opened yet.</span>`}</p>
           <div class="row">
             <button class="button small" ?disabled=${busy} @click=${() => { this.renderRoot.querySelector<HTMLInputElement>('.gguf')?.click(); }}>Use a GGUF file of my own</button>
             ${models.own ? html`<button class="button small" ?disabled=${busy} @click=${() => void models.useSites()}>Back to the site’s model</button>` : nothing}
