@@ -38,7 +38,7 @@ test('two collections of one name are told apart, and what was deleted is said',
   await assertAccessible(page, 'a collection deleted');
   await shut(page);
   await show(page);
-  assert.equal(await page.getByText('have been deleted').count(), 0);
+  await page.getByText('have been deleted').waitFor({ state: 'detached' });
   assertQuiet(page);
 });
 

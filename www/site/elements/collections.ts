@@ -105,6 +105,7 @@ export class LecternCollections extends DeskElement {
   #closed = () => {
     this.deleting = false;
     this.desk.shelves.deleted = null;
+    this.requestUpdate();
   };
 
   #create = (event: SubmitEvent) => {
