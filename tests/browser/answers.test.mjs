@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { agreeToDownload, answered, answers, ask, assertMarked, layExample, layFiles, marks, modelsOpen } from './lib/desk.mjs';
-import { assertQuiet, catalog, isFake, openSite } from './lib/site.mjs';
+import { assertAccessible, assertQuiet, catalog, isFake, openSite } from './lib/site.mjs';
 
 let site;
 before(async () => { site = await openSite(); });
@@ -86,6 +86,28 @@ test('the same question is answered from memory, and anew when that is asked for
   assertQuiet(page);
 });
 
+test('a question is read as the pages spell it, and what is made up gives way to the passages', { skip: isFake && 'the fake engine spells nothing and makes nothing up' }, async (t) => {
+  const page = await site.open(await site.context());
+  t.after(() => page.close());
+  await layFiles(page, embedded);
+  await agreeToDownload(page);
+  await page.getByText('2 of 2 read').waitFor();
+  await modelsOpen(page);
+  // There is no story in the pages.
+  await ask(page, 'Tell me a story about the weir and the hreons.');
+  const text = await answered(page);
+  await page.getByText('“hreons” was read as “herons”: no page has it as written. Words in quotes are kept.').waitFor();
+  await page.getByText('The passages themselves; what the language model said stands in none of them.').waitFor();
+  const { set_aside: story, answer } = await lastAnswer(page);
+  assert.match(text, /Herons come to the weir at dusk/);
+  assert.ok(story.length > 0 && story !== answer, story);
+  assert.ok(await page.getByText(story).isHidden());
+  await page.getByText('What it said').click();
+  await page.getByText(story).waitFor();
+  await assertAccessible(page, 'what was set aside');
+  assertQuiet(page);
+});
+
 test('what the passages do not hold is marked', { skip: isFake && 'the fake engine judges no sentence' }, async (t) => {
   const page = await site.open(await site.context());
   t.after(() => page.close());
@@ -93,10 +115,11 @@ test('what the passages do not hold is marked', { skip: isFake && 'the fake engi
   await agreeToDownload(page);
   await page.getByText('2 of 2 read').waitFor();
   await modelsOpen(page);
-  // There is no story in the pages; whatever is told is made up.
-  await ask(page, 'Tell me a story about the weir and the herons.');
+  // Little of it is in the pages; what else is told is made up.
+  await ask(page, 'What is the history of the weir?');
   await answered(page);
   await assertMarked(answers(page).locator('.text').first(), await lastAnswer(page));
+  await page.getByText(/(Dotted: only partly|Dashed: not) in the passages\./).waitFor();
   await ask(page, 'When was the weir built to drive the paper mill?');
   await answered(page);
   const { sentences } = await lastAnswer(page);
