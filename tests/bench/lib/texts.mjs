@@ -1,7 +1,7 @@
 /** Made texts and questions about them, seeded; runs in the page. */
 
 /** Words of a made passage. */
-const N_WORDS = 45;
+const N_WORDS = 34;
 
 /** Questions of a few words each, from real passages. */
 export function questionsOf(passages) {
@@ -15,8 +15,8 @@ export function centresOf(passages) {
 
 /**
  * A document of passages `first` to `first + n` whose words are as frequent as those of real ones, but are none of any
- * question: so that what is found for a question is found by its vector. A question in words of the passages is
- * `spelt(question)`.
+ * question, nor like one as a misspelt word is: so that what is found for a question is found by its vector. A question
+ * in words of the passages is `spelt(question)`.
  */
 export function documentOf(passages, first, n) {
   const words = spelt(passages.join(' ')).split(/\s+/);
@@ -28,6 +28,11 @@ export function documentOf(passages, first, n) {
   return Array.from({ length: n }, (_, i) => `## n${first + i}\n\n${Array.from({ length: N_WORDS }, next).join(' ')}.`).join('\n\n');
 }
 
+/** The next letter: no word is misspelt in its first one. */
+function after(letter) {
+  return letter === 'z' ? 'a' : String.fromCharCode(letter.charCodeAt(0) + 1);
+}
+
 export function spelt(text) {
-  return text.replaceAll(/[^A-Za-z\s]/g, '').replaceAll(/[A-Za-z]+/g, (word) => `${word.toLowerCase()}o`);
+  return text.replaceAll(/[^A-Za-z\s]/g, '').replaceAll(/[A-Za-z]+/g, (word) => `${after(word.charAt(0).toLowerCase())}${word.slice(1).toLowerCase()}o`);
 }
