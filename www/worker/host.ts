@@ -150,7 +150,7 @@ export class EngineHost {
     generate: ({ messages, options }, emit, signal) => this.#run(signal, (engine) => engine.generate(messages, options, emit)),
     export_collection: ({ graphs }, _emit, signal) => this.#run(signal, (engine) => engine.export_collection(graphs)),
     import_collection: ({ file }, _emit, signal) => this.#run(signal, async (engine) => {
-      const { sources, lost } = await engine.import_collection(new Uint8Array(await file.arrayBuffer()));
+      const { sources, lost } = await engine.import_collection(await whole(file, signal));
       for (const message of lost) this.#post({ type: 'notice', notice: { code: 'collection-invalid', message } });
       return sources;
     }),
@@ -250,6 +250,18 @@ const MAX_MODEL_BYTES = 2 ** 31;
 
 /** Bytes of a file of the person's own that are in memory at a time. */
 const SLICE_BYTES = 8 << 20;
+
+/** A file's bytes, in slices: to put a large one together in one go keeps the worker from all else. */
+async function whole(file: Blob, signal: AbortSignal): Promise<Uint8Array> {
+  const bytes = new Uint8Array(file.size);
+  let at = 0;
+  const push = (piece: Uint8Array) => {
+    bytes.set(piece, at);
+    at += piece.length;
+  };
+  await slices(file, push, () => undefined, signal);
+  return bytes;
+}
 
 async function slices(file: Blob, push: (piece: Uint8Array) => void, emit: (event: LoadEvent) => void, signal: AbortSignal): Promise<void> {
   for (let at = 0; at < file.size; at += SLICE_BYTES) {
