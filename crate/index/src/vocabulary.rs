@@ -17,20 +17,17 @@ const TWICE_FROM: usize = 10;
 pub(crate) struct Vocabulary {
     /// By stem.
     terms: HashMap<String, Term>,
-    /// By language, by word in lower case.
-    words: Vec<(Language, HashMap<String, Term>)>,
+    /// By language and first letter, by word in lower case.
+    words: HashMap<(Language, char), HashMap<String, Term>>,
 }
 
 impl Vocabulary {
     /// The terms of a text's words, in order; words that are new are taken in. One that is not has no stem to be made.
     pub fn take_in(&mut self, text: &str, language: Language) -> Vec<Term> {
-        let at = self.words.iter().position(|(known, _)| *known == language).unwrap_or_else(|| {
-            self.words.push((language, HashMap::new()));
-            self.words.len() - 1
-        });
-        let (terms, words, stems) = (&mut self.terms, &mut self.words[at].1, Stems::of(language));
+        let (terms, words, stems) = (&mut self.terms, &mut self.words, Stems::of(language));
         let mut found = Vec::new();
         each_word(text, &mut |word| {
+            let words = words.entry((language, word.chars().next().unwrap_or_default())).or_default();
             let term = words.get(&word).copied().unwrap_or_else(|| {
                 let n_terms = terms.len() as Term;
                 let term = *terms.entry(stems.stem(&word).into_owned()).or_insert(n_terms);
@@ -58,29 +55,48 @@ impl Vocabulary {
             number.is_some()
         };
         self.terms.retain(|_, term| renumbered(term));
-        self.words.iter_mut().for_each(|(_, words)| words.retain(|_, term| renumbered(term)));
+        self.words.values_mut().for_each(|words| words.retain(|_, term| renumbered(term)));
     }
 
     /// The word that `word`, in lower case, is with the fewest edits: letters left out, put in, exchanged or swapped,
     /// but for the first. Of equals, that which most chunks hold as `n_chunks` tells; one that none holds is no word.
     pub fn nearest(&self, word: &str, n_chunks: impl Fn(Term) -> usize) -> Option<Nearest<'_>> {
-        let n_letters = word.chars().count();
-        let max_edits = match n_letters {
+        let max_edits = match word.chars().count() {
             TWICE_FROM.. => 2,
             MISSPELT_FROM.. => 1,
             _ => return None,
         };
         let first = word.chars().next();
-        let words = self.words.iter().flat_map(|(_, words)| words);
+        let words = self.words.iter().filter(|((_, letter), _)| Some(*letter) == first).flat_map(|(_, words)| words);
         let near = words.filter_map(|(other, &term)| {
-            let is_like = other.chars().next() == first
-                && other.chars().count().abs_diff(n_letters) <= max_edits
-                && other.chars().all(char::is_alphabetic);
-            let n_edits = if is_like { osa_distance(word, other) } else { return None };
-            (n_edits <= max_edits).then(|| Nearest { n_edits, n_chunks: n_chunks(term), word: other })
+            let n_edits = edits(word, other, max_edits).filter(|_| other.chars().all(char::is_alphabetic))?;
+            Some(Nearest { n_edits, n_chunks: n_chunks(term), word: other })
         });
         near.filter(|near| near.n_chunks > 0).max_by(|a, b| a.rank().cmp(&b.rank()))
     }
+}
+
+/// How many edits are between two words; `None` above `max`, which is 1 or 2.
+fn edits(a: &str, b: &str, max: usize) -> Option<usize> {
+    let n_same = |a: &mut dyn Iterator<Item = char>, b: &mut dyn Iterator<Item = char>| {
+        a.zip(b).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>()
+    };
+    let n = n_same(&mut a.chars(), &mut b.chars());
+    let (rest_a, rest_b) = (&a[n..], &b[n..]);
+    let n = n_same(&mut rest_a.chars().rev(), &mut rest_b.chars().rev());
+    let (rest_a, rest_b) = (&rest_a[..rest_a.len() - n], &rest_b[..rest_b.len() - n]);
+    // What is left between what they begin and end with alike: mostly more than an edit.
+    let (mut left_a, mut left_b) = (rest_a.chars(), rest_b.chars());
+    match (left_a.next(), left_a.next(), left_b.next(), left_b.next()) {
+        (None, _, None, _) => return Some(0),
+        (_, None, _, None) => return Some(1),
+        (Some(a), Some(b), Some(c), Some(d)) if (a, b) == (d, c) && left_a.next().or(left_b.next()).is_none() => {
+            return Some(1);
+        }
+        _ if max < 2 || rest_a.chars().count().abs_diff(rest_b.chars().count()) > 2 => return None,
+        _ => {}
+    }
+    Some(osa_distance(rest_a, rest_b)).filter(|&n| n <= max)
 }
 
 /// A word that another may be misspelt.
@@ -126,6 +142,19 @@ mod tests {
         );
         assert_eq!(vocabulary.nearest("lampss", |_| 1), None);
         assert_eq!(vocabulary.take_in("lamps", Language::English), [2]);
+    }
+
+    #[test]
+    fn edits_are_those_of_optimal_string_alignment() {
+        let words = [
+            "", "a", "ab", "ba", "abc", "acb", "bca", "abcd", "abdc", "badc", "xabcd", "abxxcd", "äbc", "abcabc",
+            "abccab", "abcbac",
+        ];
+        for (a, b) in words.iter().flat_map(|a| words.map(|b| (*a, b))) {
+            for max in [1, 2] {
+                assert_eq!(edits(a, b, max), Some(osa_distance(a, b)).filter(|&n| n <= max), "{a} {b} {max}");
+            }
+        }
     }
 
     #[test]
