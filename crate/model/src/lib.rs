@@ -17,6 +17,7 @@ pub mod lora;
 pub mod pace;
 pub mod packed;
 pub mod quant;
+mod repeat;
 pub mod sample;
 pub mod tokenizer;
 
