@@ -86,13 +86,19 @@ test('the same question is answered from memory, and anew when that is asked for
   assertQuiet(page);
 });
 
-test('a question is read as the pages spell it, and what is made up gives way to the passages', { skip: isFake && 'the fake engine spells nothing and makes nothing up' }, async (t) => {
+/** The pages of the weir and its herons, read, and the models open. */
+const openWeir = async (t) => {
   const page = await site.open(await site.context());
   t.after(() => page.close());
   await layFiles(page, embedded);
   await agreeToDownload(page);
   await page.getByText('2 of 2 read').waitFor();
   await modelsOpen(page);
+  return page;
+};
+
+test('a question is read as the pages spell it, and what is made up gives way to the passages', { skip: isFake && 'the fake engine spells nothing and makes nothing up' }, async (t) => {
+  const page = await openWeir(t);
   // There is no story in the pages.
   await ask(page, 'Tell me a story about the weir and the hreons.');
   const text = await answered(page);
@@ -109,12 +115,7 @@ test('a question is read as the pages spell it, and what is made up gives way to
 });
 
 test('what the passages do not hold is marked', { skip: isFake && 'the fake engine judges no sentence' }, async (t) => {
-  const page = await site.open(await site.context());
-  t.after(() => page.close());
-  await layFiles(page, embedded);
-  await agreeToDownload(page);
-  await page.getByText('2 of 2 read').waitFor();
-  await modelsOpen(page);
+  const page = await openWeir(t);
   // Little of it is in the pages; what else is told is made up.
   await ask(page, 'What is the history of the weir?');
   await answered(page);
